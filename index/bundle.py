@@ -1,0 +1,236 @@
+"""The built thing on disk: a folder of open formats, opened memory-mapped.
+
+The files, their sizes and their checksums stand in `manifest.json`. `index.writer` writes them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from index.density import Rule
+from index.errors import BundleError
+from index.spaces import Metric
+from index.vocabulary import Vocabulary
+
+FORMAT = "logoscope-bundle"
+FORMAT_VERSION = 1
+SPACES = ("cosine", "causal")
+MANIFEST = "manifest.json"
+TOKENS = "tokens.parquet"
+TOKENIZER = "tokenizer.json"
+GAMMA = "gamma.safetensors"
+METRIC = "metric.safetensors"
+
+
+class Space:
+    """One geometry of an open bundle.
+
+    Attributes
+    ----------
+    name : str
+        `cosine` or `causal`.
+    resolution : float
+        Distances closer than this are tied; in the space's unit.
+    excluded : tuple of int
+        Rows that have no point in this space: zero rows in `cosine`.
+    """
+
+    def __init__(self, folder: Path, name: str, facts: dict[str, Any], shape: tuple[int, int]) -> None:
+        self._folder, self._shape = folder, shape
+        self.name = name
+        self.resolution = float(facts["resolution"])
+        self.excluded = tuple(facts["excluded_rows"])
+
+    @cached_property
+    def ids(self) -> np.ndarray:
+        """Rows of the K nearest neighbors of each token, (V, K) int32; -1 where there are no more."""
+        return _map_array(self._folder / f"{self.name}.ids.npy")
+
+    @cached_property
+    def distances(self) -> np.ndarray:
+        """Euclidean distances between points, (V, K) float32, ascending; infinite where there are no more."""
+        return _map_array(self._folder / f"{self.name}.distances.npy")
+
+    @cached_property
+    def distinct_distances(self) -> np.ndarray:
+        """Distances to the K nearest distinct points, (V, K) float32; infinite where there are no more."""
+        return _map_array(self._folder / f"{self.name}.distinct_distances.npy")
+
+    @cached_property
+    def index(self) -> Any:
+        """The FAISS index over the points, memory-mapped."""
+        import faiss
+
+        path = self._folder / f"{self.name}.faiss"
+        try:
+            # IO_FLAG_MMAP maps IVF lists only; flat indexes need the _IFC form.
+            found = faiss.read_index(os.fspath(path), faiss.IO_FLAG_MMAP_IFC)
+        except RuntimeError as error:
+            raise BundleError(f"{path} is not a readable FAISS index; build the bundle again") from error
+        if (found.ntotal, found.d) != self._shape:
+            raise BundleError(f"{path} holds {found.ntotal} x {found.d} points, but the bundle {self._shape}")
+        return found
+
+    @cached_property
+    def points(self) -> np.ndarray:
+        """The points, (V, D) float32, mapped from the FAISS index."""
+        import faiss
+
+        V, D = self._shape
+        points: np.ndarray = faiss.rev_swig_ptr(self.index.get_xb(), V * D).reshape(V, D)
+        return points
+
+
+class Bundle:
+    """An open bundle. Opening reads the manifest; every other file is read when first asked for.
+
+    Attributes
+    ----------
+    folder : Path
+    manifest : dict
+    name : str
+    causal, cosine : Space
+    """
+
+    def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
+        self.folder, self.manifest = folder, manifest
+        self.name: str = manifest["name"]
+        shape = (manifest["V"], manifest["D"])
+        self.causal = Space(folder, "causal", manifest["spaces"]["causal"], shape)
+        self.cosine = Space(folder, "cosine", manifest["spaces"]["cosine"], shape)
+
+    def __len__(self) -> int:
+        return int(self.manifest["V"])
+
+    def __repr__(self) -> str:
+        m = self.manifest
+        return f"Bundle({self.name!r}, {m['V']:,} x {m['D']:,}, {m['K']} neighbors)"
+
+    def columns(self, *names: str) -> pa.Table:
+        """Return columns of `tokens.parquet`, V rows."""
+        path = self.folder / TOKENS
+        try:
+            with pq.ParquetFile(path, memory_map=True) as file:  # read_table would import pyarrow.dataset and pandas
+                return file.read(columns=list(names) or None)
+        except (OSError, pa.ArrowException) as error:
+            raise BundleError(f"{path} cannot be read: {one_line(error)}; build the bundle again") from error
+
+    @property
+    def tokens(self) -> pa.Table:
+        """All columns of `tokens.parquet`."""
+        return self.columns()
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """Ids, texts, pieces and kinds of the V tokens."""
+        table = self.columns("token_id", "text", "piece", "kind")
+        path = self.folder / TOKENIZER
+        texts, pieces, kinds = (
+            cast("pa.StringArray", table[name].combine_chunks()) for name in ("text", "piece", "kind")
+        )
+        tokenizer = path.read_text(encoding="utf-8") if path.exists() else None
+        return Vocabulary(_numbers(table["token_id"]), texts, pieces, kinds, tokenizer)
+
+    @cached_property
+    def twin_groups(self) -> np.ndarray:
+        """The first row with the same vector, for each row: (V,) int32."""
+        return _numbers(self.columns("twin_group")["twin_group"])
+
+    @cached_property
+    def gamma(self) -> np.ndarray:
+        """The rows in the source's own dtype, (V, D)."""
+        return self._tensors(GAMMA)["gamma"]
+
+    @cached_property
+    def metric(self) -> Metric:
+        """The causal metric in float64."""
+        tensors = self._tensors(METRIC)
+        facts = self.manifest["metric"]
+        return Metric(
+            tensors["mean"], tensors["M"], tensors["factor"], tensors["eigenvalues"], facts["ridge"], facts["origin"]
+        )
+
+    def densities(self, rule: Rule) -> np.ndarray:
+        """Return the stored densities under a rule at the build's `density_k`, (V,) float64."""
+        column = density_column(rule)
+        return _numbers(self.columns(column)[column])
+
+    def _tensors(self, name: str) -> dict[str, np.ndarray]:
+        import ml_dtypes  # noqa: F401 -- teaches NumPy bfloat16
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+
+        path = self.folder / name
+        try:
+            return load_file(path)
+        except (OSError, SafetensorError) as error:
+            raise BundleError(f"{path} cannot be read: {one_line(error)}; build the bundle again") from error
+
+
+def density_column(rule: Rule) -> str:
+    """Return the column of `tokens.parquet` that holds the densities under a rule."""
+    return f"density_{rule.value}"
+
+
+def open_bundle(path: str | Path) -> Bundle:
+    """Open a built bundle for questions.
+
+    Parameters
+    ----------
+    path : str or Path
+        The bundle's own folder.
+
+    Raises
+    ------
+    BundleError
+        When there is none, its manifest is damaged, or it is of another format version.
+    """
+    folder = Path(path)
+    manifest_path = folder / MANIFEST
+    try:
+        manifest = json.loads(manifest_path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BundleError(f"no bundle in {folder}: it has no {MANIFEST}; build one with build_index.py") from None
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{manifest_path} cannot be read: {one_line(error)}; build the bundle again") from error
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise BundleError(f"{manifest_path} is not the manifest of a logoscope bundle")
+    if manifest.get("format_version") != FORMAT_VERSION:
+        raise BundleError(
+            f"{folder} has bundle format {manifest.get('format_version')}, this version reads {FORMAT_VERSION}; "
+            "build it again, or install the version that wrote it"
+        )
+    try:
+        bundle = Bundle(folder, manifest)
+    except (KeyError, TypeError, ValueError) as error:
+        raise BundleError(f"{manifest_path} is damaged: {one_line(error)}; build the bundle again") from error
+    missing = [name for name in manifest["files"] if not (folder / name).is_file()]
+    if missing:
+        raise BundleError(f"{folder} lacks {', '.join(missing)}; build the bundle again")
+    return bundle
+
+
+def _numbers(column: pa.ChunkedArray[Any]) -> np.ndarray:
+    """Return a column of numbers as an array; `to_numpy` would import pandas."""
+    return np.from_dlpack(column.combine_chunks())
+
+
+def _map_array(path: Path) -> np.ndarray:
+    try:
+        mapped: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+        return mapped
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{path} cannot be read: {one_line(error)}; build the bundle again") from error
+
+
+def one_line(error: BaseException) -> str:
+    """Return an error's message as one line."""
+    return " ".join(str(error).split())

@@ -1,0 +1,183 @@
+"""Stored distance matrices and samples, as other tools leave them.
+
+`formats.md` of the reference pipeline: a compressed `.pt` holds the upper triangle as float16; a full `.npy` holds
+every entry, and the `.pt` beside it says which tokens its rows are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from index.bundle import one_line
+from index.errors import DistancesError, ParameterError, SourceError
+from index.torch_file import as_numpy, load_torch
+
+
+@dataclass(frozen=True, eq=False)
+class StoredMatrix:
+    """A symmetric N x N matrix in a file, read by blocks of rows.
+
+    Attributes
+    ----------
+    path : Path
+    N : int
+    token_ids : ndarray of shape (N,), int64, or None
+        The token of each row; None where the file and its neighbors do not say.
+    values : ndarray
+        Memory-mapped: (N, N), or the upper triangle by rows, (N (N - 1) / 2,).
+    """
+
+    path: Path
+    N: int
+    token_ids: np.ndarray | None
+    values: np.ndarray
+
+    @property
+    def compressed(self) -> bool:
+        """Whether only the upper triangle is stored."""
+        return self.values.ndim == 1
+
+    def block(self, start: int, stop: int) -> np.ndarray:
+        """Return rows `start` to `stop` as stored, (stop - start, N); a triangle's lower half is mirrored."""
+        if not self.compressed:
+            return np.asarray(self.values[start:stop])
+        rows = np.zeros((stop - start, self.N), dtype=self.values.dtype)
+        for row in range(stop):
+            first = row * self.N - row * (row + 1) // 2 - row - 1  # where (row, 0) would stand
+            if row >= start:
+                rows[row - start, row + 1 :] = self.values[first + row + 1 : first + self.N]
+            below = max(start, row + 1)
+            rows[below - start :, row] = self.values[first + below : first + stop]
+        return rows
+
+
+class MismatchError(DistancesError):
+    """A matrix whose size or tokens rule out that it is of this bundle."""
+
+
+def open_matrix(path: Path) -> StoredMatrix:
+    """Open a stored distance matrix without reading its entries.
+
+    Parameters
+    ----------
+    path : Path
+        A compressed `.pt`, or a full `.npy`.
+
+    Raises
+    ------
+    DistancesError
+        When the file is no matrix of distances; `MismatchError` when its size cannot be right.
+    """
+    if not path.is_file():
+        raise DistancesError(f"no distance matrix at {path}: there is no such file")
+    if path.suffix == ".npy":
+        return _open_full(path)
+    if path.suffix == ".pt":
+        return _open_compressed(path)
+    raise DistancesError(f"{path} is neither .npy (full) nor .pt (compressed); a distance matrix is one of these")
+
+
+def read_sample(path: Path) -> np.ndarray:
+    """Read the token indices of a sample, (N,) int64, from a `.pt` (`token_indices`) or a `.npy`.
+
+    Raises
+    ------
+    ParameterError
+        When the file holds no list of whole numbers.
+    """
+    if not path.is_file():
+        raise ParameterError(f"--sample {path}: there is no such file (a sample is a number, a .pt or a .npy)")
+    try:
+        if path.suffix == ".npy":
+            indices = np.load(path, allow_pickle=False)
+        else:
+            content = load_torch(path)
+            found = content.get("token_indices") if isinstance(content, Mapping) else content
+            if found is None:
+                raise ParameterError(f"--sample {path} holds no token_indices; it holds {', '.join(map(str, content))}")
+            indices = as_numpy(found, "token_indices", path)
+    except (SourceError, OSError, ValueError, AttributeError) as error:
+        raise ParameterError(f"--sample {path} cannot be read: {one_line(error)}") from error
+    if indices.ndim != 1 or indices.dtype.kind not in "iu" or len(indices) == 0:
+        raise ParameterError(
+            f"--sample {path} holds {indices.dtype} of shape {indices.shape}; wanted a list of whole numbers"
+        )
+    listed: np.ndarray = indices.astype(np.int64)
+    return listed
+
+
+def _open_full(path: Path) -> StoredMatrix:
+    try:
+        values = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DistancesError(f"{path} is no .npy file of numbers: {one_line(error)}") from error
+    if values.dtype.kind != "f":
+        raise DistancesError(f"{path} holds {values.dtype}, not floating-point distances")
+    if values.ndim != 2 or values.shape[0] != values.shape[1] or len(values) < 2:
+        raise MismatchError(f"wrong size: {path} has shape {values.shape}, a distance matrix is square")
+    beside = _metadata_beside(path)
+    token_ids = None
+    if beside is not None:
+        token_ids = _token_ids(load_pt(beside), beside)
+        if token_ids is not None and len(token_ids) != len(values):
+            raise MismatchError(
+                f"wrong size: {path} has N = {len(values)} rows, but {beside} names {len(token_ids)} tokens"
+            )
+    return StoredMatrix(path, len(values), token_ids, values)
+
+
+def _open_compressed(path: Path) -> StoredMatrix:
+    content = load_pt(path)
+    if "triu_values" not in content:
+        raise DistancesError(f"{path} holds no triu_values; it holds {', '.join(map(str, content)) or 'nothing'}")
+    try:
+        values = as_numpy(content["triu_values"], "triu_values", path).ravel()
+    except (SourceError, AttributeError) as error:
+        raise DistancesError(one_line(error)) from error
+    token_ids = _token_ids(content, path)
+    N = int(content.get("N", len(token_ids) if token_ids is not None else 0))
+    if token_ids is not None and len(token_ids) != N:
+        raise MismatchError(f"wrong size: {path} says N = {N}, but names {len(token_ids)} tokens")
+    if N < 2 or len(values) != N * (N - 1) // 2:
+        raise MismatchError(
+            f"wrong size: {path} has N = {N}, which takes {N * (N - 1) // 2} values above the diagonal, "
+            f"not {len(values)}"
+        )
+    return StoredMatrix(path, N, token_ids, values)
+
+
+def load_pt(path: Path) -> Mapping[str, Any]:
+    """Return the dict in a `.pt` file; DistancesError for anything else."""
+    try:
+        content = load_torch(path)
+    except SourceError as error:
+        raise DistancesError(one_line(error)) from error
+    if not isinstance(content, Mapping):
+        raise DistancesError(f"{path} holds a {type(content).__name__}; wanted a dict with token_indices")
+    return content
+
+
+def _metadata_beside(path: Path) -> Path | None:
+    """Return the `.pt` that belongs to a full matrix: `x.pt` beside `x.npy`, or beside `x_full.npy`."""
+    stems = (path.stem, path.stem.removesuffix("_full"))
+    return next((path.with_name(f"{stem}.pt") for stem in stems if path.with_name(f"{stem}.pt").is_file()), None)
+
+
+def _token_ids(content: Mapping[str, Any], path: Path) -> np.ndarray | None:
+    found = content.get("token_indices")
+    if found is None:
+        return None
+    try:
+        token_ids = as_numpy(found, "token_indices", path)
+    except (SourceError, AttributeError) as error:
+        raise DistancesError(one_line(error)) from error
+    if token_ids.ndim != 1 or token_ids.dtype.kind not in "iu":
+        raise DistancesError(
+            f"token_indices of {path} are {token_ids.dtype} of shape {token_ids.shape}, not a list of ids"
+        )
+    return token_ids.astype(np.int64)

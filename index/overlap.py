@@ -1,0 +1,130 @@
+"""How far two neighbor lists agree, and how far ties could move that number.
+
+Where distances around the k-th place are closer than a space's resolution, which tokens make the list is arbitrary.
+So a list is given as the tokens certain to be among the k nearest and the tokens tied for the remaining places.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+
+class Verdict(StrEnum):
+    """Overlap in a word; UNDECIDED where ties alone could move it across 30 or 70 percent."""
+
+    HIGH = "high"
+    MODERATE = "moderate"
+    LOW = "low"
+    UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """The k nearest tokens as far as they are decided.
+
+    Attributes
+    ----------
+    certain : frozenset of int
+        Rows nearer than the k-th place by more than the resolution.
+    tied : frozenset of int
+        Rows at the k-th place, within the resolution of its distance.
+    k : int
+        `certain` and some of `tied` make k.
+    """
+
+    certain: frozenset[int]
+    tied: frozenset[int]
+    k: int
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """What two lists of k tokens share.
+
+    Attributes
+    ----------
+    k, count : int
+        |A|, and |A intersected with B|.
+    percent : float
+        100 * count / k, the reference's measure.
+    jaccard : float
+        |A intersected with B| / |A united with B|, from 0 to 1.
+    lowest, highest : int
+        The range of `count` over every way to break the ties at the k-th place of both lists.
+    """
+
+    k: int
+    count: int
+    percent: float
+    jaccard: float
+    lowest: int
+    highest: int
+
+    @property
+    def verdict(self) -> Verdict:
+        """Above 70 percent high, above 30 moderate, else low, unless ties could decide otherwise."""
+        low, high = 100 * self.lowest / self.k, 100 * self.highest / self.k
+        if any(low < border < high for border in (30, 70)):
+            return Verdict.UNDECIDED
+        if self.percent > 70:
+            return Verdict.HIGH
+        return Verdict.MODERATE if self.percent > 30 else Verdict.LOW
+
+
+def nearest(ids: np.ndarray, distances: np.ndarray, k: int, resolution: float) -> Nearest:
+    """Split a sorted list into what is certainly among its k nearest and what ties for the last places.
+
+    Parameters
+    ----------
+    ids, distances : ndarrays of shape (n,)
+        Nearest first; long enough to hold every tie at the k-th place.
+    k : int
+        At most n.
+    resolution : float
+        Distances closer than this are tied.
+    """
+    border = distances[k - 1]
+    tied = np.abs(distances - border) <= resolution
+    certain = ~tied & (distances < border)
+    return Nearest(frozenset(ids[certain].tolist()), frozenset(ids[tied].tolist()), k)
+
+
+def overlap(a_ids: np.ndarray, b_ids: np.ndarray, a: Nearest, b: Nearest) -> Overlap:
+    """Compare two lists of k tokens.
+
+    Parameters
+    ----------
+    a_ids, b_ids : ndarrays of shape (k,)
+        The lists as shown, ties broken by row.
+    a, b : Nearest
+        The same lists as far as they are decided.
+    """
+    k = len(a_ids)
+    count = len(set(a_ids.tolist()) & set(b_ids.tolist()))
+    lowest, highest = overlap_range(a, b)
+    return Overlap(k, count, 100 * count / k, count / (2 * k - count), lowest, highest)
+
+
+def overlap_range(a: Nearest, b: Nearest) -> tuple[int, int]:
+    """Return the fewest and the most tokens the two lists can share, over every breaking of ties.
+
+    A list fills `free` places from its tied tokens. A tied token is one of three kinds: certain in the other list
+    (taking it adds one to the overlap), tied in both (adds one if both lists take it), or alone (adds nothing). The
+    most are shared by taking them in that order, the fewest in the reverse order.
+    """
+    shared = len(a.certain & b.certain)
+    both = len(a.tied & b.tied)
+    a_sure, b_sure = len(a.tied & b.certain), len(b.tied & a.certain)
+    a_alone, b_alone = len(a.tied) - a_sure - both, len(b.tied) - b_sure - both
+    a_free, b_free = a.k - len(a.certain), b.k - len(b.certain)
+
+    a_takes, b_takes = min(a_sure, a_free), min(b_sure, b_free)
+    highest = shared + a_takes + b_takes + min(both, a_free - a_takes, b_free - b_takes)
+
+    a_left, b_left = a_free - min(a_alone, a_free), b_free - min(b_alone, b_free)
+    a_both, b_both = min(both, a_left), min(both, b_left)
+    lowest = shared + (a_left - a_both) + (b_left - b_both) + max(0, a_both + b_both - both)
+    return lowest, highest

@@ -1,0 +1,290 @@
+"""Questions to an open bundle, answered with frozen records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from index import density, overlap
+from index.bundle import Bundle, Space
+from index.density import Rule
+from index.errors import ParameterError
+from index.neighbors import search
+from index.overlap import Overlap
+
+
+@dataclass(frozen=True)
+class Token:
+    """A token: its row in the bundle, its id, its exact text and its piece (None for an orphan row)."""
+
+    row: int
+    id: int
+    text: str | None
+    piece: str | None
+
+
+@dataclass(frozen=True)
+class Neighbor:
+    """One place in a neighbor list.
+
+    Attributes
+    ----------
+    rank : int
+        From 1.
+    token : Token
+    distance : float
+        In the space's unit: logometers, or the chord between directions.
+    similarity : float or None
+        The cosine, in the cosine space alone.
+    tied : bool
+        Whether the token before or after is no further apart than the resolution: the order is arbitrary there.
+    """
+
+    rank: int
+    token: Token
+    distance: float
+    similarity: float | None
+    tied: bool
+
+
+@dataclass(frozen=True)
+class Shared:
+    """A token that both neighbor lists hold, with its rank in each."""
+
+    token: Token
+    causal_rank: int
+    cosine_rank: int
+
+
+@dataclass(frozen=True)
+class Neighborhood:
+    """A token and its nearest others in both geometries.
+
+    Attributes
+    ----------
+    token : Token
+    twins : tuple of Token
+        The other tokens with the same vector.
+    density : float
+        In 1/logometers, under `rule` at `density_k`.
+    mean_distance : float
+        In logometers; NaN where the rule leaves nothing to average.
+    rule : Rule
+    density_k : int
+    causal, cosine : tuple of Neighbor
+        Nearest first; `cosine` is empty for a zero row, which has no direction.
+    overlap : Overlap or None
+        None where a list is empty.
+    shared : tuple of Shared
+        By causal rank.
+    """
+
+    token: Token
+    twins: tuple[Token, ...]
+    density: float
+    mean_distance: float
+    rule: Rule
+    density_k: int
+    causal: tuple[Neighbor, ...]
+    cosine: tuple[Neighbor, ...]
+    overlap: Overlap | None
+    shared: tuple[Shared, ...]
+
+
+@dataclass(frozen=True)
+class Winner:
+    """The densest token under one rule, and how many tokens, itself among them, tie for it."""
+
+    token: Token
+    density: float
+    tied: int
+
+
+@dataclass(frozen=True)
+class Densest:
+    """The densest token of a bundle and what surrounds it.
+
+    Attributes
+    ----------
+    neighborhood : Neighborhood
+    minimum, maximum, mean, median : float
+        Of all V densities under the rule asked for, in 1/logometers.
+    by_rule : dict of Rule to Winner
+    """
+
+    neighborhood: Neighborhood
+    minimum: float
+    maximum: float
+    mean: float
+    median: float
+    by_rule: dict[Rule, Winner]
+
+
+def densest(bundle: Bundle, *, top: int = 30, density_k: int | None = None, rule: Rule = Rule.NOTEBOOK) -> Densest:
+    """Find the token of highest k-NN density in the causal metric, and its neighbors in both geometries.
+
+    Parameters
+    ----------
+    bundle : Bundle
+    top : int
+        Length of the neighbor lists.
+    density_k : int, optional
+        Neighbors averaged; the build's own by default, at most the K of the bundle.
+    rule : Rule
+        What the zero distances of twins do (`index.density`).
+
+    Raises
+    ------
+    ParameterError
+        When `top` or `density_k` is out of range.
+    """
+    k = _checked_density_k(bundle, density_k)
+    graph = bundle.causal
+    means = {each: density.mean_distances(graph.distances, graph.distinct_distances, each, k) for each in Rule}
+    by_rule = {}
+    for each, mean in means.items():
+        tied = density.tied_for_densest(mean, graph.resolution)
+        row = int(np.nanargmin(mean)) if np.isfinite(mean).any() else 0
+        by_rule[each] = Winner(_token(bundle, row), float(density.density(mean[row])), len(tied))
+    densities = density.density(means[rule])
+    return Densest(
+        _neighborhood(bundle, by_rule[rule].token.row, top, k, rule),
+        float(densities.min()),
+        float(densities.max()),
+        float(densities.mean()),
+        float(np.median(densities)),
+        by_rule,
+    )
+
+
+def neighbors(
+    bundle: Bundle, token: str, *, top: int = 30, density_k: int | None = None, rule: Rule = Rule.NOTEBOOK
+) -> Neighborhood:
+    """Find a token's nearest others in both geometries, and how far the two lists agree.
+
+    Parameters
+    ----------
+    bundle : Bundle
+    token : str
+        `#id`, an exact text, an exact piece, or a text without its leading space.
+    top : int
+        Length of the lists, up to V - 1: beyond the K of the bundle the points themselves are searched.
+    density_k, rule
+        As in `densest`.
+
+    Raises
+    ------
+    TokenError
+        When `token` is not one token.
+    ParameterError
+        When `top` or `density_k` is out of range.
+    """
+    k = _checked_density_k(bundle, density_k)
+    return _neighborhood(bundle, bundle.vocabulary.resolve(token), top, k, rule)
+
+
+def _neighborhood(bundle: Bundle, row: int, top: int, density_k: int, rule: Rule) -> Neighborhood:
+    if not 1 <= top < len(bundle):
+        raise ParameterError(f"--top must be from 1 to {len(bundle) - 1}, one less than the tokens here, got: {top}")
+    causal_ids, causal_distances = ranked(bundle.causal, row, top)
+    cosine_ids, cosine_distances = ranked(bundle.cosine, row, top)
+    k = min(top, len(causal_ids), len(cosine_ids))
+    agreement = None
+    if k:
+        agreement = overlap.overlap(
+            causal_ids[:k],
+            cosine_ids[:k],
+            overlap.nearest(causal_ids, causal_distances, k, bundle.causal.resolution),
+            overlap.nearest(cosine_ids, cosine_distances, k, bundle.cosine.resolution),
+        )
+    place_in_cosine = {int(other): rank for rank, other in enumerate(cosine_ids[:top], 1)}
+    mean = density.mean_distances(
+        bundle.causal.distances[row : row + 1], bundle.causal.distinct_distances[row : row + 1], rule, density_k
+    )
+    group = bundle.twin_groups
+    return Neighborhood(
+        _token(bundle, row),
+        tuple(_token(bundle, int(other)) for other in np.flatnonzero(group == group[row]) if other != row),
+        float(density.density(mean)[0]),
+        float(mean[0]),
+        rule,
+        density_k,
+        _listed(bundle, bundle.causal, causal_ids, causal_distances, top),
+        _listed(bundle, bundle.cosine, cosine_ids, cosine_distances, top),
+        agreement,
+        tuple(
+            Shared(_token(bundle, int(other)), rank, place_in_cosine[int(other)])
+            for rank, other in enumerate(causal_ids[:top], 1)
+            if int(other) in place_in_cosine
+        ),
+    )
+
+
+def ranked(space: Space, row: int, top: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the neighbors of a stored token: at least `top` of them, and every one that ties with the last of these.
+
+    Parameters
+    ----------
+    space : Space
+    row : int
+    top : int
+        From 1.
+
+    Returns
+    -------
+    ids : ndarray of shape (n,), int32
+        Nearest first; n is less than `top` only where the space has fewer points.
+    distances : ndarray of shape (n,), float32
+    """
+    if row in space.excluded:
+        return np.empty(0, np.int32), np.empty(0, np.float32)
+    kept = space.ids[row] >= 0
+    ids, distances = space.ids[row][kept], space.distances[row][kept]
+    others = len(space.ids) - len(space.excluded) - 1
+    # The stored list is enough when it ends beyond the ties at the last place asked for.
+    if len(ids) == others or (len(ids) > top and distances[-1] > distances[top - 1] + space.resolution):
+        return ids, distances
+    ids, exact = search(space.points, space.points[row], k=others, exclude=(row, *space.excluded))
+    distances = exact.astype(np.float32)
+    border = distances[min(top, others) - 1] + space.resolution
+    n = min(others, max(top + 1, int(np.searchsorted(distances, border, side="right")) + 1))
+    return ids[:n], distances[:n]
+
+
+def _listed(bundle: Bundle, space: Space, ids: np.ndarray, distances: np.ndarray, top: int) -> tuple[Neighbor, ...]:
+    close = np.diff(distances) <= space.resolution
+    tied = np.append(close, False) | np.append(False, close)
+    shown = zip(_tokens(bundle, ids[:top]), distances[:top].astype(np.float64), tied[:top], strict=True)
+    return tuple(
+        Neighbor(
+            rank,
+            token,
+            float(distance),
+            # |x - y|^2 = 2 - 2 cos for rows of norm 1
+            float(1 - distance**2 / 2) if space.name == "cosine" else None,
+            bool(is_tied),
+        )
+        for rank, (token, distance, is_tied) in enumerate(shown, 1)
+    )
+
+
+def _tokens(bundle: Bundle, rows: Iterable[int]) -> list[Token]:
+    return [_token(bundle, int(row)) for row in rows]
+
+
+def _token(bundle: Bundle, row: int) -> Token:
+    vocabulary = bundle.vocabulary
+    return Token(row, int(vocabulary.token_ids[row]), vocabulary.text(row), vocabulary.pieces[row].as_py())
+
+
+def _checked_density_k(bundle: Bundle, density_k: int | None) -> int:
+    k = int(bundle.manifest["settings"]["density_k"]) if density_k is None else density_k
+    K = int(bundle.manifest["K"])
+    if not 1 <= k <= K:
+        raise ParameterError(
+            f"--density-k must be from 1 to {K}, the neighbors kept in {bundle.name}, got: {k}; "
+            "build with more --neighbors for more"
+        )
+    return k

@@ -1,0 +1,156 @@
+"""Result records as JSON, CSV and DataFrames, with exact texts."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from io import StringIO
+from typing import TYPE_CHECKING, Any
+
+from index.crosscheck import CrossCheck
+from index.questions import Densest, Neighbor, Neighborhood, Token
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def token_json(token: Token) -> dict[str, Any]:
+    """Return a token with its exact text."""
+    return {"row": token.row, "id": token.id, "text": token.text}
+
+
+def neighborhood_json(found: Neighborhood) -> dict[str, Any]:
+    """Return the JSON of one answer of `neighbors`."""
+    return {
+        "token": _center_json(found),
+        "causal": [_neighbor_json(neighbor) for neighbor in found.causal],
+        "cosine": [_neighbor_json(neighbor) for neighbor in found.cosine],
+        "overlap": _overlap_json(found),
+        "verdict": None if found.overlap is None else found.overlap.verdict.value,
+    }
+
+
+def densest_json(found: Densest) -> dict[str, Any]:
+    """Return the JSON of `densest`."""
+    around = found.neighborhood
+    answer = neighborhood_json(around)
+    statistics = {
+        "k": around.density_k,
+        "rule": around.rule.value,
+        "min": _number(found.minimum),
+        "max": _number(found.maximum),
+        "mean": _number(found.mean),
+        "median": _number(found.median),
+        "by_rule": {
+            rule.value: {
+                "id": winner.token.id,
+                "text": winner.token.text,
+                "density": _number(winner.density),
+                "tied": winner.tied,
+            }
+            for rule, winner in found.by_rule.items()
+        },
+    }
+    return {"densest": answer.pop("token"), "density": statistics, **answer}
+
+
+def crosscheck_json(found: CrossCheck) -> dict[str, Any]:
+    """Return the JSON of `crosscheck`."""
+    matrix = None if found.matrix is None else {"passed": found.matrix.passed, **asdict(found.matrix)}
+    form = found.quadratic_form
+    return {
+        "passed": found.passed,
+        "matrix": matrix,
+        "quadratic_form": {
+            "passed": form.passed,
+            "tolerance": form.tolerance,
+            "random": asdict(form.random),
+            "nearest": asdict(form.nearest),
+        },
+    }
+
+
+def to_json(answer: Any) -> str:
+    """Return strict JSON on one document; characters beyond ASCII are escaped, so a terminal obeys none of them."""
+    return json.dumps(answer, indent=2, allow_nan=False)
+
+
+def to_csv(found: Sequence[Neighborhood]) -> str:
+    """Return neighborhoods as CSV, one line per neighbor and geometry."""
+    out = StringIO()
+    records = _records(found)
+    writer = csv.DictWriter(out, fieldnames=list(records[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(records)
+    return out.getvalue()
+
+
+def to_pandas(found: Sequence[Neighborhood]) -> pd.DataFrame:
+    """Return neighborhoods as a DataFrame, one row per neighbor and geometry."""
+    import pandas as pd
+
+    return pd.DataFrame(_records(found))
+
+
+def _center_json(found: Neighborhood) -> dict[str, Any]:
+    return {
+        **token_json(found.token),
+        "density": _number(found.density),
+        "mean_distance": _number(found.mean_distance),
+        "twins": [twin.id for twin in found.twins],
+    }
+
+
+def _neighbor_json(neighbor: Neighbor) -> dict[str, Any]:
+    similarity = {} if neighbor.similarity is None else {"similarity": neighbor.similarity}
+    return {
+        "rank": neighbor.rank,
+        **token_json(neighbor.token),
+        **similarity,
+        "distance": neighbor.distance,
+        "tied": neighbor.tied,
+    }
+
+
+def _overlap_json(found: Neighborhood) -> dict[str, Any] | None:
+    if found.overlap is None:
+        return None
+    return {
+        **asdict(found.overlap),
+        "tokens": [
+            {
+                "id": shared.token.id,
+                "text": shared.token.text,
+                "causal_rank": shared.causal_rank,
+                "cosine_rank": shared.cosine_rank,
+            }
+            for shared in found.shared
+        ],
+    }
+
+
+def _records(found: Sequence[Neighborhood]) -> list[dict[str, Any]]:
+    return [
+        {
+            "token_id": around.token.id,
+            "token": around.token.text,
+            "geometry": geometry,
+            "rank": neighbor.rank,
+            "row": neighbor.token.row,
+            "id": neighbor.token.id,
+            "text": neighbor.token.text,
+            "similarity": neighbor.similarity,
+            "distance": neighbor.distance,
+            "tied": neighbor.tied,
+        }
+        for around in found
+        for geometry, neighbors in (("causal", around.causal), ("cosine", around.cosine))
+        for neighbor in neighbors
+    ]
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None

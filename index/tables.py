@@ -1,0 +1,253 @@
+"""Result records as terminal tables.
+
+Token texts are shown in printable form (`vocabulary.display`), always in the last column, so that no script, width or
+direction of writing can move another column.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from rich import box
+from rich.cells import cell_len, set_cell_size
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from index.crosscheck import CrossCheck, MatrixCheck, PairCheck
+from index.overlap import Overlap, Verdict
+from index.questions import Densest, Neighbor, Neighborhood, Token
+from index.vocabulary import display
+
+TEXT_CELLS = 40
+"""How wide a token's text may be in a table."""
+
+FIGURE_CELLS = {"row": 6, "id": 6, "logometers": 10, "similarity": 9, "chord": 8, "density": 9, "rule": 8}
+"""How wide a column of figures always is."""
+
+VERDICTS = {
+    Verdict.HIGH: "nearly the same neighborhoods: here the causal metric sees what cosine similarity sees.",
+    Verdict.MODERATE: "neighborhoods that agree in part: the causal metric keeps some of what cosine similarity sees.",
+    Verdict.LOW: "different neighborhoods: here the causal metric sees another structure than cosine similarity.",
+    Verdict.UNDECIDED: "ties alone could decide it either way: no verdict can be read from these two lists.",
+}
+
+
+def densest_report(found: Densest, *, name: str, facts: dict[str, Any]) -> RenderableType:
+    """Return the terminal report of `densest`.
+
+    Parameters
+    ----------
+    found : Densest
+    name : str
+        Of the bundle.
+    facts : dict
+        Its manifest.
+    """
+    around = found.neighborhood
+    unit = "1/logometers"
+    settings = _facts_table(
+        [
+            ("bundle", f"{name}: {facts['V']:,} tokens x {facts['D']:,}, {facts['K']} neighbors kept"),
+            ("metric", facts["metric"]["origin"]),
+            ("density", f"1 / mean distance to {around.density_k} neighbors, rule '{around.rule.value}'"),
+            ("  minimum", f"{found.minimum:.7g} {unit}"),
+            ("  maximum", f"{found.maximum:.7g} {unit}"),
+            ("  mean", f"{found.mean:.7g} {unit}"),
+            ("  median", f"{found.median:.7g} {unit}"),
+        ]
+    )
+    return Group(
+        settings,
+        _title("Densest token"),
+        _center_table(around),
+        _title("Densest under each rule"),
+        _rules_table(found),
+        *_lists(around),
+    )
+
+
+def neighborhood_report(found: Neighborhood) -> RenderableType:
+    """Return the terminal report of one answer of `neighbors`."""
+    return Group(_title(f"{_shown(found.token)}  #{found.token.id}"), _center_table(found), *_lists(found))
+
+
+def crosscheck_report(found: CrossCheck) -> RenderableType:
+    """Return the terminal report of `crosscheck`."""
+    form = found.quadratic_form
+    rows = [
+        ("quadratic form", _passed(form.passed)),
+        ("  tolerance", f"{form.tolerance:.3g} logometers, the resolution of the causal space"),
+        ("  random pairs", _pair_line(form.random)),
+        ("  nearest pairs", _pair_line(form.nearest)),
+    ]
+    if found.matrix is not None:
+        rows += _matrix_rows(found.matrix)
+    return _facts_table(rows)
+
+
+def info_report(facts: dict[str, Any], folder: str) -> RenderableType:
+    """Return the terminal report of `info` from a manifest."""
+    source, settings = facts["source"], facts["settings"]
+    rows = [
+        ("bundle", f"{facts['name']}  ({folder})"),
+        ("source", f"{display(source['location'])}, {source['tensor']} ({source['dtype']}, {source['rows']:,} rows)"),
+        ("  sha256", source["sha256"]),
+        (
+            "tokens",
+            f"{facts['V']:,} x {facts['D']:,}" + (f", sample {settings['sample']}" if settings["sample"] else ""),
+        ),
+        ("neighbors", f"{facts['K']} kept, {settings['density_k']} in densities"),
+        ("metric", facts["metric"]["origin"]),
+    ]
+    for name, space in facts["spaces"].items():
+        unit = "logometers" if name == "causal" else "of the chord"
+        zero = f", {len(space['excluded_rows'])} zero rows left out" if space["excluded_rows"] else ""
+        rows.append((name, f"resolution {space['resolution']:.3g} {unit}, {space['search']}{zero}"))
+    check = facts["crosscheck"]
+    rows.append(("cross-check", "not run at the build" if check is None else _passed(check["passed"])))
+    rows.append(("size", f"{sum(file['bytes'] for file in facts['files'].values()) / 1e6:,.0f} MB"))
+    rows.append(
+        ("built", f"in {facts['build_seconds']:.1f} s by " + ", ".join(map(" ".join, facts["versions"].items())))
+    )
+    return _facts_table(rows)
+
+
+def _shown(token: Token) -> str:
+    text = display(token.text, token.piece)
+    return text if cell_len(text) <= TEXT_CELLS else set_cell_size(text, TEXT_CELLS - 1) + "…"
+
+
+def _title(text: str) -> Text:
+    return Text(f"\n{text}", style="bold")
+
+
+def _table(*figures: str, tie: bool = False) -> Table:
+    """Return a table of right-aligned figures and, last, a text that alone gives way on a narrow terminal."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+    for name in figures:
+        table.add_column(name, justify="right", no_wrap=True, min_width=FIGURE_CELLS.get(name, len(name)))
+    if tie:
+        table.add_column("", no_wrap=True, min_width=1)
+    table.add_column("text", no_wrap=True, overflow="ellipsis")
+    return table
+
+
+def _facts_table(rows: Iterable[tuple[str, str]]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in rows:
+        table.add_row(Text(name, style="dim"), Text(value))
+    return table
+
+
+def _center_table(found: Neighborhood) -> Table:
+    twins = f"{len(found.twins)}" if found.twins else "none"
+    if found.twins:
+        twins += ": " + ", ".join(f"{_shown(twin)} #{twin.id}" for twin in found.twins[:5])
+        twins += ", …" if len(found.twins) > 5 else ""
+    mean = "undefined" if math.isnan(found.mean_distance) else f"{found.mean_distance:.7g} logometers"
+    return _facts_table(
+        [
+            ("text", _shown(found.token)),
+            ("id", str(found.token.id)),
+            ("row", str(found.token.row)),
+            ("density", f"{found.density:.7g} 1/logometers"),
+            ("mean distance", f"{mean}, {found.density_k} neighbors"),
+            ("twins", twins),
+        ]
+    )
+
+
+def _rules_table(found: Densest) -> Table:
+    table = _table("rule", "density", "tied", "id")
+    for rule, winner in found.by_rule.items():
+        table.add_row(
+            rule.value, f"{winner.density:.7g}", str(winner.tied), str(winner.token.id), Text(_shown(winner.token))
+        )
+    return table
+
+
+def _lists(found: Neighborhood) -> list[RenderableType]:
+    parts: list[RenderableType] = [_title(f"{len(found.causal)} nearest in the causal metric"), _causal_table(found)]
+    if not found.cosine:
+        return [*parts, _title("No cosine neighbors: this token's row is zero and has no direction")]
+    parts += [_title(f"{len(found.cosine)} nearest by cosine similarity"), _cosine_table(found)]
+    if any(neighbor.tied for neighbor in (*found.causal, *found.cosine)):
+        parts.append(Text("=  as far as the one before or after, within the resolution: the order is arbitrary", "dim"))
+    if found.overlap is not None:
+        parts += [_title("Overlap"), _overlap_lines(found.overlap)]
+        if found.shared:
+            parts.append(_shared_table(found))
+    return parts
+
+
+def _causal_table(found: Neighborhood) -> Table:
+    table = _table("rank", "row", "id", "logometers", tie=True)
+    for neighbor in found.causal:
+        table.add_row(*_place(neighbor), f"{neighbor.distance:.6f}", *_tie_and_text(neighbor))
+    return table
+
+
+def _cosine_table(found: Neighborhood) -> Table:
+    table = _table("rank", "row", "id", "similarity", "chord", tie=True)
+    for neighbor in found.cosine:
+        figures = (f"{neighbor.similarity:.6f}", f"{neighbor.distance:.6f}")
+        table.add_row(*_place(neighbor), *figures, *_tie_and_text(neighbor))
+    return table
+
+
+def _place(neighbor: Neighbor) -> tuple[str, str, str]:
+    return str(neighbor.rank), str(neighbor.token.row), str(neighbor.token.id)
+
+
+def _tie_and_text(neighbor: Neighbor) -> tuple[str, Text]:
+    return "=" if neighbor.tied else "", Text(_shown(neighbor.token))
+
+
+def _overlap_lines(overlap: Overlap) -> Text:
+    border = "" if overlap.lowest == overlap.highest else " (ties at the last place decide)"
+    return Text(
+        f"{overlap.count} of {overlap.k} tokens in both lists ({overlap.percent:.1f} %), "
+        f"Jaccard {overlap.jaccard:.3f}; lowest {overlap.lowest}, highest {overlap.highest}{border}\n"
+        f"{overlap.verdict.value.upper()}: {VERDICTS[overlap.verdict]}"
+    )
+
+
+def _shared_table(found: Neighborhood) -> Table:
+    table = _table("causal", "cosine", "id")
+    for shared in found.shared:
+        table.add_row(
+            str(shared.causal_rank), str(shared.cosine_rank), str(shared.token.id), Text(_shown(shared.token))
+        )
+    return table
+
+
+def _passed(passed: bool) -> str:
+    return "passed" if passed else "FAILED"
+
+
+def _pair_line(check: PairCheck) -> str:
+    a, b = check.worst_ids
+    return f"{check.pairs:,}, worst difference {check.worst_error:.3g} logometers (#{a}, #{b})"
+
+
+def _matrix_rows(check: MatrixCheck) -> list[tuple[str, str]]:
+    rows = [("stored matrix", f"{_passed(check.passed)}  {display(check.path)}")]
+    if check.cause is not None:
+        rows.append(("  cause", display(check.cause)))
+    if check.worst_ids is not None:
+        a, b = check.worst_ids
+        rows += [
+            ("  born in", f"{check.born}: |d - D| <= {check.rtol:.3g} d + {check.atol:.3g} logometers"),
+            ("  entries", f"{check.entries:,}, {check.within_share:.4%} within tolerance"),
+            ("  worst error", f"{check.worst_error:.6g} logometers (#{a}, #{b})"),
+            (
+                "  neighbor lists",
+                f"{check.rows_agreeing:,} of {check.rows_checked:,} rows agree up to ties ({check.k})",
+            ),
+        ]
+    return rows
