@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from index import density, spaces, writer
-from index.bundle import GAMMA, METRIC, SPACES, TOKENIZER, TOKENS, density_column, open_bundle
+from index.bundle import GAMMA, METRIC, SPACES, TOKENIZER, TOKENS, Bundle, density_column
 from index.crosscheck import crosscheck
 from index.density import Rule
 from index.distances import open_matrix, read_sample
@@ -179,17 +179,16 @@ def build(settings: Settings, progress: Progress = lambda step, share: None) -> 
             "versions": {"logoscope": VERSION, **{library: version(library) for library in LIBRARIES}},
             "crosscheck": None,
         }
-        writer.save_manifest(folder, manifest | {"build_seconds": time.perf_counter() - started})
         passed = None
         if settings.distances is not None:
             outcome = crosscheck(
-                open_bundle(folder),
+                Bundle(folder, manifest),
                 distances=settings.distances,
                 progress=lambda share: progress("checking the stored distances", share),
             )
             manifest["crosscheck"] = crosscheck_json(outcome)
             passed = outcome.passed
-            writer.save_manifest(folder, manifest | {"build_seconds": time.perf_counter() - started})
+        writer.save_manifest(folder, manifest | {"build_seconds": time.perf_counter() - started})
         progress("writing", 1.0)
     return Built(
         target,

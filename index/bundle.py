@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from index.density import Rule
 from index.errors import BundleError
+from index.files import brief
 from index.spaces import Metric
 from index.vocabulary import Vocabulary
 
@@ -81,12 +82,20 @@ class Space:
 
     @cached_property
     def points(self) -> np.ndarray:
-        """The points, (V, D) float32, mapped from the FAISS index."""
+        """The points, (V, D) float32, read-only, mapped from the FAISS index."""
+        return np.asarray(_MappedPoints(self.index))
+
+
+class _MappedPoints:
+    """The vectors of a flat FAISS index as NumPy sees them: a view that keeps the index, which owns them, alive."""
+
+    def __init__(self, index: Any) -> None:
         import faiss
 
-        V, D = self._shape
-        points: np.ndarray = faiss.rev_swig_ptr(self.index.get_xb(), V * D).reshape(V, D)
-        return points
+        self._index = index
+        view = faiss.rev_swig_ptr(index.get_xb(), index.ntotal * index.d).reshape(index.ntotal, index.d)
+        address, _ = view.__array_interface__["data"]
+        self.__array_interface__ = {**view.__array_interface__, "data": (address, True)}
 
 
 class Bundle:
@@ -121,7 +130,7 @@ class Bundle:
             with pq.ParquetFile(path, memory_map=True) as file:  # read_table would import pyarrow.dataset and pandas
                 return file.read(columns=list(names) or None)
         except (OSError, pa.ArrowException) as error:
-            raise BundleError(f"{path} cannot be read: {one_line(error)}; build the bundle again") from error
+            raise BundleError(f"{path} cannot be read: {brief(error)}; build the bundle again") from error
 
     @property
     def tokens(self) -> pa.Table:
@@ -172,7 +181,7 @@ class Bundle:
         try:
             return load_file(path)
         except (OSError, SafetensorError) as error:
-            raise BundleError(f"{path} cannot be read: {one_line(error)}; build the bundle again") from error
+            raise BundleError(f"{path} cannot be read: {brief(error)}; build the bundle again") from error
 
 
 def density_column(rule: Rule) -> str:
@@ -200,7 +209,7 @@ def open_bundle(path: str | Path) -> Bundle:
     except FileNotFoundError:
         raise BundleError(f"no bundle in {folder}: it has no {MANIFEST}; build one with build_index.py") from None
     except (OSError, ValueError) as error:
-        raise BundleError(f"{manifest_path} cannot be read: {one_line(error)}; build the bundle again") from error
+        raise BundleError(f"{manifest_path} cannot be read: {brief(error)}; build the bundle again") from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise BundleError(f"{manifest_path} is not the manifest of a logoscope bundle")
     if manifest.get("format_version") != FORMAT_VERSION:
@@ -211,10 +220,13 @@ def open_bundle(path: str | Path) -> Bundle:
     try:
         bundle = Bundle(folder, manifest)
     except (KeyError, TypeError, ValueError) as error:
-        raise BundleError(f"{manifest_path} is damaged: {one_line(error)}; build the bundle again") from error
-    missing = [name for name in manifest["files"] if not (folder / name).is_file()]
-    if missing:
-        raise BundleError(f"{folder} lacks {', '.join(missing)}; build the bundle again")
+        raise BundleError(f"{manifest_path} is damaged: {brief(error)}; build the bundle again") from error
+    for name, facts in manifest["files"].items():
+        file = folder / name
+        size = file.stat().st_size if file.is_file() else None
+        if size != facts["bytes"]:
+            found = "is missing" if size is None else f"has {size:,} bytes, not {facts['bytes']:,}"
+            raise BundleError(f"{file} {found}: the bundle is damaged; build it again")
     return bundle
 
 
@@ -227,10 +239,5 @@ def _map_array(path: Path) -> np.ndarray:
     try:
         mapped: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
         return mapped
-    except (OSError, ValueError) as error:
-        raise BundleError(f"{path} cannot be read: {one_line(error)}; build the bundle again") from error
-
-
-def one_line(error: BaseException) -> str:
-    """Return an error's message as one line."""
-    return " ".join(str(error).split())
+    except (OSError, ValueError, EOFError) as error:
+        raise BundleError(f"{path} cannot be read: {brief(error)}; build the bundle again") from error

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from index.bundle import one_line
 from index.errors import DistancesError, ParameterError, SourceError
+from index.files import brief
 from index.torch_file import as_numpy, load_torch
 
 
@@ -102,7 +102,7 @@ def read_sample(path: Path) -> np.ndarray:
                 raise ParameterError(f"--sample {path} holds no token_indices; it holds {', '.join(map(str, content))}")
             indices = as_numpy(found, "token_indices", path)
     except (SourceError, OSError, ValueError, AttributeError) as error:
-        raise ParameterError(f"--sample {path} cannot be read: {one_line(error)}") from error
+        raise ParameterError(f"--sample {path} cannot be read: {brief(error)}") from error
     if indices.ndim != 1 or indices.dtype.kind not in "iu" or len(indices) == 0:
         raise ParameterError(
             f"--sample {path} holds {indices.dtype} of shape {indices.shape}; wanted a list of whole numbers"
@@ -115,7 +115,7 @@ def _open_full(path: Path) -> StoredMatrix:
     try:
         values = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise DistancesError(f"{path} is no .npy file of numbers: {one_line(error)}") from error
+        raise DistancesError(f"{path} is no .npy file of numbers: {brief(error)}") from error
     if values.dtype.kind != "f":
         raise DistancesError(f"{path} holds {values.dtype}, not floating-point distances")
     if values.ndim != 2 or values.shape[0] != values.shape[1] or len(values) < 2:
@@ -138,7 +138,7 @@ def _open_compressed(path: Path) -> StoredMatrix:
     try:
         values = as_numpy(content["triu_values"], "triu_values", path).ravel()
     except (SourceError, AttributeError) as error:
-        raise DistancesError(one_line(error)) from error
+        raise DistancesError(brief(error)) from error
     token_ids = _token_ids(content, path)
     N = int(content.get("N", len(token_ids) if token_ids is not None else 0))
     if token_ids is not None and len(token_ids) != N:
@@ -156,7 +156,7 @@ def load_pt(path: Path) -> Mapping[str, Any]:
     try:
         content = load_torch(path)
     except SourceError as error:
-        raise DistancesError(one_line(error)) from error
+        raise DistancesError(brief(error)) from error
     if not isinstance(content, Mapping):
         raise DistancesError(f"{path} holds a {type(content).__name__}; wanted a dict with token_indices")
     return content
@@ -175,7 +175,7 @@ def _token_ids(content: Mapping[str, Any], path: Path) -> np.ndarray | None:
     try:
         token_ids = as_numpy(found, "token_indices", path)
     except (SourceError, AttributeError) as error:
-        raise DistancesError(one_line(error)) from error
+        raise DistancesError(brief(error)) from error
     if token_ids.ndim != 1 or token_ids.dtype.kind not in "iu":
         raise DistancesError(
             f"token_indices of {path} are {token_ids.dtype} of shape {token_ids.shape}, not a list of ids"

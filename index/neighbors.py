@@ -1,23 +1,43 @@
 """Exact k nearest neighbors, by Euclidean distance between points.
 
-A float32 matrix product finds candidates; distances are then taken in float64 from differences, which keep the digits
-that |x|^2 + |y|^2 - 2 <x, y> loses between near-identical points. A row whose candidates cannot be proven complete is
-searched by brute force.
+The graph of all points takes four steps::
+
+    twins        equal rows become one point                                        twin groups -> U positions
+    filter       points are grouped, recentered and rounded to few digits           filtering, scores
+    sweep        every pair's score, in tiles; candidates are the pairs whose       kernels.offer_tile
+                 lower bound is within the k-th smallest upper bound so far
+    rank         candidates by float64 distances; twins expanded again              kernels.rank_block
+
+The sweep may only err on the side of too many candidates, and the last step looks at every one, so the answer does not
+depend on the arithmetic, the device or the number of threads: they decide how long it takes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Lock
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from index.errors import ParameterError
-from index.spaces import twin_groups
 
-BLOCK_ROWS = 1024
-SPARE_CANDIDATES = 64
-"""How many more than k the product picks: the room in which its rounding may reorder."""
+if TYPE_CHECKING:
+    from index.filtering import Filter
+    from index.kernels import Candidates, Twins
+    from index.scores import Arithmetic, Product
+
+Progress = Callable[[float], None]
+
+TILE_ROWS = 2048
+RANK_ROWS = 1024  # points of a block whose candidates are ranked together, from the cache
+SPARE = 188  # room of a candidate buffer beyond k
+SWEEP_SHARE = 0.9  # of the time, for progress
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,118 +54,162 @@ class KnnGraph:
         To the k nearest distinct points other than the point's own; infinite where there are no more.
     """
 
-    ids: np.ndarray
-    distances: np.ndarray
-    distinct_distances: np.ndarray
+    ids: NDArray[np.int32]
+    distances: NDArray[np.float32]
+    distinct_distances: NDArray[np.float32]
 
 
 def knn_graph(
-    points: np.ndarray,
+    points: NDArray[np.float32],
     *,
     k: int,
     threads: int | None = None,
     device: str = "cpu",
-    progress: Callable[[float], None] | None = None,
+    progress: Progress | None = None,
+    arithmetic: Arithmetic | None = None,
 ) -> KnnGraph:
     """Return the exact k-nearest-neighbor graph of all points.
+
+    Beside the points and the graph it needs a copy of the points in the filter's format (half their size where
+    bfloat16 is at hand) and 8 (k + 188) bytes per point.
 
     Parameters
     ----------
     points : ndarray of shape (V, D), float32
+        Finite; in memory or memory-mapped.
     k : int
         From 1 to V - 1.
     threads : int, optional
-        All cores by default.
+        All cores this process may use, by default.
     device : str
-        Where torch multiplies.
+        Where scores are multiplied, as torch names it: "cpu", "cuda", "mps".
     progress : callable, optional
-        Called with the share done, from 0 to 1.
+        Called with the share done, from 0 to 1, on the calling thread.
+    arithmetic : Arithmetic, optional
+        Of the filter; by default the faster one here. The answer is the same.
 
     Raises
     ------
     ParameterError
-        When k is out of range.
+        When k is out of range, or points are no finite float32 matrix.
     """
+    points = _checked(points)
     check_k(k, len(points))
-    representatives, inverse = np.unique(twin_groups(points), return_inverse=True)
-    distinct = points if len(representatives) == len(points) else points[representatives]
-    ids, distances = _graph_of_distinct(distinct, min(k, len(distinct) - 1), threads, device, progress)
-    return _expand(ids, distances, inverse, k)
+    report = progress or (lambda share: None)
+    threads = threads or _cores()
+    from index.filtering import build_filter
+    from index.kernels import Candidates
+    from index.scores import choose_arithmetic, cpu_product
+
+    with _one_torch_thread_each(), ThreadPoolExecutor(threads) as pool:
+        twins, rows = _twins(points)
+        arithmetic = arithmetic or choose_arithmetic()
+        filtered = build_filter(points, rows, arithmetic, pool)
+        twins = _in_order(twins, rows, filtered.bounds.rows)
+        U = len(rows)
+        nearest = min(k, U - 1)
+        room = min(nearest + SPARE, U)
+        candidates = Candidates(
+            ids=np.empty((U, room), np.int32),
+            lower=np.empty((U, room), np.float32),
+            width=np.zeros(U, np.float32),
+            used=np.zeros(U, np.int32),
+            limit=np.full(U, np.inf, np.float32),
+        )
+        if nearest:
+            product = cpu_product(filtered.residuals, arithmetic)
+            _sweep(points, nearest, filtered, candidates, product, pool, report)
+        return _rank(points, k, nearest, filtered, candidates, twins, pool, report)
 
 
-def _graph_of_distinct(
-    points: np.ndarray, k: int, threads: int | None, device: str, progress: Callable[[float], None] | None
-) -> tuple[np.ndarray, np.ndarray]:
+def _sweep(
+    points: NDArray[np.float32],
+    k: int,
+    filtered: Filter,
+    candidates: Candidates,
+    product: Product,
+    pool: ThreadPoolExecutor,
+    report: Progress,
+) -> None:
+    """Offer every pair of points to each other. Scores are symmetric, so half the tiles serve both sides."""
+    from index.kernels import offer_tile
+
+    blocks = filtered.blocks(TILE_ROWS)
+    locks = [Lock() for _ in blocks]  # of a block's candidates; always taken in ascending order
+    B = len(blocks)
+
+    def work(pair: tuple[int, int]) -> None:
+        rows, columns = blocks[pair[0]], blocks[pair[1]]
+        tile = product(rows, columns)
+        with locks[pair[0]], locks[pair[1]] if pair[0] != pair[1] else Lock():
+            offer_tile(tile, rows.start, columns.start, k, filtered.scale, points, filtered.bounds, candidates)
+
+    # By diagonals: neighboring tasks touch different blocks, and every point gets a first limit from its own.
+    pairs = [(b, b + shift) for shift in range(B) for b in range(B - shift)]
+    for done, _ in enumerate(pool.map(work, pairs), start=1):
+        report(SWEEP_SHARE * done / len(pairs))
+
+
+def _rank(
+    points: NDArray[np.float32],
+    k: int,
+    nearest: int,
+    filtered: Filter,
+    candidates: Candidates,
+    twins: Twins,
+    pool: ThreadPoolExecutor,
+    report: Progress,
+) -> KnnGraph:
+    from index.kernels import Lists, rank_block
+
+    V, U = len(points), len(filtered.bounds.rows)
+    lists = Lists(np.empty((V, k), np.int32), np.empty((V, k), np.float32), np.empty((V, k), np.float32))
+
+    def work(start: int) -> None:
+        stop = min(start + RANK_ROWS, U)
+        rank_block(start, stop, nearest, points, filtered.bounds.rows, candidates, twins, lists)
+
+    starts = range(0, U, RANK_ROWS)
+    for done, _ in enumerate(pool.map(work, starts), start=1):
+        report(SWEEP_SHARE + (1.0 - SWEEP_SHARE) * done / len(starts))
+    return KnnGraph(*lists)
+
+
+def _twins(points: NDArray[np.float32]) -> tuple[Twins, NDArray[np.int64]]:
+    """Return the groups of equal rows, and the first row of each, ascending."""
+    from index.kernels import Twins, first_twins, hash_rows
+
+    hashes = hash_rows(points)
+    first = first_twins(points, hashes, np.argsort(hashes, kind="stable"))
+    members = np.argsort(first, kind="stable")
+    rows, starts = np.unique(first[members], return_index=True)
+    return Twins(members, np.append(starts, len(points))), rows
+
+
+def _in_order(twins: Twins, rows: NDArray[np.int64], wanted: NDArray[np.int64]) -> Twins:
+    """Rearrange the groups from the order of `rows` to that of `wanted`."""
+    order = np.searchsorted(rows, wanted)
+    sizes = np.diff(twins.offsets)[order]
+    offsets = np.concatenate([[0], np.cumsum(sizes)])
+    into = np.repeat(twins.offsets[order] - offsets[:-1], sizes) + np.arange(offsets[-1])
+    return type(twins)(twins.members[into], offsets)
+
+
+@contextmanager
+def _one_torch_thread_each() -> Iterator[None]:
+    """Keep torch from starting threads of its own in each of ours."""
     import torch
 
-    V, D = points.shape
-    if threads is not None:
-        torch.set_num_threads(threads)
-    on_device = torch.from_numpy(points).to(device)
-    squares = (on_device * on_device).sum(dim=1)
-    # Worst-case rounding of a float32 sum of D products (Higham, Accuracy and Stability, eq. 3.5), and of the squares.
-    bound = 4 * D * 2.0**-24 * float(squares.max())
-    picked = min(V, k + 1 + SPARE_CANDIDATES)
-    ids = np.empty((V, k), dtype=np.int32)
-    distances = np.empty((V, k), dtype=np.float64)
-    for start in range(0, V if k else 0, BLOCK_ROWS):
-        block = slice(start, min(start + BLOCK_ROWS, V))
-        scores = torch.addmm(squares, on_device[block], on_device.T, beta=1, alpha=-2)
-        scores += squares[block, None]
-        least = torch.topk(scores, picked, dim=1, largest=False)
-        candidates = least.indices.cpu().numpy()
-        beyond = least.values[:, -1].cpu().numpy() if picked < V else np.full(len(candidates), np.inf)
-        for row in range(block.start, block.stop):
-            found, exact = _rank(points, points[row], candidates[row - start], k, exclude=(row,))
-            if exact[-1] ** 2 + bound >= beyond[row - start]:
-                found, exact = _rank(points, points[row], np.arange(V), k, exclude=(row,))
-            ids[row], distances[row] = found, exact
-        if progress is not None:
-            progress(block.stop / V)
-    return ids, distances
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
-def _expand(ids: np.ndarray, distances: np.ndarray, inverse: np.ndarray, k: int) -> KnnGraph:
-    """Turn the graph of distinct points into that of all: every twin of a neighbor is a neighbor."""
-    V = len(inverse)
-    by_point = np.argsort(inverse, kind="stable")
-    members = np.split(by_point, np.flatnonzero(np.diff(inverse[by_point])) + 1)
-    all_ids = np.empty((V, k), dtype=np.int32)
-    all_distances = np.empty((V, k), dtype=np.float32)
-    distinct_distances = np.full((V, k), np.inf, dtype=np.float32)
-    distinct_distances[:, : ids.shape[1]] = distances[inverse]
-    for row, point in enumerate(inverse):
-        near = [members[point], *(members[neighbor] for neighbor in ids[point])]
-        candidates = np.concatenate(near)
-        exact = np.repeat(np.concatenate([[0.0], distances[point]]), [len(group) for group in near])
-        others = candidates != row
-        candidates, exact = candidates[others], exact[others]
-        order = np.lexsort((candidates, exact))[:k]
-        all_ids[row], all_distances[row] = candidates[order], exact[order]
-    return KnnGraph(all_ids, all_distances, distinct_distances)
-
-
-def search(
-    points: np.ndarray, query: np.ndarray, *, k: int, exclude: Collection[int] = ()
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rows and distances of the k points nearest to one query, exactly.
-
-    Parameters
-    ----------
-    points : ndarray of shape (V, D), float32
-        Memory-mapped or not.
-    query : ndarray of shape (D,)
-    k : int
-    exclude : collection of int
-        Rows to leave out: the query's own, and those that have no point.
-
-    Returns
-    -------
-    ids : ndarray of shape (k,), int32
-    distances : ndarray of shape (k,), float64
-        Ascending, equal ones by row.
-    """
-    return _rank(points, query, np.arange(len(points)), k, exclude=exclude)
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def check_k(k: int, V: int) -> None:
@@ -158,20 +222,17 @@ def check_k(k: int, V: int) -> None:
         )
 
 
-def exact_distances(points: np.ndarray, query: np.ndarray, candidates: np.ndarray) -> np.ndarray:
-    """Return the Euclidean distances from `query` (D,) to `points[candidates]`, float64, from differences."""
-    distances = np.empty(len(candidates))
-    height = max(1, (1 << 24) // points.shape[1])
-    for start in range(0, len(candidates), height):
-        differences = points[candidates[start : start + height]].astype(np.float64) - query
-        distances[start : start + height] = np.sqrt(np.einsum("ij,ij->i", differences, differences))
-    return distances
-
-
-def _rank(
-    points: np.ndarray, query: np.ndarray, candidates: np.ndarray, k: int, *, exclude: Collection[int]
-) -> tuple[np.ndarray, np.ndarray]:
-    candidates = candidates[~np.isin(candidates, list(exclude))]
-    distances = exact_distances(points, query, candidates)
-    order = np.lexsort((candidates, distances))[:k]
-    return candidates[order].astype(np.int32), distances[order]
+def _checked(points: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return points as a plain, read-only, row-by-row matrix, whatever they are mapped from."""
+    if points.ndim != 2 or points.dtype != np.float32 or not points.size:
+        raise ParameterError(
+            f"points must be a float32 matrix of shape (V, D), got: {points.dtype} of shape {points.shape}"
+        )
+    for start in range(0, len(points), TILE_ROWS):
+        finite = np.isfinite(points[start : start + TILE_ROWS]).all(axis=1)
+        if not finite.all():
+            row = start + int(np.argmin(finite))
+            raise ParameterError(f"points must be finite, but row {row} is not; leave such rows out")
+    plain = np.ascontiguousarray(points).view(np.ndarray)[:]
+    plain.flags.writeable = False
+    return plain

@@ -11,8 +11,8 @@ from index import density, overlap
 from index.bundle import Bundle, Space
 from index.density import Rule
 from index.errors import ParameterError
-from index.neighbors import search
 from index.overlap import Overlap
+from index.search import search
 
 
 @dataclass(frozen=True)
@@ -254,8 +254,8 @@ def ranked(space: Space, row: int, top: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _listed(bundle: Bundle, space: Space, ids: np.ndarray, distances: np.ndarray, top: int) -> tuple[Neighbor, ...]:
-    close = np.diff(distances) <= space.resolution
-    tied = np.append(close, False) | np.append(False, close)
+    close = np.diff(distances, prepend=-np.inf, append=np.inf) <= space.resolution
+    tied = close[:-1] | close[1:]
     shown = zip(_tokens(bundle, ids[:top]), distances[:top].astype(np.float64), tied[:top], strict=True)
     return tuple(
         Neighbor(

@@ -162,13 +162,12 @@ def _choose(wanted: Sequence[str], shapes: Mapping[str, tuple[int, ...]], path: 
 
 
 def _mapped(path: Path, dtype: Any, shape: tuple[int, ...], start: int, name: str) -> np.ndarray:
+    _require_matrix(name, shape, path)
     needed = start + int(np.dtype(dtype).itemsize) * math.prod(shape)
     if needed > path.stat().st_size:
         raise SourceError(
             f"{path} is cut short: {name} with shape {shape} ends at byte {needed}, the file at {path.stat().st_size}"
         )
-    if 0 in shape:
-        return np.empty(shape, dtype)
     return np.memmap(path, dtype=dtype, mode="r", offset=start, shape=shape)
 
 
@@ -180,11 +179,15 @@ def _matrix(name: str, values: np.ndarray, path: Path) -> Tensor:
         values = values.view(ml_dtypes.bfloat16)
     if values.dtype not in FLOATS:
         raise SourceError(f"{name} of {path} is {values.dtype}; wanted float64, float32, float16 or bfloat16")
-    if values.ndim != 2 or 0 in values.shape:
-        raise SourceError(f"{name} of {path} has shape {values.shape}; wanted (tokens, width), neither zero")
+    _require_matrix(name, values.shape, path)
     values = np.require(values, requirements=["C", "A"])
     _refuse_nonfinite(name, values, path)
     return Tensor(name, values)
+
+
+def _require_matrix(name: str, shape: tuple[int, ...], path: Path) -> None:
+    if len(shape) != 2 or 0 in shape:
+        raise SourceError(f"{name} of {path} has shape {shape}; wanted (tokens, width), neither zero")
 
 
 def _refuse_nonfinite(name: str, values: np.ndarray, path: Path) -> None:

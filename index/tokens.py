@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +29,9 @@ TOKENIZER_FILES = (
 )
 """What a tokenizer without a tokenizer.json may be made of."""
 
+LARGEST_ID = 10_000_000
+"""The tokenizers library walks over every id up to the largest when it writes itself down."""
+
 SPACE_PIECE = "▁"
 
 
@@ -47,14 +52,20 @@ def tokens_of_folder(folder: Folder, rows: int, *, required: bool) -> Vocabulary
     required : bool
         Whether a folder without a tokenizer is an error; if not, every row is an orphan.
     """
+    from tokenizers import Tokenizer
+
     path = folder.get("tokenizer.json")
     if path is not None:
-        tokenizer = _parsed(path)
-        _add_configured_tokens(tokenizer, folder)
-        return _vocabulary(tokenizer, rows)
+        require_content(path)
+        with _reading(path):
+            tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
+            _add_configured_tokens(tokenizer, folder)
+            return _vocabulary(tokenizer, rows, path)
     found = [path for path in map(folder.get, TOKENIZER_FILES) if path is not None]
     if found:
-        return _vocabulary(_converted(found[0].parent), rows)
+        path = found[0].parent
+        with _reading(path):
+            return _vocabulary(_converted(path), rows, path)
     if required:
         raise SourceError(f"{folder} holds no tokenizer: neither tokenizer.json nor {', '.join(TOKENIZER_FILES[3:6])}")
     return orphans(rows)
@@ -62,16 +73,25 @@ def tokens_of_folder(folder: Folder, rows: int, *, required: bool) -> Vocabulary
 
 def tokens_of_json(path: Path, rows: int) -> Vocabulary:
     """Read the tokens of the first V rows out of a single `tokenizer.json`."""
-    return _vocabulary(_parsed(path), rows)
-
-
-def _parsed(path: Path) -> Tokenizer:
     from tokenizers import Tokenizer
 
     require_content(path)
+    with _reading(path):
+        return _vocabulary(Tokenizer.from_str(path.read_text(encoding="utf-8")), rows, path)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turn what the `tokenizers` library raises into SourceError.
+
+    That is plain Exception, and for a panic in Rust a BaseException of a class that cannot be imported. transformers,
+    which converts older tokenizers, raises nearly anything.
+    """
     try:
-        return Tokenizer.from_str(path.read_text(encoding="utf-8"))
-    except Exception as error:  # the library raises nothing more specific
+        yield
+    except (SourceError, KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:
         raise SourceError(f"{path} is no tokenizer: {brief(error)}") from error
 
 
@@ -79,10 +99,7 @@ def _converted(folder: Path) -> Tokenizer:
     """Let transformers convert an older tokenizer; never one that brings its own code."""
     from transformers import AutoTokenizer
 
-    try:
-        loaded = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-    except (OSError, ValueError, TypeError, LookupError, AttributeError, ImportError, RuntimeError) as error:
-        raise SourceError(f"the tokenizer in {folder} cannot be read: {brief(error)}") from error
+    loaded = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     if not loaded.is_fast:
         raise SourceError(f"the tokenizer in {folder} has no fast form; save a tokenizer.json beside it")
     tokenizer: Tokenizer = loaded.backend_tokenizer
@@ -127,11 +144,14 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _vocabulary(tokenizer: Tokenizer, rows: int) -> Vocabulary:
+def _vocabulary(tokenizer: Tokenizer, rows: int, path: Path) -> Vocabulary:
+    vocabulary = tokenizer.get_vocab()
+    if max(vocabulary.values(), default=0) > LARGEST_ID:
+        raise SourceError(f"{path} has the token id {max(vocabulary.values())}, beyond {LARGEST_ID}")
     # What a text splits into must not depend on how long a model's inputs are padded or cut.
     tokenizer.no_padding()
     tokenizer.no_truncation()
-    ids = {token_id: piece for piece, token_id in tokenizer.get_vocab().items() if token_id < rows}
+    ids = {token_id: piece for piece, token_id in vocabulary.items() if token_id < rows}
     pieces = [ids.get(row) for row in range(rows)]
     special = {token_id for token_id, token in tokenizer.get_added_tokens_decoder().items() if token.special}
     texts = _texts(tokenizer, pieces)

@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from index.bundle import FORMAT, FORMAT_VERSION, MANIFEST, one_line
+from index.bundle import FORMAT, FORMAT_VERSION, MANIFEST
 from index.errors import BundleError
+from index.files import brief
 from index.neighbors import KnnGraph
 
 
@@ -44,7 +45,7 @@ def writing(target: Path, *, overwrite: bool) -> Iterator[Path]:
         folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.building-", dir=target.parent))
         folder.chmod(0o755)  # mkdtemp makes it private
     except OSError as error:
-        raise BundleError(f"{target.parent} cannot be written: {one_line(error)}") from error
+        raise BundleError(f"{target.parent} cannot be written: {brief(error)}") from error
     try:
         yield folder
         check_target(target, overwrite=overwrite)

@@ -1,0 +1,99 @@
+"""Scores of one block of residuals against another: the one product that takes most of an engine's time.
+
+On the CPU each worker multiplies its own tile on its own thread; torch, told to use one thread in each, is only asked
+for the product. A device multiplies larger tiles and hands them back.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+Tile = NDArray[np.float32] | NDArray[np.uint16]
+Product = Callable[[slice, slice], Tile]
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """The number format of a product."""
+
+    dtype: torch.dtype
+    bits: type[np.float32] | type[np.uint16]  # how NumPy holds it
+    unit_roundoff: float  # of the sums
+    output_error: float  # relative, of rounding a sum to `dtype`
+
+
+FLOAT32 = Arithmetic(torch.float32, np.float32, 2.0**-24, 0.0)
+# Products of bfloat16 are exact in float32. Not every unit rounds the sums to nearest, which doubles their error.
+BFLOAT16 = Arithmetic(torch.bfloat16, np.uint16, 2.0**-23, 2.0**-8)
+
+
+def choose_arithmetic() -> Arithmetic:
+    """Return bfloat16 if this CPU multiplies it faster than float32, and within its bound; else float32.
+
+    Asked by trial, because a processor may know bfloat16 and yet be slow at it, and some builds of torch sum in
+    bfloat16 (PyTorch issue 83863).
+    """
+    exact = torch.randn(256, 1024, generator=torch.Generator().manual_seed(0)).bfloat16()
+    short = _seconds(lambda: exact @ exact.T)
+    multiply = _float32_product()
+    long = _seconds(lambda: multiply(exact.float(), exact.float()))
+    truth = exact.double() @ exact.double().T
+    bound = BFLOAT16.output_error * truth.abs() + 1024 * BFLOAT16.unit_roundoff * truth.diagonal().max()
+    within = bool(((exact @ exact.T).double() - truth).abs().le(bound).all())
+    return BFLOAT16 if within and short < 0.75 * long else FLOAT32
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def _float32_product() -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+    """Return a function (M, D), (N, D) -> (M, N).
+
+    torch.mm calls MKL, which keeps AMD processors at half their speed; oneDNN, in the same torch, does not.
+    """
+    operators: Any = torch.ops.mkldnn
+
+    def by_onednn(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        packed = operators._reorder_linear_weight(b, len(a))
+        scores: torch.Tensor = operators._linear_pointwise(a, packed, None, "none", [], "")
+        return scores
+
+    try:
+        by_onednn(torch.ones(2, 2), torch.ones(2, 2))
+    except (AttributeError, RuntimeError, NotImplementedError):
+        return lambda a, b: a @ b.T
+    return by_onednn
+
+
+def cpu_product(residuals: Tile, arithmetic: Arithmetic) -> Product:
+    """Return the product of two blocks of residuals, each given as a slice."""
+    tensor = torch.from_numpy(residuals).view(arithmetic.dtype)
+    local = threading.local()
+    float32_product = _float32_product()
+
+    def product(rows: slice, columns: slice) -> Tile:
+        torch.set_num_threads(1)
+        a, b = tensor[rows], tensor[columns]
+        if arithmetic is FLOAT32:
+            return float32_product(a, b).numpy()
+        size = len(a) * len(b)
+        if getattr(local, "size", 0) < size:  # fresh memory for every tile would cost a page fault per 4096 bytes
+            local.size, local.buffer = size, torch.empty(size, dtype=arithmetic.dtype)
+        scores = local.buffer[:size].view(len(a), len(b))
+        torch.mm(a, b.T, out=scores)
+        tile: Tile = scores.view(torch.uint16).numpy()
+        return tile
+
+    return product

@@ -1,0 +1,114 @@
+"""The two maps, and what is refused as a metric."""
+
+import ml_dtypes
+import numpy as np
+import oracles
+import pytest
+from numpy.typing import NDArray
+
+from index.errors import MetricError
+from index.spaces import (
+    causal_points,
+    cosine_points,
+    covariance,
+    metric_from_covariance,
+    metric_from_matrix,
+    resolution,
+    twin_groups,
+    zero_rows,
+)
+
+
+@pytest.fixture
+def gamma() -> NDArray[np.float32]:
+    return np.random.default_rng(3).normal(size=(60, 5)).astype(np.float32)
+
+
+def test_given_metric_is_symmetrized_and_factored(gamma: NDArray[np.float32]) -> None:
+    mean, cov = oracles.covariance(gamma)
+    M = np.linalg.inv(cov)
+    skewed = M + 1e-5 * np.triu(np.ones_like(M), 1)
+    metric = metric_from_matrix(skewed.astype(np.float32), mean, origin="m.pt")
+    expected = (skewed.astype(np.float32).astype(np.float64) + skewed.astype(np.float32).T) / 2
+    np.testing.assert_allclose(metric.matrix, expected, rtol=1e-14)
+    np.testing.assert_allclose(metric.factor @ metric.factor.T, expected, rtol=1e-10)
+    assert metric.ridge is None
+
+
+def broken(kind: str) -> NDArray[np.float64]:
+    M = np.eye(5)
+    if kind == "width":
+        return np.eye(4)
+    if kind == "nan":
+        M[1, 2] = np.nan
+    if kind == "asymmetric":
+        M[1, 2] = 0.5
+    if kind == "indefinite":
+        M[4, 4] = -1.0
+    return M
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("width", "shape (4, 4), but gamma has width 5"),
+        ("nan", "1 of M's 25 entries are not finite"),
+        ("asymmetric", "not symmetric: it differs from its transpose by 0.5"),
+        ("indefinite", "not positive definite: its smallest eigenvalue is -1"),
+    ],
+)
+def test_what_is_no_metric(kind: str, said: str) -> None:
+    with pytest.raises(MetricError) as error:
+        metric_from_matrix(broken(kind), np.zeros(5), origin="m.pt")
+    assert str(error.value).startswith("m.pt: ")
+    assert said in str(error.value)
+
+
+def test_a_singular_covariance_asks_for_a_ridge() -> None:
+    few = np.random.default_rng(0).normal(size=(4, 9))
+    with pytest.raises(MetricError, match="pass a larger --ridge"):
+        metric_from_covariance(*covariance(few), 0.0)
+    metric = metric_from_covariance(*covariance(few), 0.1)
+    assert np.isfinite(causal_points(few, metric)).all()
+
+
+@pytest.mark.parametrize("ridge", [-1e-6, np.nan, np.inf])
+def test_bad_ridges(ridge: float, gamma: NDArray[np.float32]) -> None:
+    with pytest.raises(MetricError, match="ridge must be 0 or more"):
+        metric_from_covariance(*covariance(gamma), ridge)
+
+
+def test_zero_rows_have_no_direction(gamma: NDArray[np.float32]) -> None:
+    gamma[[7, 50]] = 0
+    points = cosine_points(gamma)
+    assert zero_rows(points).tolist() == [7, 50]
+    assert np.isfinite(points).all()
+    others = np.delete(points, [7, 50], axis=0)
+    np.testing.assert_allclose(np.linalg.norm(others, axis=1), 1, atol=1e-7)
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e200])
+def test_directions_of_tiny_and_huge_rows(scale: float) -> None:
+    """Squares of these rows are zero or infinite in float64."""
+    np.testing.assert_allclose(cosine_points(scale * np.array([[3.0, 4.0]])), [[0.6, 0.8]], rtol=1e-7)
+
+
+def test_twins_are_equal_bits(gamma: NDArray[np.float32]) -> None:
+    rows = gamma.astype(ml_dtypes.bfloat16)
+    rows[[9, 30]] = rows[4]
+    rows[59] = rows[20]
+    rows[11] = rows[12]
+    rows[11, 0] = np.nextafter(rows[12, 0], np.array(9, ml_dtypes.bfloat16))
+    groups = twin_groups(rows)
+    assert groups[[4, 9, 30]].tolist() == [4, 4, 4]
+    assert groups[[20, 59]].tolist() == [20, 20]
+    assert len(set(groups.tolist())) == 60 - 3
+
+
+def test_resolution_bounds_what_rounding_does() -> None:
+    """Points rounded to float32 move no difference of two distances by more than the resolution."""
+    exact = np.random.default_rng(5).normal(size=(200, 3)) * 50
+    rounded = exact.astype(np.float32)
+    moved = np.abs(oracles.all_distances(exact) - oracles.all_distances(rounded.astype(np.float64)))
+    bound = resolution(float(np.linalg.norm(exact, axis=1).max()))
+    assert 0.05 * bound < 2 * moved.max() <= bound

@@ -1,0 +1,130 @@
+"""A vocabulary ruled by twins: groups larger than a list, than k, and than the K neighbors a bundle keeps.
+
+Qwen3-4B has 814 twins of one vector. There a list of 30 neighbors is an arbitrary pick, a graph of 100 neighbors holds
+nothing but twins, and the tool must say what it cannot know.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import oracles
+import pytest
+import synthetic
+from conftest import build, query
+from numpy.typing import NDArray
+
+V, D, TOP, K = 900, 24, 30, 20
+TWINS = (150, 45, 12, 2)
+
+
+@dataclass(frozen=True, eq=False)
+class Ruled:
+    bundle: Path
+    report: Any
+    model: synthetic.Planted
+    causal: NDArray  # (V, V)
+    chords: NDArray
+    tolerance: dict[str, float]
+
+
+@pytest.fixture(scope="module")
+def ruled(tmp_path_factory: pytest.TempPathFactory) -> Ruled:
+    folder = tmp_path_factory.mktemp("ties")
+    model = synthetic.planted(V, D, seed=9, twin_sizes=TWINS, singles=10)
+    source = synthetic.write_model(folder / "model.safetensors", model.gamma)
+    report = build(source, "--out", folder / "bundle")
+    points = oracles.causal_points(model.gamma, oracles.metric(oracles.covariance(model.gamma)[1], 1e-6))
+    unit = oracles.unit_rows(model.gamma)
+    return Ruled(
+        folder / "bundle",
+        report,
+        model,
+        oracles.all_distances(points),
+        oracles.all_distances(unit),
+        {"causal": oracles.rounding_tolerance(points), "cosine": oracles.rounding_tolerance(unit)},
+    )
+
+
+@pytest.mark.parametrize("rule", ["notebook", "distinct", "multiset"])
+def test_densities(ruled: Ruled, rule: str) -> None:
+    """Also the rule of distinct vectors, which needs neighbors past 149 twins."""
+    expected = oracles.densities(ruled.causal, oracles.group_of_every_row(ruled.model.gamma), K)
+    report = query("densest", "--rule", rule, "--index", ruled.bundle)
+    winner = expected[rule].max()
+    tied = np.flatnonzero(expected[rule] >= winner * (1 - 1e-9))
+    assert report["densest"]["row"] == tied[0]
+    shown = report["density"]["by_rule"][rule]
+    assert (shown["id"], shown["tied"]) == (tied[0], len(tied))
+    finite = expected[rule][np.isfinite(expected[rule])]
+    relative = 4 * ruled.tolerance["causal"] * finite.max()
+    for name, figure in (("min", np.min), ("max", np.max), ("mean", np.mean), ("median", np.median)):
+        value = float(figure(expected[rule]))
+        assert report["density"][name] == (pytest.approx(value, rel=relative) if np.isfinite(value) else None), name
+    if rule == "multiset":
+        # Means of zero: infinite, a tie of all twins in groups larger than k. JSON has no infinity.
+        assert len(tied) == 150 + 45
+        assert report["densest"]["density"] is None
+        assert report["densest"]["mean_distance"] == 0
+    if rule == "notebook":
+        # Their own density under this rule is 0: nothing is left after the zeros.
+        assert report["density"]["min"] == 0
+
+
+@pytest.mark.parametrize("group", range(len(TWINS)))
+def test_overlap_bounds(ruled: Ruled, group: int) -> None:
+    """Lowest and highest over every way to break ties, also of ties that reach beyond the bundle's 100 neighbors."""
+    row = ruled.model.twins[group][-1]
+    (answer,) = query("neighbors", f"#{row}", "--index", ruled.bundle)
+    for space, distances in (("causal", ruled.causal[row]), ("cosine", ruled.chords[row])):
+        shown = answer[space]
+        oracles.assert_nearest_up_to_ties(
+            [entry["row"] for entry in shown],
+            [entry["distance"] for entry in shown],
+            distances,
+            row,
+            ruled.tolerance[space],
+        )
+    pools = [
+        oracles.choices(ruled.causal[row], row, TOP, ruled.tolerance["causal"]),
+        oracles.choices(ruled.chords[row], row, TOP, ruled.tolerance["cosine"]),
+    ]
+    lowest, highest = oracles.overlap_bounds(*pools)
+    overlap = answer["overlap"]
+    assert (overlap["lowest"], overlap["highest"]) == (lowest, highest)
+    if TWINS[group] == 150:
+        assert (lowest, highest) == (0, 30), "149 equals for 30 places"
+    if TWINS[group] == 45:
+        assert (lowest, highest) == (16, 30), "44 equals for 30 places"
+    assert lowest <= overlap["count"] <= highest
+    assert overlap["count"] == oracles.overlap(*([e["id"] for e in answer[s]] for s in ("causal", "cosine")))
+
+
+def test_the_verdict_is_left_open_where_ties_decide_it(ruled: Ruled) -> None:
+    report = query("densest", "--rule", "multiset", "--index", ruled.bundle)
+    assert report["overlap"]["highest"] == TOP
+    assert report["overlap"]["lowest"] < 9
+    assert report["verdict"] == "undecided"
+    assert all(entry["tied"] for entry in report["causal"])
+    assert all(entry["tied"] for entry in report["cosine"])
+
+
+def test_the_verdict_of_the_notebooks_winner(ruled: Ruled) -> None:
+    overlap = ruled.report["overlap"]
+    expected = oracles.verdict(overlap["count"], overlap["lowest"], overlap["highest"], overlap["k"])
+    assert ruled.report["verdict"] == expected
+
+
+@pytest.mark.parametrize("space", ["causal", "cosine"])
+def test_every_row_of_the_graph(ruled: Ruled, space: str) -> None:
+    ids = np.load(ruled.bundle / f"{space}.ids.npy")
+    shown = np.load(ruled.bundle / f"{space}.distances.npy")
+    distances = ruled.causal if space == "causal" else ruled.chords
+    for row in range(V):
+        oracles.assert_nearest_up_to_ties(ids[row], shown[row], distances[row], row, ruled.tolerance[space])
+    # A twin's first neighbors are its twins, lowest rows first.
+    group = ruled.model.twins[0]
+    for row in (group[0], group[77], group[-1]):
+        assert ids[row].tolist() == [twin for twin in group if twin != row][:100]
+        assert not shown[row].any()

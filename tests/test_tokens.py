@@ -1,0 +1,138 @@
+"""Texts and pieces: what a model's own tokenizer makes of each of its tokens."""
+
+import json
+from pathlib import Path
+
+import models
+import numpy as np
+import pytest
+from gguf import TokenType
+from tokenizers import Tokenizer
+
+from index.gguf_tokens import SPLITS
+from index.sources import Source, load
+from index.vocabulary import Vocabulary
+
+ROWS = 400
+MATRIX = np.ones((ROWS, 32), np.float32)
+
+
+@pytest.fixture(scope="module")
+def bundled() -> Source:
+    return load(None)
+
+
+def test_bundled_texts(bundled: Source) -> None:
+    vocabulary = bundled.vocabulary
+    assert len(vocabulary) == 49_152
+    assert [vocabulary.text(row) for row in (7, 8, 45175)] == ["<gh_stars>", "<issue_start>", " transistorsum"]
+    assert vocabulary.pieces[45175].as_py() == "Ġtransistorsum"
+    assert [row for row in range(49_152) if vocabulary.kinds[row].as_py() == "special"] == list(range(17))
+
+
+def test_bundled_tokenizer_splits_as_the_model_does(bundled: Source) -> None:
+    """Each whole text is its own single token, digits stand alone, and a word keeps its space."""
+    tokenizer = Tokenizer.from_str(str(bundled.vocabulary.tokenizer_json))
+    texts = bundled.vocabulary.texts.to_pylist()
+    whole = [row for row, text in enumerate(texts) if "\ufffd" not in text]
+    encoded = tokenizer.encode_batch([texts[row] for row in whole], add_special_tokens=False)
+    assert [encoding.ids for encoding in encoded] == [[row] for row in whole]
+    assert tokenizer.encode("hello world 2001").tokens == ["hello", "Ġworld", "Ġ", "2", "0", "0", "1"]
+    assert [tokenizer.decode([row], skip_special_tokens=False) for row in range(49_152)] == texts
+
+
+def tokens(folder: Path, tokenizer: Path, rows: int = ROWS) -> Vocabulary:
+    """The tokens that a tokenizer gives a bare matrix."""
+    np.save(folder / "gamma.npy", np.ones((rows, 32), np.float32))
+    return load(str(folder / "gamma.npy"), tokenizer=str(tokenizer)).vocabulary
+
+
+def test_texts_are_what_transformers_decodes(tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    models.save_tokenizer(tmp_path, models.byte_level_tokenizer())
+    theirs = AutoTokenizer.from_pretrained(tmp_path)
+    vocabulary = tokens(tmp_path, tmp_path)
+    size = len(theirs)
+    assert size == models.TOKENS
+    assert vocabulary.texts.to_pylist()[:size] == [
+        theirs.decode([row], skip_special_tokens=False, clean_up_tokenization_spaces=False) for row in range(size)
+    ]
+    assert vocabulary.pieces.to_pylist()[:size] == theirs.convert_ids_to_tokens(list(range(size)))
+    assert vocabulary.texts.to_pylist()[size - 2 : size] == [models.SPECIAL, models.ADDED]
+    assert [row for row in range(size) if vocabulary.kinds[row].as_py() == "special"] == [size - 2]
+    assert vocabulary.texts.to_pylist()[size:] == vocabulary.pieces.to_pylist()[size:] == [None] * (ROWS - size)
+    assert {vocabulary.kinds[row].as_py() for row in range(size, ROWS)} == {"orphan"}
+
+
+def test_tokens_beyond_the_rows_are_left_out(tmp_path: Path) -> None:
+    models.save_tokenizer(tmp_path, models.byte_level_tokenizer())
+    every = tokens(tmp_path, tmp_path).texts.to_pylist()
+    assert tokens(tmp_path, tmp_path, rows=50).texts.to_pylist() == every[:50]
+
+
+def test_sentencepiece_texts_keep_their_space(tmp_path: Path) -> None:
+    tokenizer = models.sentencepiece_like_tokenizer()
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    vocabulary = tokens(tmp_path, tmp_path)
+    texts = {vocabulary.pieces[row].as_py(): vocabulary.text(row) for row in range(tokenizer.get_vocab_size())}
+    assert texts["▁ab"] == " ab"
+    assert texts["▁"] == texts["<0x20>"] == " "
+    assert texts["a"] == texts["<0x61>"] == "a"
+    assert texts["<0xE4>"] == "\ufffd"
+    assert texts["<s>"] == "<s>"
+
+
+def test_older_tokenizers_are_converted(tmp_path: Path) -> None:
+    """GPT-2's own files, vocab.json and merges.txt, in place of a tokenizer.json."""
+    trained = models.byte_level_tokenizer()
+    trained.model.save(str(tmp_path))
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "gpt2"}))
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "GPT2Tokenizer"}))
+    vocabulary = tokens(tmp_path, tmp_path)
+    size = models.TOKENS - 2
+    assert vocabulary.texts.to_pylist()[:size] == [trained.decode([row]) for row in range(size)]
+    rebuilt = Tokenizer.from_str(str(vocabulary.tokenizer_json))
+    assert rebuilt.encode("the planet").ids == trained.encode("the planet").ids
+
+
+def test_tokens_that_only_the_configuration_knows(tmp_path: Path) -> None:
+    tokenizer = models.byte_level_tokenizer()
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    near, far = models.TOKENS, models.TOKENS + 9
+    entries = {str(near): {"content": "[PAD]", "special": True}, str(far): {"content": "[FAR]", "special": True}}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"added_tokens_decoder": entries}))
+    vocabulary = tokens(tmp_path, tmp_path)
+    assert (vocabulary.text(near), vocabulary.kinds[near].as_py()) == ("[PAD]", "special")
+    assert vocabulary.text(far) is None  # its id is not the next one: transformers would give it another
+
+
+@pytest.mark.parametrize("pre", sorted(SPLITS))
+def test_gguf_tokenizer_is_rebuilt(pre: str, tmp_path: Path) -> None:
+    """Texts are the trained tokenizer's, and the rebuilt one splits plain words as it does."""
+    trained = models.byte_level_tokenizer()
+    merges = [" ".join(pair) for pair in json.loads(trained.to_str())["model"]["merges"]]
+    pieces = [str(trained.id_to_token(row)) for row in range(models.TOKENS)]
+    unused = ROWS - models.TOKENS
+    types = (
+        [TokenType.NORMAL] * (models.TOKENS - 2)
+        + [TokenType.CONTROL, TokenType.USER_DEFINED]
+        + [TokenType.UNUSED] * unused
+    )
+    pieces += [f"[PAD{row}]" for row in range(models.TOKENS, ROWS)]
+    models.write_gguf(tmp_path / "x.gguf", MATRIX, pre=pre, pieces=pieces, types=types, merges=merges)
+    vocabulary = load(str(tmp_path / "x.gguf")).vocabulary
+    decoded = [trained.decode([row], skip_special_tokens=False) for row in range(models.TOKENS)]
+    assert vocabulary.texts.to_pylist() == decoded + [None] * unused
+    rebuilt = Tokenizer.from_str(str(vocabulary.tokenizer_json))
+    for text in ("the planet and the star", "hello world naïve café", f"a{models.SPECIAL}b{models.ADDED}", "日本語"):
+        assert rebuilt.encode(text).ids == trained.encode(text).ids
+
+
+def test_gguf_of_a_sentencepiece_model(tmp_path: Path) -> None:
+    pieces = ["<unk>", "<s>", "<0xE4>", "<0x0A>", "▁planet", "▁▁", "s"]
+    types = [TokenType.UNKNOWN, TokenType.CONTROL, TokenType.BYTE, TokenType.BYTE, *[TokenType.NORMAL] * 3]
+    models.write_gguf(tmp_path / "x.gguf", MATRIX, tokenizer="llama", pieces=pieces, types=types)
+    vocabulary = load(str(tmp_path / "x.gguf")).vocabulary
+    assert vocabulary.texts.to_pylist()[:8] == ["<unk>", "<s>", "\ufffd", "\n", " planet", "  ", "s", None]
+    assert vocabulary.tokenizer_json is None
