@@ -58,6 +58,9 @@ def build_index(
     ] = None,
     neighbors: Annotated[int, typer.Option(help="Neighbors kept for each token, in each geometry.")] = 100,
     density_k: Annotated[int, typer.Option(help="Neighbors averaged in a density.")] = 20,
+    centered: Annotated[
+        bool, typer.Option("--centered", help="Take causal cosines at the mean row, instead of at zero.")
+    ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a bundle that is there.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the densest-token report as JSON.")] = False,
@@ -80,6 +83,7 @@ def build_index(
         distances=distances,
         neighbors=neighbors,
         density_k=density_k,
+        centered=centered,
         device=device,
         overwrite=overwrite,
     )
@@ -108,7 +112,7 @@ def _build_and_report(settings: Settings, *, as_json: bool) -> bool:
     bundle = open_bundle(built.folder)
     V, D, K = (bundle.manifest[name] for name in "VDK")
     notes = [
-        f"built {built.folder}: {V:,} tokens x {D:,}, {K} neighbors in both geometries, "
+        f"built {built.folder}: {V:,} tokens x {D:,}, {K} neighbors in each geometry, "
         f"{built.bytes / 1e6:,.0f} MB, {built.seconds:.1f} s"
     ]
     if built.orphans:

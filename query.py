@@ -16,7 +16,7 @@ from index.errors import BundleError, LogoscopeError, ParameterError
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from index.bundle import Bundle
+    from index.bundle import Bundle, Geometry
     from index.questions import Neighborhood
 
 ROOT = Path("data/indexes")
@@ -35,6 +35,14 @@ Top = Annotated[int, typer.Option(help="Length of the neighbor lists.")]
 DensityK = Annotated[
     int | None, typer.Option(help="Neighbors averaged in a density.", show_default="the build's own, 20")
 ]
+Geometries = Annotated[
+    str,
+    typer.Option(
+        "--geometry",
+        metavar="A,B",
+        help="The two to compare, of causal, cosine and causal-cosine; densities are taken in the first.",
+    ),
+]
 DensityRule = Annotated[Rule, typer.Option(help="What the zero distances of twins do in a density.")]
 
 
@@ -44,6 +52,7 @@ def densest(
     top: Top = 30,
     density_k: DensityK = None,
     rule: DensityRule = Rule.NOTEBOOK,
+    geometry: Geometries = "causal,cosine",
     as_json: Json = False,
     as_csv: Csv = False,
 ) -> None:
@@ -52,7 +61,8 @@ def densest(
         from index import questions
 
         bundle = _open(index)
-        found = questions.densest(bundle, top=top, density_k=density_k, rule=rule)
+        geometries = _geometries(geometry)
+        found = questions.densest(bundle, top=top, density_k=density_k, rule=rule, geometries=geometries)
         _print_lists(
             [found.neighborhood], as_json, as_csv, lambda: _densest_json(found), lambda: _densest_table(found, bundle)
         )
@@ -67,6 +77,7 @@ def neighbors(
     top: Top = 30,
     density_k: DensityK = None,
     rule: DensityRule = Rule.NOTEBOOK,
+    geometry: Geometries = "causal,cosine",
     as_json: Json = False,
     as_csv: Csv = False,
 ) -> None:
@@ -75,7 +86,11 @@ def neighbors(
         from index import questions
 
         bundle = _open(index)
-        found = [questions.neighbors(bundle, token, top=top, density_k=density_k, rule=rule) for token in tokens]
+        geometries = _geometries(geometry)
+        found = [
+            questions.neighbors(bundle, token, top=top, density_k=density_k, rule=rule, geometries=geometries)
+            for token in tokens
+        ]
         _print_lists(found, as_json, as_csv, lambda: _neighbors_json(found), lambda: _neighbors_table(found))
 
 
@@ -144,6 +159,17 @@ def _open(path: Path | None) -> Bundle:
     if len(found) > 1:
         raise BundleError(f"{len(found)} bundles under {ROOT}: name one with --index ({', '.join(map(str, found))})")
     return open_bundle(found[0])
+
+
+def _geometries(names: str) -> tuple[Geometry, Geometry]:
+    """Read `causal,cosine` as two geometries."""
+    from index.bundle import Geometry
+
+    known = {geometry.label: geometry for geometry in Geometry}
+    listed = [name.strip().replace("_", "-") for name in names.split(",")]
+    if len(listed) != 2 or not set(listed) <= set(known):
+        raise ParameterError(f"--geometry must name two of {', '.join(known)}, as in causal,cosine; got: {names[:60]}")
+    return known[listed[0]], known[listed[1]]
 
 
 def _print_lists(

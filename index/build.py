@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from index import density, spaces, writer
-from index.bundle import GAMMA, METRIC, SPACES, TOKENIZER, TOKENS, Bundle, density_column
+from index.bundle import GAMMA, METRIC, TOKENIZER, TOKENS, Bundle, Geometry, density_column
 from index.crosscheck import crosscheck
 from index.density import Rule
 from index.distances import open_matrix, read_sample
@@ -61,6 +61,8 @@ class Settings:
         K, the neighbors kept per token.
     density_k : int
         Neighbors averaged in a density.
+    centered : bool
+        Whether causal cosines are taken at the mean row instead of at zero.
     device : str
         cpu, cuda, mps, or auto for what is there.
     overwrite : bool
@@ -77,6 +79,7 @@ class Settings:
     distances: Path | None = None
     neighbors: int = 100
     density_k: int = 20
+    centered: bool = False
     device: str = "auto"
     overwrite: bool = False
 
@@ -149,10 +152,10 @@ def build(settings: Settings, progress: Progress = lambda step, share: None) -> 
         if vocabulary.tokenizer_json is not None:
             (folder / TOKENIZER).write_text(vocabulary.tokenizer_json, encoding="utf-8")
         built = {
-            name: _build_space(folder, name, gamma, metric, settings.neighbors, device, progress) for name in SPACES
+            geometry: _build_space(folder, geometry, gamma, metric, settings, device, progress) for geometry in Geometry
         }
         progress("writing", 0.0)
-        table = _token_table(vocabulary, gamma, built["causal"], settings.density_k)
+        table = _token_table(vocabulary, gamma, built[Geometry.CAUSAL], settings.density_k)
         pq.write_table(table, folder / TOKENS, compression="zstd")
         manifest: dict[str, Any] = {
             "name": target.name,
@@ -175,7 +178,7 @@ def build(settings: Settings, progress: Progress = lambda step, share: None) -> 
                 "device": device,
             },
             "metric": {"ridge": metric.ridge, "origin": metric.origin},
-            "spaces": {name: space.facts for name, space in built.items()},
+            "spaces": {geometry.value: space.facts for geometry, space in built.items()},
             "versions": {"logoscope": VERSION, **{library: version(library) for library in LIBRARIES}},
             "crosscheck": None,
         }
@@ -195,7 +198,7 @@ def build(settings: Settings, progress: Progress = lambda step, share: None) -> 
         sum(path.stat().st_size for path in target.iterdir()),
         time.perf_counter() - started,
         sum(kind == Kind.ORPHAN for kind in vocabulary.kinds.to_pylist()),
-        tuple(int(vocabulary.token_ids[row]) for row in built["cosine"].facts["excluded_rows"]),
+        tuple(int(vocabulary.token_ids[row]) for row in built[Geometry.COSINE].facts["excluded_rows"]),
         passed,
     )
 
@@ -210,26 +213,38 @@ class _BuiltSpace:
 
 
 def _build_space(
-    folder: Path, name: str, gamma: np.ndarray, metric: Metric, k: int, device: str, progress: Progress
+    folder: Path,
+    geometry: Geometry,
+    gamma: np.ndarray,
+    metric: Metric,
+    settings: Settings,
+    device: str,
+    progress: Progress,
 ) -> _BuiltSpace:
     """Write one space's FAISS index and graph."""
-    progress(f"mapping into {name} space", 0.0)
+    name, k = geometry.value, settings.neighbors
+    progress(f"mapping into {geometry.label} space", 0.0)
     V, D = gamma.shape
-    index, points = writer.empty_index(V, D, inner_product=name == "cosine")
-    if name == "cosine":
+    index, points = writer.empty_index(V, D, inner_product=geometry.angular)
+    centered = geometry is Geometry.CAUSAL_COSINE and settings.centered
+    if geometry is Geometry.CAUSAL:
+        spaces.causal_points(gamma, metric, out=points)
+    elif geometry is Geometry.COSINE:
         spaces.cosine_points(gamma, out=points)
     else:
-        spaces.causal_points(gamma, metric, out=points)
+        spaces.causal_cosine_points(gamma, metric, centered=centered, out=points)
     writer.save_index(folder / f"{name}.faiss", index)
-    progress(f"mapping into {name} space", 1.0)
-    excluded = spaces.zero_rows(points) if name == "cosine" else np.empty(0, dtype=np.int64)
-    graph = _graph_without(points, excluded, k, device, lambda share: progress(f"{k} neighbors in {name} space", share))
+    progress(f"mapping into {geometry.label} space", 1.0)
+    excluded = spaces.zero_rows(points) if geometry.angular else np.empty(0, dtype=np.int64)
+    step = f"{k} neighbors in {geometry.label} space"
+    graph = _graph_without(points, excluded, k, device, lambda share: progress(step, share))
     writer.save_graph(folder, name, graph)
     norms = spaces.norms(points)
     largest = float(norms.max())
     facts = {
-        "unit": "chord of unit rows" if name == "cosine" else "logometers",
-        "search": "inner product" if name == "cosine" else "squared L2",
+        "unit": "of the chord" if geometry.angular else "logometers",
+        "search": "inner product" if geometry.angular else "squared L2",
+        "centered": centered,
         "largest_norm": largest,
         "resolution": spaces.resolution(largest),
         "excluded_rows": excluded.tolist(),

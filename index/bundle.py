@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -23,7 +24,6 @@ from index.vocabulary import Vocabulary
 
 FORMAT = "logoscope-bundle"
 FORMAT_VERSION = 1
-SPACES = ("cosine", "causal")
 MANIFEST = "manifest.json"
 TOKENS = "tokens.parquet"
 TOKENIZER = "tokenizer.json"
@@ -31,22 +31,48 @@ GAMMA = "gamma.safetensors"
 METRIC = "metric.safetensors"
 
 
+class Geometry(StrEnum):
+    """What nearness means."""
+
+    CAUSAL = "causal"
+    COSINE = "cosine"
+    CAUSAL_COSINE = "causal_cosine"
+
+    @property
+    def angular(self) -> bool:
+        """Whether points are directions: distances are chords |x - y|, and 1 - |x - y|^2 / 2 is the similarity."""
+        return self is not Geometry.CAUSAL
+
+    @property
+    def label(self) -> str:
+        """The geometry as a column's name and as a command line spells it."""
+        return self.value.replace("_", "-")
+
+    @property
+    def words(self) -> str:
+        """The geometry in words."""
+        if self is Geometry.CAUSAL:
+            return "the causal metric"
+        return "cosine similarity" if self is Geometry.COSINE else "causal cosine"
+
+
 class Space:
     """One geometry of an open bundle.
 
     Attributes
     ----------
+    geometry : Geometry
     name : str
-        `cosine` or `causal`.
+        The geometry's value; files and JSON keys are called by it.
     resolution : float
-        Distances closer than this are tied; in the space's unit.
+        Distances closer than this are tied: in logometers, or of the chord.
     excluded : tuple of int
-        Rows that have no point in this space: zero rows in `cosine`.
+        Rows that have no point in this space: zero rows have no direction.
     """
 
-    def __init__(self, folder: Path, name: str, facts: dict[str, Any], shape: tuple[int, int]) -> None:
+    def __init__(self, folder: Path, geometry: Geometry, facts: dict[str, Any], shape: tuple[int, int]) -> None:
         self._folder, self._shape = folder, shape
-        self.name = name
+        self.geometry, self.name = geometry, geometry.value
         self.resolution = float(facts["resolution"])
         self.excluded = tuple(facts["excluded_rows"])
 
@@ -106,15 +132,14 @@ class Bundle:
     folder : Path
     manifest : dict
     name : str
-    causal, cosine : Space
+    spaces : dict of Geometry to Space
     """
 
     def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
         self.folder, self.manifest = folder, manifest
         self.name: str = manifest["name"]
         shape = (manifest["V"], manifest["D"])
-        self.causal = Space(folder, "causal", manifest["spaces"]["causal"], shape)
-        self.cosine = Space(folder, "cosine", manifest["spaces"]["cosine"], shape)
+        self.spaces = {each: Space(folder, each, manifest["spaces"][each.value], shape) for each in Geometry}
 
     def __len__(self) -> int:
         return int(self.manifest["V"])
@@ -122,6 +147,21 @@ class Bundle:
     def __repr__(self) -> str:
         m = self.manifest
         return f"Bundle({self.name!r}, {m['V']:,} x {m['D']:,}, {m['K']} neighbors)"
+
+    @property
+    def causal(self) -> Space:
+        """The space whose distances are in logometers."""
+        return self.spaces[Geometry.CAUSAL]
+
+    @property
+    def cosine(self) -> Space:
+        """The space of directions of raw rows."""
+        return self.spaces[Geometry.COSINE]
+
+    @property
+    def causal_cosine(self) -> Space:
+        """The space of directions in the causal metric."""
+        return self.spaces[Geometry.CAUSAL_COSINE]
 
     def columns(self, *names: str) -> pa.Table:
         """Return columns of `tokens.parquet`, V rows."""

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from index import density, overlap
-from index.bundle import Bundle, Space
+from index.bundle import Bundle, Geometry, Space
 from index.density import Rule
 from index.errors import ParameterError
 from index.overlap import Overlap
 from index.search import search
+
+DEFAULT_GEOMETRIES = (Geometry.CAUSAL, Geometry.COSINE)
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Neighbor:
     distance : float
         In the space's unit: logometers, or the chord between directions.
     similarity : float or None
-        The cosine, in the cosine space alone.
+        The cosine of the angle, in the angular geometries.
     tied : bool
         Whether the token before or after is no further apart than the resolution: the order is arbitrary there.
     """
@@ -51,16 +53,15 @@ class Neighbor:
 
 @dataclass(frozen=True)
 class Shared:
-    """A token that both neighbor lists hold, with its rank in each."""
+    """A token that both neighbor lists hold, with its rank in the first and in the second."""
 
     token: Token
-    causal_rank: int
-    cosine_rank: int
+    ranks: tuple[int, int]
 
 
 @dataclass(frozen=True)
 class Neighborhood:
-    """A token and its nearest others in both geometries.
+    """A token and its nearest others in two geometries.
 
     Attributes
     ----------
@@ -68,17 +69,17 @@ class Neighborhood:
     twins : tuple of Token
         The other tokens with the same vector.
     density : float
-        In 1/logometers, under `rule` at `density_k`.
+        In the first geometry, under `rule` at `density_k`; in 1/logometers where that is the causal one.
     mean_distance : float
-        In logometers; NaN where the rule leaves nothing to average.
+        NaN where the rule leaves nothing to average.
     rule : Rule
     density_k : int
-    causal, cosine : tuple of Neighbor
-        Nearest first; `cosine` is empty for a zero row, which has no direction.
+    lists : dict of Geometry to tuple of Neighbor
+        The two lists, nearest first; an angular one is empty for a zero row, which has no direction.
     overlap : Overlap or None
         None where a list is empty.
     shared : tuple of Shared
-        By causal rank.
+        By rank in the first list.
     """
 
     token: Token
@@ -87,8 +88,7 @@ class Neighborhood:
     mean_distance: float
     rule: Rule
     density_k: int
-    causal: tuple[Neighbor, ...]
-    cosine: tuple[Neighbor, ...]
+    lists: dict[Geometry, tuple[Neighbor, ...]]
     overlap: Overlap | None
     shared: tuple[Shared, ...]
 
@@ -122,8 +122,15 @@ class Densest:
     by_rule: dict[Rule, Winner]
 
 
-def densest(bundle: Bundle, *, top: int = 30, density_k: int | None = None, rule: Rule = Rule.NOTEBOOK) -> Densest:
-    """Find the token of highest k-NN density in the causal metric, and its neighbors in both geometries.
+def densest(
+    bundle: Bundle,
+    *,
+    top: int = 30,
+    density_k: int | None = None,
+    rule: Rule = Rule.NOTEBOOK,
+    geometries: tuple[Geometry, Geometry] = DEFAULT_GEOMETRIES,
+) -> Densest:
+    """Find the token of highest k-NN density, and its neighbors in two geometries.
 
     Parameters
     ----------
@@ -134,23 +141,25 @@ def densest(bundle: Bundle, *, top: int = 30, density_k: int | None = None, rule
         Neighbors averaged; the build's own by default, at most the K of the bundle.
     rule : Rule
         What the zero distances of twins do (`index.density`).
+    geometries : pair of Geometry
+        Densities are taken in the first.
 
     Raises
     ------
     ParameterError
-        When `top` or `density_k` is out of range.
+        When `top`, `density_k` or `geometries` is out of range.
     """
-    k = _checked_density_k(bundle, density_k)
-    graph = bundle.causal
-    means = {each: density.mean_distances(graph.distances, graph.distinct_distances, each, k) for each in Rule}
+    k = checked_density_k(bundle, density_k)
+    space = bundle.spaces[geometries[0]]
+    means = {each: density.mean_distances(space.distances, space.distinct_distances, each, k) for each in Rule}
     by_rule = {}
     for each, mean in means.items():
-        tied = density.tied_for_densest(mean, graph.resolution)
+        tied = density.tied_for_densest(mean, space.resolution)
         row = int(np.nanargmin(mean)) if np.isfinite(mean).any() else 0
-        by_rule[each] = Winner(_token(bundle, row), float(density.density(mean[row])), len(tied))
+        by_rule[each] = Winner(token_at(bundle, row), float(density.density(mean[row])), len(tied))
     densities = density.density(means[rule])
     return Densest(
-        _neighborhood(bundle, by_rule[rule].token.row, top, k, rule),
+        _neighborhood(bundle, by_rule[rule].token.row, top, k, rule, geometries),
         float(densities.min()),
         float(densities.max()),
         float(densities.mean()),
@@ -160,9 +169,15 @@ def densest(bundle: Bundle, *, top: int = 30, density_k: int | None = None, rule
 
 
 def neighbors(
-    bundle: Bundle, token: str, *, top: int = 30, density_k: int | None = None, rule: Rule = Rule.NOTEBOOK
+    bundle: Bundle,
+    token: str,
+    *,
+    top: int = 30,
+    density_k: int | None = None,
+    rule: Rule = Rule.NOTEBOOK,
+    geometries: tuple[Geometry, Geometry] = DEFAULT_GEOMETRIES,
 ) -> Neighborhood:
-    """Find a token's nearest others in both geometries, and how far the two lists agree.
+    """Find a token's nearest others in two geometries, and how far the two lists agree.
 
     Parameters
     ----------
@@ -171,7 +186,7 @@ def neighbors(
         `#id`, an exact text, an exact piece, or a text without its leading space.
     top : int
         Length of the lists, up to V - 1: beyond the K of the bundle the points themselves are searched.
-    density_k, rule
+    density_k, rule, geometries
         As in `densest`.
 
     Raises
@@ -179,47 +194,64 @@ def neighbors(
     TokenError
         When `token` is not one token.
     ParameterError
-        When `top` or `density_k` is out of range.
+        When `top`, `density_k` or `geometries` is out of range.
     """
-    k = _checked_density_k(bundle, density_k)
-    return _neighborhood(bundle, bundle.vocabulary.resolve(token), top, k, rule)
+    k = checked_density_k(bundle, density_k)
+    return _neighborhood(bundle, bundle.vocabulary.resolve(token), top, k, rule, geometries)
 
 
-def _neighborhood(bundle: Bundle, row: int, top: int, density_k: int, rule: Rule) -> Neighborhood:
+def _neighborhood(
+    bundle: Bundle, row: int, top: int, density_k: int, rule: Rule, geometries: tuple[Geometry, Geometry]
+) -> Neighborhood:
     if not 1 <= top < len(bundle):
         raise ParameterError(f"--top must be from 1 to {len(bundle) - 1}, one less than the tokens here, got: {top}")
-    causal_ids, causal_distances = ranked(bundle.causal, row, top)
-    cosine_ids, cosine_distances = ranked(bundle.cosine, row, top)
-    k = min(top, len(causal_ids), len(cosine_ids))
-    agreement = None
-    if k:
-        agreement = overlap.overlap(
-            causal_ids[:k],
-            cosine_ids[:k],
-            overlap.nearest(causal_ids, causal_distances, k, bundle.causal.resolution),
-            overlap.nearest(cosine_ids, cosine_distances, k, bundle.cosine.resolution),
-        )
-    place_in_cosine = {int(other): rank for rank, other in enumerate(cosine_ids[:top], 1)}
+    if geometries[0] is geometries[1]:
+        raise ParameterError(f"two different geometries are compared, got {geometries[0].value} twice")
+    first, second = (bundle.spaces[geometry] for geometry in geometries)
+    found = {space.geometry: ranked(space, row, top) for space in (first, second)}
     mean = density.mean_distances(
-        bundle.causal.distances[row : row + 1], bundle.causal.distinct_distances[row : row + 1], rule, density_k
+        first.distances[row : row + 1], first.distinct_distances[row : row + 1], rule, density_k
     )
     group = bundle.twin_groups
+    agreement, shared = _agreement(bundle, first, second, found[first.geometry], found[second.geometry], top)
     return Neighborhood(
-        _token(bundle, row),
-        tuple(_token(bundle, int(other)) for other in np.flatnonzero(group == group[row]) if other != row),
+        token_at(bundle, row),
+        tuple(token_at(bundle, int(other)) for other in np.flatnonzero(group == group[row]) if other != row),
         float(density.density(mean)[0]),
         float(mean[0]),
         rule,
         density_k,
-        _listed(bundle, bundle.causal, causal_ids, causal_distances, top),
-        _listed(bundle, bundle.cosine, cosine_ids, cosine_distances, top),
+        {space.geometry: neighbor_list(bundle, space, *found[space.geometry], top) for space in (first, second)},
         agreement,
-        tuple(
-            Shared(_token(bundle, int(other)), rank, place_in_cosine[int(other)])
-            for rank, other in enumerate(causal_ids[:top], 1)
-            if int(other) in place_in_cosine
-        ),
+        shared,
     )
+
+
+def _agreement(
+    bundle: Bundle,
+    first: Space,
+    second: Space,
+    a: tuple[np.ndarray, np.ndarray],
+    b: tuple[np.ndarray, np.ndarray],
+    top: int,
+) -> tuple[Overlap | None, tuple[Shared, ...]]:
+    """Compare two ranked lists, (ids, distances) each, at `top` or as far as both go."""
+    k = min(top, len(a[0]), len(b[0]))
+    if k == 0:
+        return None, ()
+    agreement = overlap.overlap(
+        a[0][:k],
+        b[0][:k],
+        overlap.nearest(*a, k, first.resolution),
+        overlap.nearest(*b, k, second.resolution),
+    )
+    place = {int(row): rank for rank, row in enumerate(b[0][:k], 1)}
+    shared = (
+        Shared(token_at(bundle, int(row)), (rank, place[int(row)]))
+        for rank, row in enumerate(a[0][:k], 1)
+        if int(row) in place
+    )
+    return agreement, tuple(shared)
 
 
 def ranked(space: Space, row: int, top: int) -> tuple[np.ndarray, np.ndarray]:
@@ -253,33 +285,39 @@ def ranked(space: Space, row: int, top: int) -> tuple[np.ndarray, np.ndarray]:
     return ids[:n], distances[:n]
 
 
-def _listed(bundle: Bundle, space: Space, ids: np.ndarray, distances: np.ndarray, top: int) -> tuple[Neighbor, ...]:
+def neighbor_list(
+    bundle: Bundle, space: Space, ids: np.ndarray, distances: np.ndarray, top: int
+) -> tuple[Neighbor, ...]:
+    """Return the first `top` of a ranked list, (n,) rows and distances, as records with their ties."""
     close = np.diff(distances, prepend=-np.inf, append=np.inf) <= space.resolution
     tied = close[:-1] | close[1:]
-    shown = zip(_tokens(bundle, ids[:top]), distances[:top].astype(np.float64), tied[:top], strict=True)
+    shown = zip(tokens_at(bundle, ids[:top]), distances[:top].astype(np.float64), tied[:top], strict=True)
     return tuple(
         Neighbor(
             rank,
             token,
             float(distance),
             # |x - y|^2 = 2 - 2 cos for rows of norm 1
-            float(1 - distance**2 / 2) if space.name == "cosine" else None,
+            float(1 - distance**2 / 2) if space.geometry.angular else None,
             bool(is_tied),
         )
         for rank, (token, distance, is_tied) in enumerate(shown, 1)
     )
 
 
-def _tokens(bundle: Bundle, rows: Iterable[int]) -> list[Token]:
-    return [_token(bundle, int(row)) for row in rows]
+def tokens_at(bundle: Bundle, rows: Iterable[int]) -> list[Token]:
+    """Return the tokens of some rows."""
+    return [token_at(bundle, int(row)) for row in rows]
 
 
-def _token(bundle: Bundle, row: int) -> Token:
+def token_at(bundle: Bundle, row: int) -> Token:
+    """Return the token of a row."""
     vocabulary = bundle.vocabulary
     return Token(row, int(vocabulary.token_ids[row]), vocabulary.text(row), vocabulary.pieces[row].as_py())
 
 
-def _checked_density_k(bundle: Bundle, density_k: int | None) -> int:
+def checked_density_k(bundle: Bundle, density_k: int | None) -> int:
+    """Return the neighbors to average: those asked for, or the build's own; ParameterError beyond the K kept."""
     k = int(bundle.manifest["settings"]["density_k"]) if density_k is None else density_k
     K = int(bundle.manifest["K"])
     if not 1 <= k <= K:

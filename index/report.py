@@ -10,6 +10,7 @@ from dataclasses import asdict
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
+from index.bundle import Geometry
 from index.crosscheck import CrossCheck
 from index.questions import Densest, Neighbor, Neighborhood, Token
 
@@ -26,11 +27,15 @@ def neighborhood_json(found: Neighborhood) -> dict[str, Any]:
     """Return the JSON of one answer of `neighbors`."""
     return {
         "token": _center_json(found),
-        "causal": [_neighbor_json(neighbor) for neighbor in found.causal],
-        "cosine": [_neighbor_json(neighbor) for neighbor in found.cosine],
+        **lists_json(found.lists),
         "overlap": _overlap_json(found),
         "verdict": None if found.overlap is None else found.overlap.verdict.value,
     }
+
+
+def lists_json(lists: dict[Geometry, tuple[Neighbor, ...]]) -> dict[str, Any]:
+    """Return neighbor lists under the names of their geometries."""
+    return {geometry.value: [neighbor_json(neighbor) for neighbor in found] for geometry, found in lists.items()}
 
 
 def densest_json(found: Densest) -> dict[str, Any]:
@@ -40,15 +45,15 @@ def densest_json(found: Densest) -> dict[str, Any]:
     statistics = {
         "k": around.density_k,
         "rule": around.rule.value,
-        "min": _number(found.minimum),
-        "max": _number(found.maximum),
-        "mean": _number(found.mean),
-        "median": _number(found.median),
+        "min": number_json(found.minimum),
+        "max": number_json(found.maximum),
+        "mean": number_json(found.mean),
+        "median": number_json(found.median),
         "by_rule": {
             rule.value: {
                 "id": winner.token.id,
                 "text": winner.token.text,
-                "density": _number(winner.density),
+                "density": number_json(winner.density),
                 "tied": winner.tied,
             }
             for rule, winner in found.by_rule.items()
@@ -98,13 +103,14 @@ def to_pandas(found: Sequence[Neighborhood]) -> pd.DataFrame:
 def _center_json(found: Neighborhood) -> dict[str, Any]:
     return {
         **token_json(found.token),
-        "density": _number(found.density),
-        "mean_distance": _number(found.mean_distance),
+        "density": number_json(found.density),
+        "mean_distance": number_json(found.mean_distance),
         "twins": [twin.id for twin in found.twins],
     }
 
 
-def _neighbor_json(neighbor: Neighbor) -> dict[str, Any]:
+def neighbor_json(neighbor: Neighbor) -> dict[str, Any]:
+    """Return one place of a neighbor list."""
     similarity = {} if neighbor.similarity is None else {"similarity": neighbor.similarity}
     return {
         "rank": neighbor.rank,
@@ -124,8 +130,7 @@ def _overlap_json(found: Neighborhood) -> dict[str, Any] | None:
             {
                 "id": shared.token.id,
                 "text": shared.token.text,
-                "causal_rank": shared.causal_rank,
-                "cosine_rank": shared.cosine_rank,
+                **{f"{geometry.value}_rank": rank for geometry, rank in zip(found.lists, shared.ranks, strict=True)},
             }
             for shared in found.shared
         ],
@@ -137,7 +142,7 @@ def _records(found: Sequence[Neighborhood]) -> list[dict[str, Any]]:
         {
             "token_id": around.token.id,
             "token": around.token.text,
-            "geometry": geometry,
+            "geometry": geometry.value,
             "rank": neighbor.rank,
             "row": neighbor.token.row,
             "id": neighbor.token.id,
@@ -147,10 +152,11 @@ def _records(found: Sequence[Neighborhood]) -> list[dict[str, Any]]:
             "tied": neighbor.tied,
         }
         for around in found
-        for geometry, neighbors in (("causal", around.causal), ("cosine", around.cosine))
+        for geometry, neighbors in around.lists.items()
         for neighbor in neighbors
     ]
 
 
-def _number(value: float) -> float | None:
+def number_json(value: float) -> float | None:
+    """Return a number, None (null) where it is infinite or undefined: JSON has no word for these."""
     return value if math.isfinite(value) else None

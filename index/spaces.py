@@ -1,4 +1,4 @@
-"""The two geometries as maps of rows, after which plain Euclidean search is the metric.
+"""The geometries as maps of rows, after which plain Euclidean search is the metric.
 
 The causal metric is that of Park, Choe and Veitch, "The Linear Representation Hypothesis and the Geometry of Large
 Language Models" (ICML 2024): M = Cov(gamma)^-1, here of Cov(gamma) + ridge * I.
@@ -199,10 +199,34 @@ def cosine_points(gamma: np.ndarray, *, out: np.ndarray | None = None) -> np.nda
     """
     points = np.empty(gamma.shape, dtype=np.float32) if out is None else out
     for where, block in row_blocks(gamma):
-        largest = np.abs(block).max(axis=1, keepdims=True)
-        block /= np.where(largest > 0, largest, 1)  # so that squares neither overflow nor vanish
-        lengths = np.linalg.norm(block, axis=1, keepdims=True)
-        points[where] = block / np.where(lengths > 0, lengths, 1)
+        points[where] = _directions(block)
+    return points
+
+
+def causal_cosine_points(
+    gamma: np.ndarray, metric: Metric, *, centered: bool = False, out: np.ndarray | None = None
+) -> np.ndarray:
+    """Map rows so that their inner product is the cosine of their angle in the causal metric.
+
+    Parameters
+    ----------
+    gamma : ndarray of shape (V, D)
+    metric : Metric
+    centered : bool
+        Whether angles are taken at the mean row instead of at zero.
+    out : ndarray of shape (V, D), float32, optional
+        Where to put them.
+
+    Returns
+    -------
+    ndarray of shape (V, D), float32
+        gamma @ L with rows of norm 1, rounded once; zero for a row that has no direction.
+    """
+    points = np.empty(gamma.shape, dtype=np.float32) if out is None else out
+    for where, block in row_blocks(gamma):
+        if centered:
+            block -= metric.mean
+        points[where] = _directions(block @ metric.factor)
     return points
 
 
@@ -253,3 +277,11 @@ def twin_groups(gamma: np.ndarray) -> np.ndarray:
         for offset, row in enumerate(np.ascontiguousarray(gamma[start : start + height])):
             groups[start + offset] = first.setdefault(blake2b(row.tobytes(), digest_size=32).digest(), start + offset)
     return groups
+
+
+def _directions(rows: np.ndarray) -> np.ndarray:
+    largest = np.abs(rows).max(axis=1, keepdims=True)
+    rows = rows / np.where(largest > 0, largest, 1)  # so that squares neither overflow nor vanish
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    directions: np.ndarray = rows / np.where(lengths > 0, lengths, 1)
+    return directions

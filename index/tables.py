@@ -16,6 +16,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from index.bundle import Geometry
 from index.crosscheck import CrossCheck, MatrixCheck, PairCheck
 from index.overlap import Overlap, Verdict
 from index.questions import Densest, Neighbor, Neighborhood, Token
@@ -24,13 +25,19 @@ from index.vocabulary import display
 TEXT_CELLS = 40
 """How wide a token's text may be in a table."""
 
+NEAREST_BY = {
+    Geometry.CAUSAL: "in the causal metric",
+    Geometry.COSINE: "by cosine similarity",
+    Geometry.CAUSAL_COSINE: "by causal cosine",
+}
+
 FIGURE_CELLS = {"row": 6, "id": 6, "logometers": 10, "similarity": 9, "chord": 8, "density": 9, "rule": 8}
 """How wide a column of figures always is."""
 
 VERDICTS = {
-    Verdict.HIGH: "nearly the same neighborhoods: here the causal metric sees what cosine similarity sees.",
-    Verdict.MODERATE: "neighborhoods that agree in part: the causal metric keeps some of what cosine similarity sees.",
-    Verdict.LOW: "different neighborhoods: here the causal metric sees another structure than cosine similarity.",
+    Verdict.HIGH: "nearly the same neighborhoods: here {0} sees what {1} sees.",
+    Verdict.MODERATE: "neighborhoods that agree in part: {0} keeps some of what {1} sees.",
+    Verdict.LOW: "different neighborhoods: here {0} sees another structure than {1}.",
     Verdict.UNDECIDED: "ties alone could decide it either way: no verdict can be read from these two lists.",
 }
 
@@ -47,8 +54,8 @@ def densest_report(found: Densest, *, name: str, facts: dict[str, Any]) -> Rende
         Its manifest.
     """
     around = found.neighborhood
-    unit = "1/logometers"
-    settings = _facts_table(
+    unit = _density_unit(around)
+    settings = facts_table(
         [
             ("bundle", f"{name}: {facts['V']:,} tokens x {facts['D']:,}, {facts['K']} neighbors kept"),
             ("metric", facts["metric"]["origin"]),
@@ -61,9 +68,9 @@ def densest_report(found: Densest, *, name: str, facts: dict[str, Any]) -> Rende
     )
     return Group(
         settings,
-        _title("Densest token"),
+        title("Densest token"),
         _center_table(around),
-        _title("Densest under each rule"),
+        title("Densest under each rule"),
         _rules_table(found),
         *_lists(around),
     )
@@ -71,7 +78,7 @@ def densest_report(found: Densest, *, name: str, facts: dict[str, Any]) -> Rende
 
 def neighborhood_report(found: Neighborhood) -> RenderableType:
     """Return the terminal report of one answer of `neighbors`."""
-    return Group(_title(f"{_shown(found.token)}  #{found.token.id}"), _center_table(found), *_lists(found))
+    return Group(title(f"{shown(found.token)}  #{found.token.id}"), _center_table(found), *_lists(found))
 
 
 def crosscheck_report(found: CrossCheck) -> RenderableType:
@@ -85,7 +92,7 @@ def crosscheck_report(found: CrossCheck) -> RenderableType:
     ]
     if found.matrix is not None:
         rows += _matrix_rows(found.matrix)
-    return _facts_table(rows)
+    return facts_table(rows)
 
 
 def info_report(facts: dict[str, Any], folder: str) -> RenderableType:
@@ -103,28 +110,31 @@ def info_report(facts: dict[str, Any], folder: str) -> RenderableType:
         ("metric", facts["metric"]["origin"]),
     ]
     for name, space in facts["spaces"].items():
-        unit = "logometers" if name == "causal" else "of the chord"
         zero = f", {len(space['excluded_rows'])} zero rows left out" if space["excluded_rows"] else ""
-        rows.append((name, f"resolution {space['resolution']:.3g} {unit}, {space['search']}{zero}"))
+        centered = ", of centered rows" if space["centered"] else ""
+        what = f"resolution {space['resolution']:.3g} {space['unit']}, {space['search']}{centered}{zero}"
+        rows.append((Geometry(name).label, what))
     check = facts["crosscheck"]
     rows.append(("cross-check", "not run at the build" if check is None else _passed(check["passed"])))
     rows.append(("size", f"{sum(file['bytes'] for file in facts['files'].values()) / 1e6:,.0f} MB"))
     rows.append(
         ("built", f"in {facts['build_seconds']:.1f} s by " + ", ".join(map(" ".join, facts["versions"].items())))
     )
-    return _facts_table(rows)
+    return facts_table(rows)
 
 
-def _shown(token: Token) -> str:
+def shown(token: Token) -> str:
+    """Return a token's printable form, cut to fit a table."""
     text = display(token.text, token.piece)
     return text if cell_len(text) <= TEXT_CELLS else set_cell_size(text, TEXT_CELLS - 1) + "…"
 
 
-def _title(text: str) -> Text:
+def title(text: str) -> Text:
+    """Return the heading of a part of a report."""
     return Text(f"\n{text}", style="bold")
 
 
-def _table(*figures: str, tie: bool = False) -> Table:
+def figures_table(*figures: str, tie: bool = False) -> Table:
     """Return a table of right-aligned figures and, last, a text that alone gives way on a narrow terminal."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
     for name in figures:
@@ -135,7 +145,8 @@ def _table(*figures: str, tie: bool = False) -> Table:
     return table
 
 
-def _facts_table(rows: Iterable[tuple[str, str]]) -> Table:
+def facts_table(rows: Iterable[tuple[str, str]]) -> Table:
+    """Return names and values side by side."""
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
@@ -147,56 +158,60 @@ def _facts_table(rows: Iterable[tuple[str, str]]) -> Table:
 def _center_table(found: Neighborhood) -> Table:
     twins = f"{len(found.twins)}" if found.twins else "none"
     if found.twins:
-        twins += ": " + ", ".join(f"{_shown(twin)} #{twin.id}" for twin in found.twins[:5])
+        twins += ": " + ", ".join(f"{shown(twin)} #{twin.id}" for twin in found.twins[:5])
         twins += ", …" if len(found.twins) > 5 else ""
-    mean = "undefined" if math.isnan(found.mean_distance) else f"{found.mean_distance:.7g} logometers"
-    return _facts_table(
+    unit = _density_unit(found).removeprefix("1/")
+    mean = "undefined" if math.isnan(found.mean_distance) else f"{found.mean_distance:.7g} {unit}"
+    return facts_table(
         [
-            ("text", _shown(found.token)),
+            ("text", shown(found.token)),
             ("id", str(found.token.id)),
             ("row", str(found.token.row)),
-            ("density", f"{found.density:.7g} 1/logometers"),
+            ("density", f"{found.density:.7g} {_density_unit(found)}"),
             ("mean distance", f"{mean}, {found.density_k} neighbors"),
             ("twins", twins),
         ]
     )
 
 
+def _density_unit(found: Neighborhood) -> str:
+    return "1/chord" if next(iter(found.lists)).angular else "1/logometers"
+
+
 def _rules_table(found: Densest) -> Table:
-    table = _table("rule", "density", "tied", "id")
+    table = figures_table("rule", "density", "tied", "id")
     for rule, winner in found.by_rule.items():
         table.add_row(
-            rule.value, f"{winner.density:.7g}", str(winner.tied), str(winner.token.id), Text(_shown(winner.token))
+            rule.value, f"{winner.density:.7g}", str(winner.tied), str(winner.token.id), Text(shown(winner.token))
         )
     return table
 
 
 def _lists(found: Neighborhood) -> list[RenderableType]:
-    parts: list[RenderableType] = [_title(f"{len(found.causal)} nearest in the causal metric"), _causal_table(found)]
-    if not found.cosine:
-        return [*parts, _title("No cosine neighbors: this token's row is zero and has no direction")]
-    parts += [_title(f"{len(found.cosine)} nearest by cosine similarity"), _cosine_table(found)]
-    if any(neighbor.tied for neighbor in (*found.causal, *found.cosine)):
+    parts: list[RenderableType] = []
+    for geometry, neighbors in found.lists.items():
+        if neighbors:
+            parts += [title(f"{len(neighbors)} nearest {NEAREST_BY[geometry]}"), neighbors_table(geometry, neighbors)]
+        else:
+            parts.append(title(f"None {NEAREST_BY[geometry]}: this token's row is zero and has no direction"))
+    if any(neighbor.tied for neighbors in found.lists.values() for neighbor in neighbors):
         parts.append(Text("=  as far as the one before or after, within the resolution: the order is arbitrary", "dim"))
     if found.overlap is not None:
-        parts += [_title("Overlap"), _overlap_lines(found.overlap)]
+        parts += [title("Overlap"), _overlap_lines(found, found.overlap)]
         if found.shared:
             parts.append(_shared_table(found))
     return parts
 
 
-def _causal_table(found: Neighborhood) -> Table:
-    table = _table("rank", "row", "id", "logometers", tie=True)
-    for neighbor in found.causal:
-        table.add_row(*_place(neighbor), f"{neighbor.distance:.6f}", *_tie_and_text(neighbor))
-    return table
-
-
-def _cosine_table(found: Neighborhood) -> Table:
-    table = _table("rank", "row", "id", "similarity", "chord", tie=True)
-    for neighbor in found.cosine:
-        figures = (f"{neighbor.similarity:.6f}", f"{neighbor.distance:.6f}")
-        table.add_row(*_place(neighbor), *figures, *_tie_and_text(neighbor))
+def neighbors_table(geometry: Geometry, neighbors: Iterable[Neighbor]) -> Table:
+    """Return a neighbor list as a table: logometers, or similarity and chord."""
+    figures = ("similarity", "chord") if geometry.angular else ("logometers",)
+    table = figures_table("rank", "row", "id", *figures, tie=True)
+    for neighbor in neighbors:
+        shown_figures = [f"{neighbor.distance:.6f}"]
+        if neighbor.similarity is not None:
+            shown_figures.insert(0, f"{neighbor.similarity:.6f}")
+        table.add_row(*_place(neighbor), *shown_figures, *_tie_and_text(neighbor))
     return table
 
 
@@ -205,24 +220,23 @@ def _place(neighbor: Neighbor) -> tuple[str, str, str]:
 
 
 def _tie_and_text(neighbor: Neighbor) -> tuple[str, Text]:
-    return "=" if neighbor.tied else "", Text(_shown(neighbor.token))
+    return "=" if neighbor.tied else "", Text(shown(neighbor.token))
 
 
-def _overlap_lines(overlap: Overlap) -> Text:
+def _overlap_lines(found: Neighborhood, overlap: Overlap) -> Text:
     border = "" if overlap.lowest == overlap.highest else " (ties at the last place decide)"
     return Text(
         f"{overlap.count} of {overlap.k} tokens in both lists ({overlap.percent:.1f} %), "
         f"Jaccard {overlap.jaccard:.3f}; lowest {overlap.lowest}, highest {overlap.highest}{border}\n"
-        f"{overlap.verdict.value.upper()}: {VERDICTS[overlap.verdict]}"
+        f"{overlap.verdict.value.upper()}: "
+        + VERDICTS[overlap.verdict].format(*(geometry.words for geometry in found.lists))
     )
 
 
 def _shared_table(found: Neighborhood) -> Table:
-    table = _table("causal", "cosine", "id")
+    table = figures_table(*(geometry.label for geometry in found.lists), "id")
     for shared in found.shared:
-        table.add_row(
-            str(shared.causal_rank), str(shared.cosine_rank), str(shared.token.id), Text(_shown(shared.token))
-        )
+        table.add_row(*map(str, shared.ranks), str(shared.token.id), Text(shown(shared.token)))
     return table
 
 

@@ -62,7 +62,7 @@ def small(gamma: NDArray[np.float32], tokenizer: Path, tmp_path_factory: pytest.
     np.save(folder / "gamma.npy", gamma)
     result = build(folder / "gamma.npy", "--tokenizer", tokenizer, "--out", folder / "bundle")
     assert result.exit_code == 0, result.output
-    assert "345 tokens x 12, 100 neighbors in both geometries" in result.stderr
+    assert "345 tokens x 12, 100 neighbors in each geometry" in result.stderr
     assert "5 of the 345 rows are orphans" in result.stderr
     assert "zero rows have no direction and no cosine neighbors: #7" in result.stderr
     return folder / "bundle"
