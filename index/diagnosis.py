@@ -49,7 +49,7 @@ def name_cause(
     if nan:
         return f"{nan} entries of the matrix are NaN"
     chosen = np.sort(np.random.default_rng(0).permutation(matrix.N)[:_ROWS])
-    stored = np.stack([matrix.block(int(row), int(row) + 1)[0, chosen] for row in chosen]).astype(np.float64)
+    stored = np.stack([matrix.row(int(row))[chosen] for row in chosen]).astype(np.float64)
     mirrored = np.abs(stored - stored.T)
     if within_share < 1 - 2 / np.sqrt(matrix.N):  # no small damage: look for another matrix altogether
         for name, other in _other_metrics(bundle, rows[chosen]):

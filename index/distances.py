@@ -42,18 +42,29 @@ class StoredMatrix:
         """Whether only the upper triangle is stored."""
         return self.values.ndim == 1
 
-    def block(self, start: int, stop: int) -> np.ndarray:
-        """Return rows `start` to `stop` as stored, (stop - start, N); a triangle's lower half is mirrored."""
+    def tile(self, rows: slice, columns: slice) -> np.ndarray:
+        """Return a tile as stored; of a triangle only what lies above the diagonal, zeros elsewhere."""
         if not self.compressed:
-            return np.asarray(self.values[start:stop])
-        rows = np.zeros((stop - start, self.N), dtype=self.values.dtype)
-        for row in range(stop):
-            first = row * self.N - row * (row + 1) // 2 - row - 1  # where (row, 0) would stand
-            if row >= start:
-                rows[row - start, row + 1 :] = self.values[first + row + 1 : first + self.N]
-            below = max(start, row + 1)
-            rows[below - start :, row] = self.values[first + below : first + stop]
-        return rows
+            return np.asarray(self.values[rows, columns])
+        found = np.zeros((rows.stop - rows.start, columns.stop - columns.start), dtype=self.values.dtype)
+        for row in range(rows.start, min(rows.stop, columns.stop - 1)):
+            first = max(columns.start, row + 1)
+            start = self._place(row, first)
+            found[row - rows.start, first - columns.start :] = self.values[start : start + columns.stop - first]
+        return found
+
+    def row(self, row: int) -> np.ndarray:
+        """Return one whole row, (N,); a triangle's lower half is mirrored."""
+        if not self.compressed:
+            return np.asarray(self.values[row])
+        found = np.zeros(self.N, dtype=self.values.dtype)
+        found[:row] = self.values[self._place(np.arange(row), row)]
+        found[row + 1 :] = self.values[self._place(row, row + 1) : self._place(row, self.N - 1) + 1]
+        return found
+
+    def _place(self, row: Any, column: int) -> Any:
+        """Where the entry (row, column) of a triangle stands; `row` may be an array."""
+        return row * self.N - row * (row + 1) // 2 + column - row - 1
 
 
 class MismatchError(DistancesError):

@@ -17,7 +17,8 @@ from rich.table import Table
 from rich.text import Text
 
 from index.bundle import Geometry
-from index.crosscheck import CrossCheck, MatrixCheck, PairCheck
+from index.crosscheck import CrossCheck, PairCheck
+from index.matrix_check import MatrixCheck
 from index.overlap import Overlap, Verdict
 from index.questions import Densest, Neighbor, Neighborhood, Token
 from index.vocabulary import display

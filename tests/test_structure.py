@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ORDER = [
     *("errors", "vocabulary", "files", "gguf_file", "torch_file", "tensors", "folders", "tokens", "gguf_tokens"),
     *("sources", "spaces", "scores", "kernels", "filtering", "neighbors", "search", "density", "overlap"),
-    *("bundle", "writer", "distances", "diagnosis", "crosscheck", "questions", "report", "tables", "build"),
+    *("bundle", "writer", "distances", "diagnosis", "compare", "matrix_check", "crosscheck", "questions", "report", "tables", "build"),
 ]
 """The modules of `index`, each importing only from those before it."""
 
