@@ -13,7 +13,10 @@ from rich.console import Console
 from index.errors import LogoscopeError
 
 if TYPE_CHECKING:
-    from index.build import Progress, Settings
+    from rich.progress import TaskID
+
+    from index.settings import Settings
+    from index.space_build import Progress
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
 progress_console = Console(stderr=True, highlight=False)
@@ -28,6 +31,8 @@ Examples:
   uv run build_index.py ~/models/gemma --ridge 0        a local folder, no ridge
 
   uv run build_index.py gamma.npy --tokenizer ~/models/gemma
+
+  uv run build_index.py --index-factory IVF256,Flat     an approximate index beside the exact one, with its recall
 """
 
 
@@ -61,7 +66,16 @@ def build_index(
     centered: Annotated[
         bool, typer.Option("--centered", help="Take causal cosines at the mean row, instead of at zero.")
     ] = False,
+    index_factory: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="STRING", help="Also build this approximate FAISS index, and state its recall; may be repeated."
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    threads: Annotated[
+        int | None, typer.Option(help="For everything that runs in parallel.", show_default="all cores")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a bundle that is there.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the densest-token report as JSON.")] = False,
 ) -> None:
@@ -70,7 +84,7 @@ def build_index(
     Ends by printing the densest token and its neighbors in both. Exit codes: 0 done, 1 the stored distances disagree,
     2 wrong use or bad input.
     """
-    from index.build import Settings
+    from index.settings import Settings
 
     settings = Settings(
         source=source,
@@ -84,7 +98,9 @@ def build_index(
         neighbors=neighbors,
         density_k=density_k,
         centered=centered,
+        index_factories=tuple(index_factory or ()),
         device=device,
+        threads=threads,
         overwrite=overwrite,
     )
     try:
@@ -137,21 +153,22 @@ def _build_and_report(settings: Settings, *, as_json: bool) -> bool:
     return built.crosscheck_passed is not False
 
 
-def _silent(step: str, share: float) -> None:
+def _silent(step: str, done: int, total: int) -> None:
     """Report nothing: standard error is no terminal."""
 
 
 class _Bar:
-    """A progress bar on standard error with one line per step."""
+    """A progress bar on standard error: one line per step, with rate and time left."""
 
     def __init__(self) -> None:
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-        self._steps: dict[str, object] = {}
+        self._steps: dict[str, TaskID] = {}
         self._bar = Progress(
             TextColumn("{task.description}"),
-            BarColumn(),
+            BarColumn(bar_width=24),
             TextColumn("{task.percentage:>3.0f} %"),
+            TextColumn("{task.fields[rate]}", justify="right"),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=progress_console,
@@ -164,10 +181,13 @@ class _Bar:
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
-    def _report(self, step: str, share: float) -> None:
+    def _report(self, step: str, done: int, total: int) -> None:
         if step not in self._steps:
-            self._steps[step] = self._bar.add_task(step, total=1.0)
-        self._bar.update(self._steps[step], completed=share)  # type: ignore[arg-type]
+            self._steps[step] = self._bar.add_task(step, total=total, rate="")
+        task_id = self._steps[step]
+        elapsed = self._bar.tasks[task_id].elapsed
+        rate = f"{done / elapsed:,.0f}/s" if total > 1 and elapsed else ""
+        self._bar.update(task_id, completed=done, rate=rate)
 
 
 if __name__ == "__main__":

@@ -115,6 +115,7 @@ def info_report(facts: dict[str, Any], folder: str) -> RenderableType:
         centered = ", of centered rows" if space["centered"] else ""
         what = f"resolution {space['resolution']:.3g} {space['unit']}, {space['search']}{centered}{zero}"
         rows.append((Geometry(name).label, what))
+        rows += [("  approximate", _recall_line(each)) for each in space["approximate"]]
     check = facts["crosscheck"]
     rows.append(("cross-check", "not run at the build" if check is None else _passed(check["passed"])))
     rows.append(("size", f"{sum(file['bytes'] for file in facts['files'].values()) / 1e6:,.0f} MB"))
@@ -154,6 +155,11 @@ def facts_table(rows: Iterable[tuple[str, str]]) -> Table:
     for name, value in rows:
         table.add_row(Text(name, style="dim"), Text(value))
     return table
+
+
+def _recall_line(facts: dict[str, Any]) -> str:
+    found = "-" if facts["recall"] is None else f"{facts['recall']:.3f}"
+    return f"{facts['factory']}: recall at {facts['k']} is {found} over {facts['rows']:,} rows"
 
 
 def _center_table(found: Neighborhood) -> Table:

@@ -104,12 +104,13 @@ def save_index(path: Path, index: Any) -> None:
     faiss.write_index(index, os.fspath(path))
 
 
-def save_manifest(folder: Path, manifest: dict[str, Any]) -> None:
-    """Describe every file in `folder`, then write the manifest beside them."""
+def save_manifest(folder: Path, manifest: dict[str, Any]) -> int:
+    """Describe every file in `folder`, then write the manifest beside them; return the bytes of all files."""
     files = {path.name: _describe(path) for path in sorted(folder.iterdir())}
     whole = {"format": FORMAT, "format_version": FORMAT_VERSION, **manifest, "files": files}
     text = json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False)
     (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+    return sum(path.stat().st_size for path in folder.iterdir())
 
 
 def _describe(path: Path) -> dict[str, Any]:
