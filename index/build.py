@@ -24,7 +24,7 @@ from index.crosscheck import crosscheck
 from index.density import Rule
 from index.distances import open_matrix
 from index.errors import MetricError
-from index.neighbors import check_k
+from index.points import check_k
 from index.report import crosscheck_json
 from index.settings import Settings, chosen_device, sampled_rows
 from index.sources import Source, load

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import json
 import os
+import struct
+from collections.abc import Sequence
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +24,9 @@ from index.files import brief
 from index.spaces import Metric
 from index.vocabulary import Vocabulary
 
+if TYPE_CHECKING:
+    from index.finder import Finder
+
 FORMAT = "logoscope-bundle"
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
@@ -29,6 +34,10 @@ TOKENS = "tokens.parquet"
 TOKENIZER = "tokenizer.json"
 GAMMA = "gamma.safetensors"
 METRIC = "metric.safetensors"
+
+_FLAT_HEADER = struct.Struct("<4siqqq?iQ")
+"""What a flat FAISS index begins with: its name, D, V, two unused numbers, is trained, metric, number of floats."""
+_FLAT_NAMES = (b"IxF2", b"IxFI")
 
 
 class Geometry(StrEnum):
@@ -107,21 +116,16 @@ class Space:
         return found
 
     @cached_property
+    def finder(self) -> Finder:
+        """For exact searches of any vectors, many in one process: it keeps a bfloat16 copy of the points."""
+        from index.finder import Finder
+
+        return Finder(self.points)
+
+    @cached_property
     def points(self) -> np.ndarray:
-        """The points, (V, D) float32, read-only, mapped from the FAISS index."""
-        return np.asarray(_MappedPoints(self.index))
-
-
-class _MappedPoints:
-    """The vectors of a flat FAISS index as NumPy sees them: a view that keeps the index, which owns them, alive."""
-
-    def __init__(self, index: Any) -> None:
-        import faiss
-
-        self._index = index
-        view = faiss.rev_swig_ptr(index.get_xb(), index.ntotal * index.d).reshape(index.ntotal, index.d)
-        address, _ = view.__array_interface__["data"]
-        self.__array_interface__ = {**view.__array_interface__, "data": (address, True)}
+        """The points, (V, D) float32, read-only, mapped from the file of the FAISS index: FAISS itself loads slowly."""
+        return _map_flat_index(self._folder / f"{self.name}.faiss", self._shape)
 
 
 class Bundle:
@@ -198,6 +202,19 @@ class Bundle:
         """The rows in the source's own dtype, (V, D)."""
         return self._tensors(GAMMA)["gamma"]
 
+    def gamma_rows(self, rows: Sequence[int]) -> np.ndarray:
+        """Return some rows in the source's own dtype, (n, D), without reading the others."""
+        import ml_dtypes  # noqa: F401 -- teaches NumPy bfloat16
+        from safetensors import SafetensorError, safe_open
+
+        path = self.folder / GAMMA
+        try:
+            with safe_open(path, framework="np") as file:
+                gamma = file.get_slice("gamma")
+                return np.concatenate([gamma[row : row + 1] for row in rows])
+        except (OSError, SafetensorError) as error:
+            raise BundleError(f"{path} cannot be read: {brief(error)}; build the bundle again") from error
+
     @cached_property
     def metric(self) -> Metric:
         """The causal metric in float64."""
@@ -273,6 +290,15 @@ def open_bundle(path: str | Path) -> Bundle:
 def _numbers(column: pa.ChunkedArray[Any]) -> np.ndarray:
     """Return a column of numbers as an array; `to_numpy` would import pandas."""
     return np.from_dlpack(column.combine_chunks())
+
+
+def _map_flat_index(path: Path, shape: tuple[int, int]) -> np.ndarray:
+    with path.open("rb") as file:
+        header = file.read(_FLAT_HEADER.size)
+    fields = _FLAT_HEADER.unpack(header) if len(header) == _FLAT_HEADER.size else (b"", 0, 0, 0)
+    if fields[0] not in _FLAT_NAMES or fields[2:0:-1] != shape or fields[-1] != shape[0] * shape[1]:
+        raise BundleError(f"{path} is not a flat FAISS index of {shape[0]} x {shape[1]} points; build the bundle again")
+    return np.asarray(np.memmap(path, np.float32, mode="r", offset=_FLAT_HEADER.size, shape=shape))
 
 
 def _map_array(path: Path) -> np.ndarray:

@@ -62,7 +62,8 @@ def name_cause(
     if diagonal > atol:
         return f"the diagonal of the matrix is not zero: it reaches {diagonal:.4g}"
     if within_share > 0.5:
-        return f"{1 - within_share:.2%} of the entries differ: the matrix was damaged or computed less precisely"
+        differing = round((1 - within_share) * matrix.N * (matrix.N - 1))
+        return f"{differing:,} entries differ: the matrix was damaged, or computed less precisely"
     return "the matrix is of another sample, another model or another metric: no known explanation fits"
 
 

@@ -23,21 +23,19 @@ kernels take fewer than 10 operations on terms that are each at most |x - c_b|^2
 
 The error is proportional to |u| |v|, and this is what the groups are for: thousands of near-identical tokens, which
 training never moved, are all within the error of each other when u is counted from far away. Counted from a center
-among them, u is as small as their distances are, and so is the error, among themselves and as seen from all other
-points.
+among them, u is as small as their distances are, and so is the error, among themselves and as seen from elsewhere.
 """
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from index.kernels import REORDER, Bounds, Floats, squared_distance
-from index.scores import Arithmetic
+from index.kernels import REORDER, Bounds, Floats, as_float, squared_distance
+from index.scores import Arithmetic, Tile
 
 MOST_GROUPS = 16
 SAMPLE = 2048  # points among which a dense spot is looked for
@@ -52,8 +50,9 @@ UNDERFLOW = 1e-30  # scaled residuals are at most 1 long, so a product loses at 
 class Filter:
     """The distinct points, rounded for the product, and what bounds its errors."""
 
-    residuals: NDArray[np.float32] | NDArray[np.uint16]  # (U, D) scaled; bfloat16 as its bits
+    residuals: Tile  # (U, D) scaled; bfloat16 as its bits
     bounds: Bounds
+    centers: NDArray[np.float64]  # (G, D)
     scale: float  # a power of two
     group_starts: NDArray[np.int64]  # (G + 1,) positions of group g are group_starts[g] to group_starts[g + 1]
 
@@ -65,26 +64,26 @@ class Filter:
 
 def build_filter(points: Floats, rows: NDArray[np.int64], arithmetic: Arithmetic, pool: ThreadPoolExecutor) -> Filter:
     """Group the points of the given rows, and round what is left after their centers."""
-    group, centers = _groups(points, rows)
-    order = np.argsort(group, kind="stable")
-    rows, group_of = rows[order], group[order].astype(np.int32)
+    labels, centers = _groups(points, rows)
+    order = np.argsort(labels, kind="stable")
+    rows, group = rows[order], labels[order].astype(np.int32)
     U, D, G = len(rows), points.shape[1], len(centers)
     largest = max(float(points.max()), -float(points.min()), 1e-45)
     scale = 2.0 ** -np.ceil(np.log2(2 * largest * np.sqrt(D)))
     rounding = D * arithmetic.unit_roundoff
     bounds = Bounds(
         rows=rows,
-        group=group_of,
+        group=group,
         low=np.empty((G, U), np.float32),
         high=np.empty((G, U), np.float32),
         norm=np.empty(U, np.float32),
         weight=np.empty(U, np.float32),
         output_error=np.float32(arithmetic.output_error),
     )
-    residuals: Any = np.empty((U, D), arithmetic.bits)
+    residuals: Tile = np.empty((U, D), arithmetic.bits)  # type: ignore[assignment]
     sums = 1.0 + rounding / (1.0 - rounding)
     _each_chunk(U, pool, lambda chunk: _recenter(chunk[0], chunk[1], points, centers, scale, sums, residuals, bounds))
-    return Filter(residuals, bounds, scale, np.searchsorted(group_of, np.arange(G + 1)))
+    return Filter(residuals, bounds, centers, scale, np.searchsorted(group, np.arange(G + 1)))
 
 
 def _each_chunk(count: int, pool: ThreadPoolExecutor, work: Callable[[tuple[int, int]], None]) -> None:
@@ -173,3 +172,28 @@ def _recenter(start, stop, points, centers, scale, sums, residuals, bounds):  # 
             slack = (to_center + between) * SLACK + UNDERFLOW
             bounds.low[g, p] = offset - slack
             bounds.high[g, p] = offset + slack
+
+
+@njit(nogil=True, cache=True, fastmath=REORDER)
+def _score(residual, v):  # type: ignore[no-untyped-def]
+    total = np.float32(0.0)
+    for d in range(v.size):
+        total += as_float(residual[d]) * v[d]
+    return total
+
+
+@njit(nogil=True, cache=True)
+def bound_query(start, stop, g, v, squared_norm, residuals, bounds, lower, upper):  # type: ignore[no-untyped-def]
+    """Bound half the squared distances of a query from positions start to stop, all of group g.
+
+    v is the query's residual from that group's center, in float32; it is of no group, so only u is rounded coarsely.
+    """
+    norm = np.sqrt(squared_norm)
+    weight = 1.0 + v.size * 2.0**-23
+    half = squared_norm / 2.0
+    slack = squared_norm * SLACK + UNDERFLOW
+    for p in range(start, stop):
+        score = _score(residuals[p], v)
+        error = np.float64(bounds.norm[p]) * norm * (bounds.weight[p] * weight - 1.0) + slack
+        lower[p] = bounds.low[g, p] + half - score - error
+        upper[p] = bounds.high[g, p] + half - score + error

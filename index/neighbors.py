@@ -6,7 +6,7 @@ The graph of all points takes four steps::
     filter       points are grouped, recentered and rounded to few digits           filtering, scores
     sweep        every pair's score, in tiles; candidates are the pairs whose       kernels.offer_tile
                  lower bound is within the k-th smallest upper bound so far
-    rank         candidates by float64 distances; twins expanded again              kernels.rank_block
+    rank         candidates by float64 distances; twins expanded again              ranking.rank_block
 
 The sweep may only err on the side of too many candidates, and the last step looks at every one, so the answer does not
 depend on the arithmetic, the device or the number of threads: they decide how long it takes.
@@ -14,7 +14,6 @@ depend on the arithmetic, the device or the number of threads: they decide how l
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -25,11 +24,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from index.errors import ParameterError
+from index.points import check_k, check_points, core_count
 
 if TYPE_CHECKING:
     from index.filtering import Filter
-    from index.kernels import Candidates, Twins
+    from index.kernels import Candidates
+    from index.ranking import Twins
     from index.scores import Arithmetic, Product
 
 Progress = Callable[[float], None]
@@ -93,33 +93,44 @@ def knn_graph(
     ParameterError
         When k is out of range, or points are no finite float32 matrix.
     """
-    points = _checked(points)
+    points = check_points(points)
     check_k(k, len(points))
     report = progress or (lambda share: None)
-    threads = threads or _cores()
+    with _one_torch_thread_each(), ThreadPoolExecutor(threads or core_count()) as pool:
+        twins, rows = _twins(points)
+        nearest = min(k, len(rows) - 1)
+        positions, candidates = _find_candidates(points, rows, nearest, arithmetic, device, pool, report)
+        return _rank(points, k, nearest, positions, candidates, _in_order(twins, rows, positions), pool, report)
+
+
+def _find_candidates(
+    points: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    k: int,
+    arithmetic: Arithmetic | None,
+    device: str,
+    pool: ThreadPoolExecutor,
+    report: Progress,
+) -> tuple[NDArray[np.int64], Candidates]:
+    """Return the rows in the order of positions, and what may be among the k nearest of each."""
     from index.filtering import build_filter
     from index.kernels import Candidates
-    from index.scores import choose_arithmetic, cpu_product
+    from index.scores import choose_arithmetic, make_product
 
-    with _one_torch_thread_each(), ThreadPoolExecutor(threads) as pool:
-        twins, rows = _twins(points)
-        arithmetic = arithmetic or choose_arithmetic()
-        filtered = build_filter(points, rows, arithmetic, pool)
-        twins = _in_order(twins, rows, filtered.bounds.rows)
-        U = len(rows)
-        nearest = min(k, U - 1)
-        room = min(nearest + SPARE, U)
-        candidates = Candidates(
-            ids=np.empty((U, room), np.int32),
-            lower=np.empty((U, room), np.float32),
-            width=np.zeros(U, np.float32),
-            used=np.zeros(U, np.int32),
-            limit=np.full(U, np.inf, np.float32),
-        )
-        if nearest:
-            product = cpu_product(filtered.residuals, arithmetic)
-            _sweep(points, nearest, filtered, candidates, product, pool, report)
-        return _rank(points, k, nearest, filtered, candidates, twins, pool, report)
+    arithmetic = arithmetic or choose_arithmetic(device)
+    filtered = build_filter(points, rows, arithmetic, pool)
+    U = len(rows)
+    room = min(k + SPARE, U)
+    candidates = Candidates(
+        ids=np.empty((U, room), np.int32),
+        lower=np.empty((U, room), np.float32),
+        width=np.zeros(U, np.float32),
+        filled=np.zeros(U, np.int32),
+        limit=np.full(U, np.inf, np.float32),
+    )
+    if k:
+        _sweep(points, k, filtered, candidates, make_product(filtered.residuals, arithmetic, device), pool, report)
+    return filtered.bounds.rows, candidates
 
 
 def _sweep(
@@ -154,20 +165,20 @@ def _rank(
     points: NDArray[np.float32],
     k: int,
     nearest: int,
-    filtered: Filter,
+    positions: NDArray[np.int64],
     candidates: Candidates,
     twins: Twins,
     pool: ThreadPoolExecutor,
     report: Progress,
 ) -> KnnGraph:
-    from index.kernels import Lists, rank_block
+    from index.ranking import Lists, rank_block
 
-    V, U = len(points), len(filtered.bounds.rows)
+    V, U = len(points), len(positions)
     lists = Lists(np.empty((V, k), np.int32), np.empty((V, k), np.float32), np.empty((V, k), np.float32))
 
     def work(start: int) -> None:
         stop = min(start + RANK_ROWS, U)
-        rank_block(start, stop, nearest, points, filtered.bounds.rows, candidates, twins, lists)
+        rank_block(start, stop, nearest, points, positions, candidates, twins, lists)
 
     starts = range(0, U, RANK_ROWS)
     for done, _ in enumerate(pool.map(work, starts), start=1):
@@ -177,7 +188,7 @@ def _rank(
 
 def _twins(points: NDArray[np.float32]) -> tuple[Twins, NDArray[np.int64]]:
     """Return the groups of equal rows, and the first row of each, ascending."""
-    from index.kernels import Twins, first_twins, hash_rows
+    from index.ranking import Twins, first_twins, hash_rows
 
     hashes = hash_rows(points)
     first = first_twins(points, hashes, np.argsort(hashes, kind="stable"))
@@ -206,33 +217,3 @@ def _one_torch_thread_each() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def check_k(k: int, V: int) -> None:
-    """Raise ParameterError unless every one of V points has k others."""
-    if k < 1:
-        raise ParameterError(f"k must be 1 or more, got: {k}")
-    if k > V - 1:
-        raise ParameterError(
-            f"k={k} needs at least {k + 1} tokens, but there are {V}; pass --neighbors {V - 1} or less"
-        )
-
-
-def _checked(points: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return points as a plain, read-only, row-by-row matrix, whatever they are mapped from."""
-    if points.ndim != 2 or points.dtype != np.float32 or not points.size:
-        raise ParameterError(
-            f"points must be a float32 matrix of shape (V, D), got: {points.dtype} of shape {points.shape}"
-        )
-    for start in range(0, len(points), TILE_ROWS):
-        finite = np.isfinite(points[start : start + TILE_ROWS]).all(axis=1)
-        if not finite.all():
-            row = start + int(np.argmin(finite))
-            raise ParameterError(f"points must be finite, but row {row} is not; leave such rows out")
-    plain = np.ascontiguousarray(points).view(np.ndarray)[:]
-    plain.flags.writeable = False
-    return plain

@@ -1,12 +1,13 @@
 """Scores of one block of residuals against another: the one product that takes most of an engine's time.
 
 On the CPU each worker multiplies its own tile on its own thread; torch, told to use one thread in each, is only asked
-for the product. A device multiplies larger tiles and hands them back.
+for the product. A device multiplies the same tiles and hands them back.
 """
 
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,14 +32,21 @@ class Arithmetic:
 FLOAT32 = Arithmetic(torch.float32, np.float32, 2.0**-24, 0.0)
 # Products of bfloat16 are exact in float32. Not every unit rounds the sums to nearest, which doubles their error.
 BFLOAT16 = Arithmetic(torch.bfloat16, np.uint16, 2.0**-23, 2.0**-8)
+# Tensor cores align and cut the terms of a sum before they add them; four times the bound leaves room for that.
+DEVICE_BFLOAT16 = Arithmetic(torch.bfloat16, np.uint16, 2.0**-21, 2.0**-8)
+DEVICE_FLOAT32 = Arithmetic(torch.float32, np.float32, 2.0**-22, 0.0)
 
 
-def choose_arithmetic() -> Arithmetic:
-    """Return bfloat16 if this CPU multiplies it faster than float32, and within its bound; else float32.
+def choose_arithmetic(device: str) -> Arithmetic:
+    """Return the number format in which a device is fast.
+
+    On the CPU: bfloat16 if this CPU multiplies it faster than float32, and within its bound; else float32.
 
     Asked by trial, because a processor may know bfloat16 and yet be slow at it, and some builds of torch sum in
     bfloat16 (PyTorch issue 83863).
     """
+    if device != "cpu":
+        return DEVICE_BFLOAT16 if device.startswith("cuda") else DEVICE_FLOAT32
     exact = torch.randn(256, 1024, generator=torch.Generator().manual_seed(0)).bfloat16()
     short = _seconds(lambda: exact @ exact.T)
     multiply = _float32_product()
@@ -77,16 +85,40 @@ def _float32_product() -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
     return by_onednn
 
 
-def cpu_product(residuals: Tile, arithmetic: Arithmetic) -> Product:
-    """Return the product of two blocks of residuals, each given as a slice."""
+def make_product(residuals: Tile, arithmetic: Arithmetic, device: str) -> Product:
+    """Return a function that multiplies two blocks of residuals, each given as a slice, to an (M, N) tile."""
     tensor = torch.from_numpy(residuals).view(arithmetic.dtype)
+    return _cpu_product(tensor, arithmetic) if device == "cpu" else _device_product(tensor, arithmetic, device)
+
+
+def _device_product(tensor: torch.Tensor, arithmetic: Arithmetic, device: str) -> Product:
+    torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
+    with suppress(torch.OutOfMemoryError):  # then blocks travel one by one
+        tensor = tensor.to(device)
+
+    def product(rows: slice, columns: slice) -> Tile:
+        try:
+            scores = (tensor[rows].to(device) @ tensor[columns].to(device).T).cpu()
+        except torch.OutOfMemoryError:
+            middle = (rows.start + rows.stop) // 2
+            if middle == rows.start:
+                raise
+            halves = (slice(rows.start, middle), slice(middle, rows.stop))
+            return np.concatenate([product(half, columns) for half in halves])
+        tile: Tile = scores.view(torch.uint16).numpy() if arithmetic.bits is np.uint16 else scores.numpy()
+        return tile
+
+    return product
+
+
+def _cpu_product(tensor: torch.Tensor, arithmetic: Arithmetic) -> Product:
     local = threading.local()
     float32_product = _float32_product()
 
     def product(rows: slice, columns: slice) -> Tile:
         torch.set_num_threads(1)
         a, b = tensor[rows], tensor[columns]
-        if arithmetic is FLOAT32:
+        if arithmetic.bits is np.float32:
             return float32_product(a, b).numpy()
         size = len(a) * len(b)
         if getattr(local, "size", 0) < size:  # fresh memory for every tile would cost a page fault per 4096 bytes

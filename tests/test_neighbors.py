@@ -1,0 +1,348 @@
+"""The exact engine against float64 brute force, on clouds that hurt and with every path forced.
+
+Ids must be equal, not similar. Only where two float64 sums of squares, taken in different orders, could disagree about
+a tie is the order left open: the clouds below either have exact sums or no near-ties at 1e-12.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from index import filtering, kernels, neighbors
+from index.errors import ParameterError
+from index.finder import Finder
+from index.neighbors import knn_graph
+from index.scores import BFLOAT16, DEVICE_BFLOAT16, DEVICE_FLOAT32, FLOAT32, Arithmetic, make_product
+from index.search import search
+
+PATHS = {
+    "bf16-1": {"arithmetic": BFLOAT16, "threads": 1},
+    "bf16-2": {"arithmetic": BFLOAT16, "threads": 2},
+    "fp32-1": {"arithmetic": FLOAT32, "threads": 1},
+    "fp32-2": {"arithmetic": FLOAT32, "threads": 2},
+}
+
+
+def brute_force(points: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return ids and float64 distances by differences, one row at a time."""
+    wide = points.astype(np.float64)
+    ids = np.empty((len(points), k), np.int64)
+    distances = np.empty((len(points), k))
+    for row in range(len(points)):
+        squared = ((wide - wide[row]) ** 2).sum(axis=1)
+        squared[row] = np.inf
+        ids[row] = np.lexsort((np.arange(len(points)), squared))[:k]
+        distances[row] = np.sqrt(squared[ids[row]])
+    return ids, distances
+
+
+def check_graph(points: np.ndarray, k: int, **options: object) -> None:
+    """Compare a graph with brute force."""
+    graph = knn_graph(points, k=k, **options)
+    ids, distances = brute_force(points, k)
+    assert graph.ids.dtype == np.int32
+    assert graph.distances.dtype == np.float32
+    # 1 unit in the last place of float32, for sums of squares in another order; denormals by their step.
+    np.testing.assert_allclose(graph.distances, distances, rtol=2**-23, atol=2e-45)
+    wrong = np.argwhere(graph.ids != ids)
+    wide = points.astype(np.float64)
+    for row, place in wrong:  # allowed only if the two are tied to the last bits of float64
+        got = np.sqrt(((wide[graph.ids[row, place]] - wide[row]) ** 2).sum())
+        assert got == pytest.approx(distances[row, place], rel=1e-14, abs=0), (row, place)
+    assert len(wrong) <= 0.001 * ids.size
+
+
+def normal(V: int, D: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((V, D)).astype(np.float32)
+
+
+def all_twins() -> np.ndarray:
+    return np.tile(normal(1, 7), (150, 1))
+
+
+def twins_among_others() -> np.ndarray:
+    points = normal(700, 24)
+    points[100:260] = points[3]
+    points[300:304] = points[699]
+    return points
+
+
+def one_step_apart() -> np.ndarray:
+    """Points that differ from a common one by single float32 steps: exact ties galore."""
+    steps = np.random.default_rng(1).integers(-1, 2, (400, 6)).astype(np.int32)
+    return (np.full((400, 6), 1.5, np.float32).view(np.int32) + steps).view(np.float32)
+
+
+def dense_cluster() -> np.ndarray:
+    """Most points within the error of bfloat16, and of float32, of each other, around a distant common vector."""
+    points = normal(3000, 40)
+    points[500:2500] = points[0] + 1e-4 * normal(2000, 40, seed=2)
+    points[2500:2600] = points[1] + 1e-6 * normal(100, 40, seed=3)
+    return points
+
+
+def clusters_in_clusters() -> np.ndarray:
+    points = normal(2400, 16)
+    points[400:2000] = points[0] + 1e-3 * normal(1600, 16, seed=2)
+    points[800:1800] = points[400] + 1e-6 * normal(1000, 16, seed=3)
+    return points
+
+
+def huge_norms() -> np.ndarray:
+    return normal(300, 12) * np.float32(1e37)
+
+
+def tiny_norms() -> np.ndarray:
+    return normal(300, 12) * np.float32(1e-42)
+
+
+def mixed_norms() -> np.ndarray:
+    return normal(600, 12) * np.float32(10.0) ** np.random.default_rng(0).integers(-20, 20, (600, 1)).astype(np.float32)
+
+
+def offset() -> np.ndarray:
+    return normal(500, 30) + np.float32(1000.0)
+
+
+def constant_columns() -> np.ndarray:
+    points = normal(300, 20)
+    points[:, 3:] = 7.0
+    return points
+
+
+def on_a_line() -> np.ndarray:
+    return normal(1500, 1)
+
+
+def on_a_lattice() -> np.ndarray:
+    return np.random.default_rng(0).integers(-4, 5, (900, 3)).astype(np.float32)
+
+
+def signed_zeros() -> np.ndarray:
+    points = np.zeros((40, 4), np.float32)
+    points[::3] = -0.0
+    points[5:8, 0] = 1.0
+    return points
+
+
+def over_two_tiles() -> np.ndarray:
+    return normal(neighbors.TILE_ROWS + 333, 33)
+
+
+CLOUDS: dict[str, tuple[Callable[[], np.ndarray], int]] = {
+    "all twins": (all_twins, 20),
+    "all twins, k = V - 1": (all_twins, 149),
+    "twins among others": (twins_among_others, 30),
+    "one step apart": (one_step_apart, 25),
+    "dense cluster": (dense_cluster, 20),
+    "clusters in clusters": (clusters_in_clusters, 20),
+    "huge norms": (huge_norms, 10),
+    "tiny norms": (tiny_norms, 10),
+    "mixed norms": (mixed_norms, 10),
+    "offset": (offset, 15),
+    "constant columns": (constant_columns, 15),
+    "D = 1": (on_a_line, 10),
+    "D = 3, a lattice": (on_a_lattice, 40),
+    "k = V - 1": (lambda: normal(120, 9), 119),
+    "signed zeros": (signed_zeros, 12),
+    "two points": (lambda: normal(2, 3), 1),
+    "over two tiles": (over_two_tiles, 7),
+}
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_equals_brute_force(cloud: str, path: str) -> None:
+    make, k = CLOUDS[cloud]
+    check_graph(make(), k, **PATHS[path])
+
+
+@pytest.mark.parametrize("cloud", ["dense cluster", "over two tiles", "one step apart"])
+def test_every_path_gives_the_same_bits(cloud: str) -> None:
+    make, k = CLOUDS[cloud]
+    graphs = [knn_graph(make(), k=k, **options) for options in PATHS.values()]
+    for graph in graphs[1:]:
+        np.testing.assert_array_equal(graph.ids, graphs[0].ids)
+        np.testing.assert_array_equal(graph.distances, graphs[0].distances)
+        np.testing.assert_array_equal(graph.distinct_distances, graphs[0].distinct_distances)
+
+
+@pytest.mark.parametrize("arithmetic", [BFLOAT16, FLOAT32])
+def test_small_tiles_and_small_buffers(arithmetic: Arithmetic, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many tiles of odd sizes, and buffers that overflow at once."""
+    monkeypatch.setattr(neighbors, "TILE_ROWS", 101)
+    monkeypatch.setattr(neighbors, "RANK_ROWS", 67)
+    monkeypatch.setattr(neighbors, "SPARE", kernels.ROOM + 1)
+    check_graph(dense_cluster()[:2600], 12, arithmetic=arithmetic)
+    check_graph(on_a_lattice(), 12, arithmetic=arithmetic)
+
+
+def test_without_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Groups decide the time, not the answer."""
+    monkeypatch.setattr(filtering, "MOST_GROUPS", 1)
+    check_graph(clusters_in_clusters(), 20, arithmetic=BFLOAT16)
+
+
+def aligned_errors() -> np.ndarray:
+    """Every component nearly half a bfloat16 step off, all to the same side: the worst case of the bound."""
+    signs = np.where(np.random.default_rng(0).random((200, 1)) < 0.5, -1.0, 1.0)
+    sizes = 1.0 + 2.0**-8 * np.random.default_rng(1).uniform(0.9, 0.999, (200, 64))
+    return (signs * sizes * 2.0 ** np.random.default_rng(2).integers(-3, 4, 64)).astype(np.float32)
+
+
+@pytest.mark.parametrize("arithmetic", [BFLOAT16, FLOAT32, DEVICE_BFLOAT16])
+@pytest.mark.parametrize(
+    "make", [aligned_errors, clusters_in_clusters, mixed_norms, offset, huge_norms, tiny_norms, on_a_line]
+)
+def test_bounds_hold_for_every_pair(make: Callable[[], np.ndarray], arithmetic: Arithmetic) -> None:
+    points = make()[:700]
+    U = len(points)
+    with ThreadPoolExecutor(1) as pool:
+        filtered = filtering.build_filter(points, np.arange(U), arithmetic, pool)
+    candidates = kernels.Candidates(  # with room for all, and no limit
+        np.zeros((U, U), np.int32),
+        np.zeros((U, U), np.float32),
+        np.zeros(U, np.float32),
+        np.zeros(U, np.int32),
+        np.full(U, np.inf, np.float32),
+    )
+    product = make_product(filtered.residuals, arithmetic, "cpu")
+    blocks = filtered.blocks(100)
+    for n, rows in enumerate(blocks):
+        for columns in blocks[n:]:
+            offer = (rows.start, columns.start, U, filtered.scale, points, filtered.bounds, candidates)
+            kernels.offer_tile(product(rows, columns), *offer)
+    ordered = points[filtered.bounds.rows].astype(np.float64) * filtered.scale
+    assert (candidates.filled == U - 1).all()
+    for p in range(U):
+        half = ((ordered[candidates.ids[p, : U - 1]] - ordered[p]) ** 2).sum(axis=1) / 2
+        lower = candidates.lower[p, : U - 1].astype(np.float64)
+        assert (lower <= half).all()
+        assert (half <= lower + candidates.width[p]).all()
+
+
+@pytest.mark.parametrize("cloud", ["dense cluster", "clusters in clusters"])
+def test_dense_clusters_are_found(cloud: str) -> None:
+    points = CLOUDS[cloud][0]()
+    with ThreadPoolExecutor(1) as pool:
+        filtered = filtering.build_filter(points, np.arange(len(points)), BFLOAT16, pool)
+    assert len(filtered.group_starts) > 2
+
+
+@pytest.mark.parametrize("arithmetic", [DEVICE_BFLOAT16, DEVICE_FLOAT32])
+def test_device_product(arithmetic: Arithmetic, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The path of cuda and mps, with the CPU as the device."""
+    from index import scores
+
+    def device_product(residuals: np.ndarray, arithmetic: Arithmetic, device: str) -> scores.Product:
+        import torch
+
+        return scores._device_product(torch.from_numpy(residuals).view(arithmetic.dtype), arithmetic, device)
+
+    monkeypatch.setattr(scores, "make_product", device_product)
+    check_graph(twins_among_others(), 30, arithmetic=arithmetic)
+
+
+def test_distinct_distances_leave_twins_out() -> None:
+    points = twins_among_others()
+    graph = knn_graph(points, k=600)
+    distinct = np.unique(points, axis=0).astype(np.float64)
+    for row in (3, 150, 301, 500):
+        squared = np.sort(((distinct - points[row].astype(np.float64)) ** 2).sum(axis=1))[1:]
+        expected = np.full(600, np.inf)
+        expected[: min(600, len(squared))] = np.sqrt(squared[:600])
+        np.testing.assert_allclose(graph.distinct_distances[row], expected, rtol=2**-23)
+
+
+def test_memory_mapped_points(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    points = normal(300, 8)
+    np.save(tmp_path / "points.npy", points)
+    graph = knn_graph(np.load(tmp_path / "points.npy", mmap_mode="r"), k=5)
+    np.testing.assert_array_equal(graph.ids, knn_graph(points, k=5).ids)
+
+
+def test_progress_goes_from_0_to_1() -> None:
+    shares: list[float] = []
+    knn_graph(normal(300, 8), k=5, progress=shares.append)
+    assert shares == sorted(shares)
+    assert shares[-1] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("points", "k", "message"),
+    [
+        (normal(10, 3), 0, "k must be 1 or more, got: 0"),
+        (normal(10, 3), 10, "k=10 needs at least 11 tokens, but there are 10"),
+        (normal(10, 3).astype(np.float64), 3, "float32 matrix"),
+        (normal(10, 3)[0], 1, "float32 matrix"),
+        (np.where(np.eye(10, 10) == 1, np.nan, 1).astype(np.float32), 3, "row 0 is not"),
+        (np.full((5, 2), np.inf, np.float32), 3, "row 0 is not"),
+    ],
+)
+def test_bad_input_is_one_line(points: np.ndarray, k: int, message: str) -> None:
+    with pytest.raises(ParameterError, match=message) as error:
+        knn_graph(points, k=k)
+    assert "\n" not in str(error.value)
+
+
+@given(seed=st.integers(0, 10**6), V=st.integers(2, 90), D=st.integers(1, 9), levels=st.integers(1, 40))
+@settings(max_examples=40, deadline=None)
+def test_graph_equals_brute_force(seed: int, V: int, D: int, levels: int) -> None:
+    random = np.random.default_rng(seed)
+    points = random.integers(-levels, levels + 1, (V, D)).astype(np.float32)
+    k = int(random.integers(1, V))
+    graph = knn_graph(points, k=k, threads=1, arithmetic=BFLOAT16)
+    ids, distances = brute_force(points, k)  # integers: all sums are exact, so ties are
+    np.testing.assert_array_equal(graph.ids, ids)
+    np.testing.assert_array_equal(graph.distances, distances.astype(np.float32))
+
+
+@given(seed=st.integers(0, 10**6))
+@settings(max_examples=15, deadline=None)
+def test_permuting_rows_permutes_the_graph(seed: int) -> None:
+    points = normal(200, 6, seed)
+    order = np.random.default_rng(seed).permutation(200)
+    graph, permuted = knn_graph(points, k=10, threads=1), knn_graph(points[order], k=10, threads=1)
+    np.testing.assert_array_equal(permuted.distances, graph.distances[order])
+    np.testing.assert_array_equal(order[permuted.ids], graph.ids[order])  # random points have no ties
+
+
+@given(seed=st.integers(0, 10**6), power=st.integers(-60, 60))
+@settings(max_examples=15, deadline=None)
+def test_scaling_by_a_power_of_two_scales_distances(seed: int, power: int) -> None:
+    points = normal(150, 6, seed)
+    graph = knn_graph(points, k=10, threads=1)
+    scaled = knn_graph(points * np.float32(2.0**power), k=10, threads=1)
+    np.testing.assert_array_equal(scaled.ids, graph.ids)
+    np.testing.assert_array_equal(scaled.distances, graph.distances * np.float32(2.0**power))
+
+
+@pytest.mark.parametrize("cloud", ["twins among others", "dense cluster", "one step apart", "offset", "mixed norms"])
+def test_search_and_finder_equal_brute_force(cloud: str) -> None:
+    points = CLOUDS[cloud][0]()
+    queries = np.concatenate(
+        [points[[0, 7, 101]], points[:2] + points[5:7], np.zeros((1, points.shape[1]), np.float32)]
+    )
+    exclude: list[tuple[int, ...]] = [(0,), (7,), (101, 102), (), (), (3,)]
+    ids, distances = Finder(points, threads=2).search(queries, k=9, exclude=exclude)
+    for n, query in enumerate(queries):
+        plain_ids, plain_distances = search(points, query, k=9, exclude=exclude[n])
+        np.testing.assert_allclose(distances[n], plain_distances, rtol=1e-13)
+        squared = ((points.astype(np.float64) - query.astype(np.float64)) ** 2).sum(axis=1)
+        squared[list(exclude[n])] = np.inf
+        expected = np.sqrt(np.sort(squared)[:9])
+        np.testing.assert_allclose(distances[n], expected, rtol=1e-13)
+        np.testing.assert_allclose(np.sqrt(squared[ids[n]]), expected, rtol=1e-13)
+        np.testing.assert_allclose(np.sqrt(squared[plain_ids]), expected, rtol=1e-13)
+
+
+def test_a_finder_says_how_many_points_are_left() -> None:
+    finder = Finder(normal(10, 3))
+    with pytest.raises(ParameterError, match="from 1 to 9"):
+        finder.search(normal(1, 3), k=10, exclude=[(4,)])
+    with pytest.raises(ParameterError, match="shape"):
+        finder.search(normal(1, 4), k=3)
