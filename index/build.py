@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -163,22 +164,28 @@ def _check_against_source(settings: Settings, source: Source, rows: np.ndarray |
 
 @contextmanager
 def _threads(count: int | None) -> Iterator[None]:
-    """Hold every library's pool of threads to `count`: BLAS, and the OpenMP of FAISS and torch."""
+    """Hold every library's pool of threads to `count`; None leaves them as they are.
+
+    FAISS and torch each bring an OpenMP of their own, and on macOS the second one to start aborts the process. torch
+    runs one thread in each of the engine's (`neighbors`), and FAISS only writes files here, unless an approximate index
+    is asked for; so there FAISS's OpenMP is not touched, which would start it.
+    """
     if count is None:
         yield
         return
-    import faiss
     import torch
 
-    before = torch.get_num_threads(), faiss.omp_get_max_threads()
+    before = torch.get_num_threads()
     torch.set_num_threads(count)
-    faiss.omp_set_num_threads(count)
+    if sys.platform != "darwin":
+        import faiss
+
+        faiss.omp_set_num_threads(count)
     try:
         with threadpool_limits(count):
             yield
     finally:
-        torch.set_num_threads(before[0])
-        faiss.omp_set_num_threads(before[1])
+        torch.set_num_threads(before)
 
 
 def _source_facts(source: Source) -> dict[str, Any]:
