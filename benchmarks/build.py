@@ -1,6 +1,6 @@
 """The seconds of each step of a whole build, and how they stand to the graphs alone.
 
-    python benchmarks/model.py FOLDER && python benchmarks/build.py FOLDER --out BUNDLE
+python benchmarks/model.py FOLDER && python benchmarks/build.py FOLDER --out BUNDLE
 """
 
 import argparse
@@ -43,7 +43,8 @@ def main() -> None:
     for step, seconds in clock.seconds.items():
         print(f"{step:<40} {seconds:>8.1f} s")
     print(f"{'whole build':<40} {built.seconds:>8.1f} s, {built.seconds / graphs:.2f} x the graphs alone")
-    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB, on disk {built.bytes / 1e9:.2f} GB")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(f"peak memory {peak / 1e6:.2f} GB, on disk {built.bytes / 1e9:.2f} GB")
 
 
 if __name__ == "__main__":

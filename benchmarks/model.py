@@ -1,6 +1,6 @@
 """Write the synthetic vocabulary as a local model: a bf16 safetensors file and a tokenizer for 151,669 of its rows.
 
-    python benchmarks/model.py FOLDER [--shape 151936 2560]
+python benchmarks/model.py FOLDER [--shape 151936 2560]
 """
 
 import argparse

@@ -1,11 +1,17 @@
-"""logoscope: the vocabulary of a language model in two geometries, indexed once, asked any number of times.
+"""logoscope: the vocabulary of a language model in several geometries, indexed once, asked any number of times.
 
 >>> import index
->>> vocabulary = index.open("data/indexes/smollm2-135m")  # doctest: +SKIP
+>>> vocabulary = index.open("data/indexes/smollm2-135m")
+>>> vocabulary
+OpenVocabulary('smollm2-135m', 49,152 x 576, 100 neighbors)
 """
 
-from index.bundle import Bundle
-from index.bundle import open_bundle as open
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from index.bundle import Bundle, Geometry
 from index.errors import (
     BundleError,
     DistancesError,
@@ -16,10 +22,14 @@ from index.errors import (
     TokenError,
 )
 
+if TYPE_CHECKING:
+    from index.api import OpenVocabulary
+
 __all__ = [
     "Bundle",
     "BundleError",
     "DistancesError",
+    "Geometry",
     "LogoscopeError",
     "MetricError",
     "ParameterError",
@@ -27,3 +37,21 @@ __all__ = [
     "TokenError",
     "open",
 ]
+
+
+def open(path: str | Path) -> OpenVocabulary:  # as gzip.open: `index.open(path)`
+    """Open a built bundle for questions: `index.api.open_vocabulary`.
+
+    Parameters
+    ----------
+    path : str or Path
+        The bundle's own folder.
+
+    Raises
+    ------
+    BundleError
+        When there is none, it is damaged, or of another format version.
+    """
+    from index.api import open_vocabulary
+
+    return open_vocabulary(path)

@@ -150,7 +150,7 @@ class Bundle:
 
     def __repr__(self) -> str:
         m = self.manifest
-        return f"Bundle({self.name!r}, {m['V']:,} x {m['D']:,}, {m['K']} neighbors)"
+        return f"{type(self).__name__}({self.name!r}, {m['V']:,} x {m['D']:,}, {m['K']} neighbors)"
 
     @property
     def causal(self) -> Space:

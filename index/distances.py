@@ -93,8 +93,14 @@ def open_matrix(path: Path) -> StoredMatrix:
     raise DistancesError(f"{path} is neither .npy (full) nor .pt (compressed); a distance matrix is one of these")
 
 
-def read_sample(path: Path) -> np.ndarray:
+def read_sample(path: Path, *, option: str = "--sample") -> np.ndarray:
     """Read the token indices of a sample, (N,) int64, from a `.pt` (`token_indices`) or a `.npy`.
+
+    Parameters
+    ----------
+    path : Path
+    option : str
+        What named the file, for messages.
 
     Raises
     ------
@@ -102,7 +108,7 @@ def read_sample(path: Path) -> np.ndarray:
         When the file holds no list of whole numbers.
     """
     if not path.is_file():
-        raise ParameterError(f"--sample {path}: there is no such file (a sample is a number, a .pt or a .npy)")
+        raise ParameterError(f"{option} {path}: there is no such file (a sample is a number, a .pt or a .npy)")
     try:
         if path.suffix == ".npy":
             indices = np.load(path, allow_pickle=False)
@@ -110,13 +116,13 @@ def read_sample(path: Path) -> np.ndarray:
             content = load_torch(path)
             found = content.get("token_indices") if isinstance(content, Mapping) else content
             if found is None:
-                raise ParameterError(f"--sample {path} holds no token_indices; it holds {', '.join(map(str, content))}")
+                raise ParameterError(f"{option} {path} holds no token_indices; it holds {', '.join(map(str, content))}")
             indices = as_numpy(found, "token_indices", path)
     except (SourceError, OSError, ValueError, AttributeError) as error:
-        raise ParameterError(f"--sample {path} cannot be read: {brief(error)}") from error
+        raise ParameterError(f"{option} {path} cannot be read: {brief(error)}") from error
     if indices.ndim != 1 or indices.dtype.kind not in "iu" or len(indices) == 0:
         raise ParameterError(
-            f"--sample {path} holds {indices.dtype} of shape {indices.shape}; wanted a list of whole numbers"
+            f"{option} {path} holds {indices.dtype} of shape {indices.shape}; wanted a list of whole numbers"
         )
     listed: np.ndarray = indices.astype(np.int64)
     return listed

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from index import density, overlap
+from index.among import Subset
 from index.bundle import Bundle, Geometry, Space
 from index.density import Rule
 from index.errors import ParameterError
 from index.overlap import Overlap
-from index.search import search
+from index.records import Tabular
+from index.search import search_with_ties
 
 DEFAULT_GEOMETRIES = (Geometry.CAUSAL, Geometry.COSINE)
 
@@ -60,7 +62,7 @@ class Shared:
 
 
 @dataclass(frozen=True)
-class Neighborhood:
+class Neighborhood(Tabular):
     """A token and its nearest others in two geometries.
 
     Attributes
@@ -80,6 +82,8 @@ class Neighborhood:
         None where a list is empty.
     shared : tuple of Shared
         By rank in the first list.
+    among : Subset or None
+        What the lists, but not the density, keep to.
     """
 
     token: Token
@@ -91,6 +95,7 @@ class Neighborhood:
     lists: dict[Geometry, tuple[Neighbor, ...]]
     overlap: Overlap | None
     shared: tuple[Shared, ...]
+    among: Subset | None = None
 
 
 @dataclass(frozen=True)
@@ -103,14 +108,14 @@ class Winner:
 
 
 @dataclass(frozen=True)
-class Densest:
+class Densest(Tabular):
     """The densest token of a bundle and what surrounds it.
 
     Attributes
     ----------
     neighborhood : Neighborhood
     minimum, maximum, mean, median : float
-        Of all V densities under the rule asked for, in 1/logometers.
+        Of all densities under the rule asked for, or of the subset's, in 1/logometers.
     by_rule : dict of Rule to Winner
     """
 
@@ -129,6 +134,7 @@ def densest(
     density_k: int | None = None,
     rule: Rule = Rule.NOTEBOOK,
     geometries: tuple[Geometry, Geometry] = DEFAULT_GEOMETRIES,
+    among: Subset | None = None,
 ) -> Densest:
     """Find the token of highest k-NN density, and its neighbors in two geometries.
 
@@ -143,6 +149,9 @@ def densest(
         What the zero distances of twins do (`index.density`).
     geometries : pair of Geometry
         Densities are taken in the first.
+    among : Subset, optional
+        Look for the densest token here, and list only neighbors from here. Densities stay those in the whole
+        vocabulary.
 
     Raises
     ------
@@ -151,15 +160,16 @@ def densest(
     """
     k = checked_density_k(bundle, density_k)
     space = bundle.spaces[geometries[0]]
-    means = {each: density.mean_distances(space.distances, space.distinct_distances, each, k) for each in Rule}
+    rows = np.arange(len(bundle)) if among is None else among.rows
+    means = {each: density.mean_distances(space.distances, space.distinct_distances, each, k)[rows] for each in Rule}
     by_rule = {}
     for each, mean in means.items():
         tied = density.tied_for_densest(mean, space.resolution)
-        row = int(np.nanargmin(mean)) if np.isfinite(mean).any() else 0
-        by_rule[each] = Winner(token_at(bundle, row), float(density.density(mean[row])), len(tied))
+        first = int(np.nanargmin(mean)) if np.isfinite(mean).any() else 0
+        by_rule[each] = Winner(token_at(bundle, int(rows[first])), float(density.density(mean[first])), len(tied))
     densities = density.density(means[rule])
     return Densest(
-        _neighborhood(bundle, by_rule[rule].token.row, top, k, rule, geometries),
+        _neighborhood(bundle, by_rule[rule].token.row, top, k, rule, geometries, among),
         float(densities.min()),
         float(densities.max()),
         float(densities.mean()),
@@ -176,6 +186,7 @@ def neighbors(
     density_k: int | None = None,
     rule: Rule = Rule.NOTEBOOK,
     geometries: tuple[Geometry, Geometry] = DEFAULT_GEOMETRIES,
+    among: Subset | None = None,
 ) -> Neighborhood:
     """Find a token's nearest others in two geometries, and how far the two lists agree.
 
@@ -188,6 +199,8 @@ def neighbors(
         Length of the lists, up to V - 1: beyond the K of the bundle the points themselves are searched.
     density_k, rule, geometries
         As in `densest`.
+    among : Subset, optional
+        List only tokens from here, as many as there are. The density stays the one in the whole vocabulary.
 
     Raises
     ------
@@ -197,18 +210,23 @@ def neighbors(
         When `top`, `density_k` or `geometries` is out of range.
     """
     k = checked_density_k(bundle, density_k)
-    return _neighborhood(bundle, bundle.vocabulary.resolve(token), top, k, rule, geometries)
+    return _neighborhood(bundle, bundle.vocabulary.resolve(token), top, k, rule, geometries, among)
 
 
 def _neighborhood(
-    bundle: Bundle, row: int, top: int, density_k: int, rule: Rule, geometries: tuple[Geometry, Geometry]
+    bundle: Bundle,
+    row: int,
+    top: int,
+    density_k: int,
+    rule: Rule,
+    geometries: tuple[Geometry, Geometry],
+    among: Subset | None,
 ) -> Neighborhood:
-    if not 1 <= top < len(bundle):
-        raise ParameterError(f"--top must be from 1 to {len(bundle) - 1}, one less than the tokens here, got: {top}")
+    check_top(bundle, top)
     if geometries[0] is geometries[1]:
         raise ParameterError(f"two different geometries are compared, got {geometries[0].value} twice")
     first, second = (bundle.spaces[geometry] for geometry in geometries)
-    found = {space.geometry: ranked(space, row, top) for space in (first, second)}
+    found = {space.geometry: ranked(space, row, top, among) for space in (first, second)}
     mean = density.mean_distances(
         first.distances[row : row + 1], first.distinct_distances[row : row + 1], rule, density_k
     )
@@ -224,6 +242,7 @@ def _neighborhood(
         {space.geometry: neighbor_list(bundle, space, *found[space.geometry], top) for space in (first, second)},
         agreement,
         shared,
+        among,
     )
 
 
@@ -254,7 +273,7 @@ def _agreement(
     return agreement, tuple(shared)
 
 
-def ranked(space: Space, row: int, top: int) -> tuple[np.ndarray, np.ndarray]:
+def ranked(space: Space, row: int, top: int, among: Subset | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Return the neighbors of a stored token: at least `top` of them, and every one that ties with the last of these.
 
     Parameters
@@ -263,26 +282,28 @@ def ranked(space: Space, row: int, top: int) -> tuple[np.ndarray, np.ndarray]:
     row : int
     top : int
         From 1.
+    among : Subset, optional
+        The only tokens to list.
 
     Returns
     -------
     ids : ndarray of shape (n,), int32
-        Nearest first; n is less than `top` only where the space has fewer points.
+        Nearest first; n is less than `top` only where there are fewer points.
     distances : ndarray of shape (n,), float32
     """
     if row in space.excluded:
         return np.empty(0, np.int32), np.empty(0, np.float32)
+    rows = None if among is None else among.rows
     kept = space.ids[row] >= 0
+    if rows is not None:
+        kept &= np.isin(space.ids[row], rows)
     ids, distances = space.ids[row][kept], space.distances[row][kept]
-    others = len(space.ids) - len(space.excluded) - 1
+    left_out = (row, *space.excluded)
+    others = len(space.ids) - len(left_out) if rows is None else int((~np.isin(rows, left_out)).sum())
     # The stored list is enough when it ends beyond the ties at the last place asked for.
     if len(ids) == others or (len(ids) > top and distances[-1] > distances[top - 1] + space.resolution):
         return ids, distances
-    ids, exact = search(space.points, space.points[row], k=others, exclude=(row, *space.excluded))
-    distances = exact.astype(np.float32)
-    border = distances[min(top, others) - 1] + space.resolution
-    n = min(others, max(top + 1, int(np.searchsorted(distances, border, side="right")) + 1))
-    return ids[:n], distances[:n]
+    return search_with_ties(space.points, space.points[row], top, space.resolution, exclude=left_out, rows=rows)
 
 
 def neighbor_list(
@@ -314,6 +335,12 @@ def token_at(bundle: Bundle, row: int) -> Token:
     """Return the token of a row."""
     vocabulary = bundle.vocabulary
     return Token(row, int(vocabulary.token_ids[row]), vocabulary.text(row), vocabulary.pieces[row].as_py())
+
+
+def check_top(bundle: Bundle, top: int) -> None:
+    """Raise ParameterError unless a list can be `top` tokens long."""
+    if not 1 <= top < len(bundle):
+        raise ParameterError(f"--top must be from 1 to {len(bundle) - 1}, one less than the tokens here, got: {top}")
 
 
 def checked_density_k(bundle: Bundle, density_k: int | None) -> int:

@@ -1,21 +1,24 @@
-"""Result records as JSON, CSV and DataFrames, with exact texts."""
+"""Answers as JSON, CSV and flat records, with exact texts."""
 
 from __future__ import annotations
 
 import csv
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from io import StringIO
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from index.among import Subset
 from index.bundle import Geometry
 from index.crosscheck import CrossCheck
 from index.questions import Densest, Neighbor, Neighborhood, Token
+from index.records import records
 
-if TYPE_CHECKING:
-    import pandas as pd
+PLACE_COLUMNS = ("rank", "row", "id", "text", "similarity", "distance", "tied")
+NEIGHBOR_COLUMNS = ("token_id", "token", "geometry", *PLACE_COLUMNS)
+"""The columns of neighbor lists in CSV and Parquet files and DataFrames."""
 
 
 def token_json(token: Token) -> dict[str, Any]:
@@ -30,7 +33,13 @@ def neighborhood_json(found: Neighborhood) -> dict[str, Any]:
         **lists_json(found.lists),
         "overlap": _overlap_json(found),
         "verdict": None if found.overlap is None else found.overlap.verdict.value,
+        **among_json(found.among),
     }
+
+
+def among_json(among: Subset | None) -> dict[str, Any]:
+    """Return what lists keep to, with its size; nothing where they hold the whole vocabulary."""
+    return {} if among is None else {"among": {"subset": among.name, "size": len(among)}}
 
 
 def lists_json(lists: dict[Geometry, tuple[Neighbor, ...]]) -> dict[str, Any]:
@@ -85,19 +94,16 @@ def to_json(answer: Any) -> str:
 
 def to_csv(found: Sequence[Neighborhood]) -> str:
     """Return neighborhoods as CSV, one line per neighbor and geometry."""
+    return csv_text(NEIGHBOR_COLUMNS, neighborhood_records(found))
+
+
+def csv_text(columns: Sequence[str], records: Iterable[dict[str, Any]]) -> str:
+    """Return records as CSV under a header."""
     out = StringIO()
-    records = _records(found)
-    writer = csv.DictWriter(out, fieldnames=list(records[0]), lineterminator="\n")
+    writer = csv.DictWriter(out, fieldnames=columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(records)
     return out.getvalue()
-
-
-def to_pandas(found: Sequence[Neighborhood]) -> pd.DataFrame:
-    """Return neighborhoods as a DataFrame, one row per neighbor and geometry."""
-    import pandas as pd
-
-    return pd.DataFrame(_records(found))
 
 
 def _center_json(found: Neighborhood) -> dict[str, Any]:
@@ -137,24 +143,42 @@ def _overlap_json(found: Neighborhood) -> dict[str, Any] | None:
     }
 
 
-def _records(found: Sequence[Neighborhood]) -> list[dict[str, Any]]:
+def neighborhood_records(found: Iterable[Neighborhood]) -> list[dict[str, Any]]:
+    """Return neighborhoods as flat records of `NEIGHBOR_COLUMNS`."""
     return [
         {
             "token_id": around.token.id,
             "token": around.token.text,
             "geometry": geometry.value,
-            "rank": neighbor.rank,
-            "row": neighbor.token.row,
-            "id": neighbor.token.id,
-            "text": neighbor.token.text,
-            "similarity": neighbor.similarity,
-            "distance": neighbor.distance,
-            "tied": neighbor.tied,
+            **place_record(neighbor),
         }
         for around in found
         for geometry, neighbors in around.lists.items()
         for neighbor in neighbors
     ]
+
+
+@records.register
+def _neighborhood_alone(found: Neighborhood) -> list[dict[str, Any]]:
+    return neighborhood_records([found])
+
+
+@records.register
+def _densest_alone(found: Densest) -> list[dict[str, Any]]:
+    return neighborhood_records([found.neighborhood])
+
+
+def place_record(neighbor: Neighbor) -> dict[str, Any]:
+    """Return one place of a neighbor list as a flat record of `PLACE_COLUMNS`."""
+    return {
+        "rank": neighbor.rank,
+        "row": neighbor.token.row,
+        "id": neighbor.token.id,
+        "text": neighbor.token.text,
+        "similarity": neighbor.similarity,
+        "distance": neighbor.distance,
+        "tied": neighbor.tied,
+    }
 
 
 def number_json(value: float) -> float | None:

@@ -7,7 +7,7 @@ direction of writing can move another column.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from rich import box
@@ -16,6 +16,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from index.among import Subset
 from index.bundle import Geometry
 from index.crosscheck import CrossCheck, PairCheck
 from index.matrix_check import MatrixCheck
@@ -32,7 +33,9 @@ NEAREST_BY = {
     Geometry.CAUSAL_COSINE: "by causal cosine",
 }
 
-FIGURE_CELLS = {"row": 6, "id": 6, "logometers": 10, "similarity": 9, "chord": 8, "density": 9, "rule": 8}
+TIES = "=  as far as the one before or after, within the resolution: the order is arbitrary"
+
+FIGURE_CELLS = {"row": 6, "id": 6, "logometers": 10, "similarity": 10, "chord": 8, "density": 9, "rule": 8}
 """How wide a column of figures always is."""
 
 VERDICTS = {
@@ -60,6 +63,7 @@ def densest_report(found: Densest, *, name: str, facts: dict[str, Any]) -> Rende
         [
             ("bundle", f"{name}: {facts['V']:,} tokens x {facts['D']:,}, {facts['K']} neighbors kept"),
             ("metric", facts["metric"]["origin"]),
+            *among_fact(around.among),
             ("density", f"1 / mean distance to {around.density_k} neighbors, rule '{around.rule.value}'"),
             ("  minimum", f"{found.minimum:.7g} {unit}"),
             ("  maximum", f"{found.maximum:.7g} {unit}"),
@@ -177,8 +181,14 @@ def _center_table(found: Neighborhood) -> Table:
             ("density", f"{found.density:.7g} {_density_unit(found)}"),
             ("mean distance", f"{mean}, {found.density_k} neighbors"),
             ("twins", twins),
+            *among_fact(found.among),
         ]
     )
+
+
+def among_fact(among: Subset | None) -> list[tuple[str, str]]:
+    """Return what lists keep to as a line of a `facts_table`; none where they hold the whole vocabulary."""
+    return [] if among is None else [("among", f"{display(among.name)}: {len(among):,} tokens")]
 
 
 def _density_unit(found: Neighborhood) -> str:
@@ -202,7 +212,7 @@ def _lists(found: Neighborhood) -> list[RenderableType]:
         else:
             parts.append(title(f"None {NEAREST_BY[geometry]}: this token's row is zero and has no direction"))
     if any(neighbor.tied for neighbors in found.lists.values() for neighbor in neighbors):
-        parts.append(Text("=  as far as the one before or after, within the resolution: the order is arbitrary", "dim"))
+        parts.append(Text(TIES, "dim"))
     if found.overlap is not None:
         parts += [title("Overlap"), _overlap_lines(found, found.overlap)]
         if found.shared:
@@ -210,15 +220,15 @@ def _lists(found: Neighborhood) -> list[RenderableType]:
     return parts
 
 
-def neighbors_table(geometry: Geometry, neighbors: Iterable[Neighbor]) -> Table:
-    """Return a neighbor list as a table: logometers, or similarity and chord."""
+def neighbors_table(geometry: Geometry, neighbors: Iterable[Neighbor], twins: Collection[int] = ()) -> Table:
+    """Return a neighbor list as a table: logometers, or similarity and chord; rows of `twins` are marked as such."""
     figures = ("similarity", "chord") if geometry.angular else ("logometers",)
     table = figures_table("rank", "row", "id", *figures, tie=True)
     for neighbor in neighbors:
         shown_figures = [f"{neighbor.distance:.6f}"]
         if neighbor.similarity is not None:
             shown_figures.insert(0, f"{neighbor.similarity:.6f}")
-        table.add_row(*_place(neighbor), *shown_figures, *_tie_and_text(neighbor))
+        table.add_row(*_place(neighbor), *shown_figures, *_mark_and_text(neighbor, twins))
     return table
 
 
@@ -226,8 +236,9 @@ def _place(neighbor: Neighbor) -> tuple[str, str, str]:
     return str(neighbor.rank), str(neighbor.token.row), str(neighbor.token.id)
 
 
-def _tie_and_text(neighbor: Neighbor) -> tuple[str, Text]:
-    return "=" if neighbor.tied else "", Text(shown(neighbor.token))
+def _mark_and_text(neighbor: Neighbor, twins: Collection[int]) -> tuple[str, Text]:
+    mark = "≡" if neighbor.token.row in twins else "=" if neighbor.tied else ""
+    return mark, Text(shown(neighbor.token))
 
 
 def _overlap_lines(found: Neighborhood, overlap: Overlap) -> Text:

@@ -256,7 +256,10 @@ class Vocabulary:
             return []
         from tokenizers import Tokenizer
 
-        encoding = Tokenizer.from_str(self.tokenizer_json).encode(text, add_special_tokens=False)
+        try:
+            encoding = Tokenizer.from_str(self.tokenizer_json).encode(text, add_special_tokens=False)
+        except TypeError:  # a lone surrogate, from an argument that is no UTF-8
+            return []
         parts = zip(encoding.ids, encoding.offsets, strict=True)
         return [f"'{display(text[start:end])}' (#{token_id})" for token_id, (start, end) in parts]
 

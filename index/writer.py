@@ -75,6 +75,7 @@ def save_tensors(path: Path, tensors: dict[str, np.ndarray], metadata: dict[str,
     from safetensors.numpy import save_file
 
     save_file({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, path, metadata)
+    path.chmod(0o644)  # save_file makes it private
 
 
 def save_graph(folder: Path, name: str, graph: KnnGraph) -> None:

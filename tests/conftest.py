@@ -94,7 +94,7 @@ def smollm2_gamma() -> NDArray:
 @pytest.fixture(scope="session")
 def smollm2(tmp_path_factory: pytest.TempPathFactory) -> Built:
     """The bundled model with every default: what a first user gets."""
-    path = tmp_path_factory.mktemp("indexes") / "smollm2"
+    path = tmp_path_factory.mktemp("indexes") / "smollm2-135m"
     return Built(path, run("build_index.py", "--out", path, "--json").json)
 
 

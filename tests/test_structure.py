@@ -9,9 +9,14 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 ORDER = [
-    *("errors", "vocabulary", "files", "gguf_file", "torch_file", "tensors", "folders", "tokens", "gguf_tokens"),
-    *("sources", "spaces", "scores", "kernels", "filtering", "neighbors", "search", "density", "overlap"),
-    *("bundle", "writer", "distances", "diagnosis", "compare", "matrix_check", "crosscheck", "questions", "report", "tables", "build"),
+    *("errors", "vocabulary", "records", "files", "gguf_file", "torch_file", "tensors", "folders"),
+    *("tokens", "gguf_tokens", "sources", "spaces", "points", "scores", "kernels", "filtering", "ranking"),
+    *("neighbors", "finder", "search", "density", "overlap", "bundle", "writer", "distances", "diagnosis"),
+    *("compare", "matrix_check", "crosscheck", "among", "questions", "reach", "pairs", "components"),
+    *("spectrum", "find", "report", "tables", "reach_report", "reach_tables", "batch", "export_files"),
+    *("export_graph", "export_vectors", "export_atlas", "settings", "export_distances", "export", "export_report"),
+    *("columns", "census", "extremes", "census_report", "census_tables", "api", "approximate", "space_build"),
+    *("build",),
 ]
 """The modules of `index`, each importing only from those before it."""
 

@@ -1,0 +1,244 @@
+"""Questions to the whole vocabulary at once: how far two geometries agree, and which tokens are duplicates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+
+from index import density
+from index.bundle import Bundle, Geometry
+from index.columns import OVERLAP_TOPS, overlap_shares
+from index.components import connected_groups
+from index.density import Rule
+from index.errors import ParameterError
+from index.questions import DEFAULT_GEOMETRIES, Token, checked_density_k, token_at, tokens_at
+from index.records import Tabular
+
+DECILES = 10
+QUARTILES = (25, 50, 75)
+
+
+@dataclass(frozen=True)
+class OverlapAt:
+    """The overlap of all tokens at one length of lists; shares from 0 to 1.
+
+    Attributes
+    ----------
+    mean : float
+    quartiles : tuple of float
+        The 25th, 50th and 75th percentile, linear between tokens.
+    chance : float
+        The mean if both lists were drawn blindly from the V - 1 other tokens: k / (V - 1).
+    none, whole : int
+        How many tokens share none of their nearest, and how many share all.
+    """
+
+    mean: float
+    quartiles: tuple[float, float, float]
+    chance: float
+    none: int
+    whole: int
+
+
+@dataclass(frozen=True)
+class Decile:
+    """A tenth of the tokens by density, the sparsest first; ties by row.
+
+    Attributes
+    ----------
+    decile : int
+        From 1.
+    tokens : int
+    lowest, highest : float
+        Their densities, of the rule 'notebook' in the first geometry.
+    means : dict of int to float
+        The mean overlap at each length of lists, a share.
+    """
+
+    decile: int
+    tokens: int
+    lowest: float
+    highest: float
+    means: dict[int, float]
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """A token, and the share of its nearest that both geometries name, at each length of lists."""
+
+    token: Token
+    shares: dict[int, float]
+
+
+@dataclass(frozen=True)
+class OverlapCensus(Tabular):
+    """How far the neighbor lists of two geometries agree over a vocabulary.
+
+    Attributes
+    ----------
+    geometries : pair of Geometry
+    tokens : int
+        Those that have lists as long in both.
+    tops : dict of int to OverlapAt
+    deciles : tuple of Decile
+    most, least : tuple of Agreement
+        At the longest lists, ties by the shorter ones, then by row.
+    """
+
+    geometries: tuple[Geometry, Geometry]
+    tokens: int
+    tops: dict[int, OverlapAt]
+    deciles: tuple[Decile, ...]
+    most: tuple[Agreement, ...]
+    least: tuple[Agreement, ...]
+
+
+@dataclass(frozen=True)
+class Duplicates(Tabular):
+    """Groups of tokens with the same vector, or of near-twins.
+
+    Attributes
+    ----------
+    within : float or None
+        In logometers: the longest link within a group; None for twins proper, whose vectors are bit-identical.
+    groups : tuple of tuple of Token
+        Largest first, then by first row; two tokens or more in each.
+    """
+
+    within: float | None
+    groups: tuple[tuple[Token, ...], ...]
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens are in a group."""
+        return sum(map(len, self.groups))
+
+
+def overlap(
+    bundle: Bundle,
+    *,
+    tops: Sequence[int] | None = None,
+    listed: int = 10,
+    geometries: tuple[Geometry, Geometry] = DEFAULT_GEOMETRIES,
+) -> OverlapCensus:
+    """Compare the neighbor lists of every token in two geometries.
+
+    Parameters
+    ----------
+    bundle : Bundle
+    tops : sequence of int, optional
+        Lengths of the lists, each from 1 to the K of the bundle; by default 10, 30 and 100 as far as K goes.
+    listed : int
+        How many tokens that agree most, and least, to name.
+    geometries : pair of Geometry
+        Deciles are of the density in the first.
+
+    Raises
+    ------
+    ParameterError
+        When `tops`, `listed` or `geometries` is out of range.
+    """
+    K, V = int(bundle.manifest["K"]), len(bundle)
+    tops = sorted({min(top, K) for top in OVERLAP_TOPS} if tops is None else set(tops))
+    for top in tops:
+        check_length("--top", top, bundle)
+    check_two(geometries)
+    check_listed("--tokens", listed, V)
+    first, second = (bundle.spaces[geometry] for geometry in geometries)
+    shares = {top: overlap_shares(first.ids, second.ids, top) for top in tops}
+    means = density.mean_distances(
+        first.distances, first.distinct_distances, Rule.NOTEBOOK, checked_density_k(bundle, None)
+    )
+    rows = np.flatnonzero(~np.isnan(shares[tops[-1]]))
+    if len(rows) == 0:
+        raise ParameterError(f"no token of {bundle.name} has {tops[-1]} neighbors in both geometries; lower --top")
+    shares = {top: values[rows] for top, values in shares.items()}
+    upward = np.lexsort((rows, *(shares[top] for top in tops)))
+    downward = np.lexsort((rows, *(-shares[top] for top in tops)))
+
+    def agreements(order: np.ndarray) -> tuple[Agreement, ...]:
+        return tuple(
+            Agreement(token_at(bundle, int(rows[at])), {top: float(shares[top][at]) for top in tops})
+            for at in order[:listed]
+        )
+
+    return OverlapCensus(
+        geometries,
+        len(rows),
+        {top: _overlap_at(values, top / (V - 1)) for top, values in shares.items()},
+        _deciles(density.density(means)[rows], shares),
+        agreements(downward),
+        agreements(upward),
+    )
+
+
+def duplicates(bundle: Bundle, *, within: float | None = None) -> Duplicates:
+    """Find the groups of tokens with the same vector, or, within a bound, those that chains of near-twins connect.
+
+    Parameters
+    ----------
+    bundle : Bundle
+    within : float, optional
+        In logometers, 0 or more: two tokens no further apart are in one group, and so are their other near-twins. The
+        answer is exact, however many neighbors the bundle keeps.
+
+    Raises
+    ------
+    ParameterError
+        When `within` is no distance.
+    """
+    if within is not None and not (math.isfinite(within) and within >= 0):
+        raise ParameterError(f"--within must be a distance in logometers, 0 or more, got: {within:g}")
+    groups, space = bundle.twin_groups, bundle.causal
+    if within is not None:
+        groups = connected_groups(space.points, space.ids, space.distances, groups, within)
+    rows = np.flatnonzero(np.bincount(groups, minlength=len(groups))[groups] > 1)
+    rows = rows[np.argsort(groups[rows], kind="stable")]
+    found = [tuple(tokens_at(bundle, members)) for _, members in groupby(rows.tolist(), key=groups.__getitem__)]
+    return Duplicates(within, tuple(sorted(found, key=lambda group: (-len(group), group[0].row))))
+
+
+def check_length(option: str, k: int, bundle: Bundle) -> None:
+    """Raise ParameterError unless lists of k neighbors are kept."""
+    K = int(bundle.manifest["K"])
+    if not 1 <= k <= K:
+        raise ParameterError(
+            f"{option} must be from 1 to {K}, the neighbors kept in {bundle.name}, got: {k}; "
+            "build with more --neighbors for more"
+        )
+
+
+def check_two(geometries: tuple[Geometry, Geometry]) -> None:
+    """Raise ParameterError unless two geometries differ."""
+    if geometries[0] is geometries[1]:
+        raise ParameterError(f"two different geometries are compared, got {geometries[0].label} twice")
+
+
+def check_listed(option: str, count: int, V: int) -> None:
+    """Raise ParameterError unless some of V tokens can be listed."""
+    if not 1 <= count <= V:
+        raise ParameterError(f"{option} must be from 1 to {V}, the tokens here, got: {count}")
+
+
+def _overlap_at(shares: np.ndarray, chance: float) -> OverlapAt:
+    first, second, third = np.percentile(shares, QUARTILES).tolist()
+    none, whole = int((shares == 0).sum()), int((shares == 1).sum())
+    return OverlapAt(float(shares.mean()), (first, second, third), chance, none, whole)
+
+
+def _deciles(densities: np.ndarray, shares: dict[int, np.ndarray]) -> tuple[Decile, ...]:
+    parts = np.array_split(np.argsort(densities, kind="stable"), min(DECILES, len(densities)))
+    return tuple(
+        Decile(
+            number,
+            len(part),
+            float(densities[part[0]]),
+            float(densities[part[-1]]),
+            {top: float(values[part].mean()) for top, values in shares.items()},
+        )
+        for number, part in enumerate(parts, 1)
+    )

@@ -1,0 +1,181 @@
+"""Questions kept to a subset: the subset itself, and exact lists within it."""
+
+from pathlib import Path
+
+import numpy as np
+import oracles
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import smollm2_oracle as oracle
+import torch
+from conftest import Built, invoke, query
+from numpy.typing import NDArray
+
+import index
+from index.among import subset
+from index.bundle import Bundle
+from index.errors import ParameterError
+
+V, PLANET = 49152, 46835
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return oracle.build_small(tmp_path_factory.mktemp("small"))
+
+
+@pytest.fixture(scope="module")
+def columns(smollm2: Built) -> dict[str, list]:
+    return pq.read_table(smollm2.path / "tokens.parquet").to_pydict()
+
+
+# --- which tokens a subset holds --------------------------------------------------------------------------------------
+
+
+def test_ids_from_files(small: Path, tmp_path: Path) -> None:
+    bundle = index.open(small)
+    ids = [40, 3, 90, 3]
+    (tmp_path / "lines.txt").write_text("40\n3\n90\n3\n")
+    (tmp_path / "words").write_text("#40, #3,#90 3")
+    np.save(tmp_path / "ids.npy", np.array(ids))
+    torch.save({"token_indices": torch.tensor(ids), "N": 4}, tmp_path / "sample.pt")
+    for name in ("lines.txt", "words", "ids.npy", "sample.pt"):
+        found = subset(bundle, str(tmp_path / name))
+        assert found.rows.tolist() == [3, 40, 90]
+        assert found.name == str(tmp_path / name)
+
+
+def test_ids_are_not_rows(tmp_path: Path) -> None:
+    """A bundle of a sample: its row i is the token the sample lists at i."""
+    sample = np.random.default_rng(5).permutation(oracle.V)[:200]
+    np.save(tmp_path / "sample.npy", sample)
+    bundle = index.open(oracle.build_small(tmp_path, "--sample", tmp_path / "sample.npy"))
+    np.save(tmp_path / "ids.npy", np.sort(sample[[5, 60]]))
+    assert subset(bundle, str(tmp_path / "ids.npy")).rows.tolist() == [5, 60]
+
+
+@pytest.mark.parametrize("wanted", ["kind=digits", "kind=word,punctuation", "script=Cyrillic", "script=cyrillic, Han"])
+def test_columns(wanted: str, smollm2: Built, columns: dict[str, list]) -> None:
+    column, values = wanted.split("=")
+    chosen = [value.strip().capitalize() if column == "script" else value for value in values.split(",")]
+    expected = [row for row, entry in enumerate(columns[column]) if entry in chosen]
+    assert len(expected) > 3
+    assert subset(index.open(smollm2.path), wanted).rows.tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("1 2 three", "holds 'three'; wanted token ids"),
+        ("-4", "holds '-4'"),
+        ("", "is empty"),
+        ("3 345 400", "names token 345 and 1 more, which bundle has not: its 345 ids lie between 0 and 344"),
+        (np.eye(2), "holds float64 of shape (2, 2)"),
+        (None, "no such file of ids (wanted a text file, a .npy, a .pt, or kind=VALUE or script=VALUE)"),
+    ],
+)
+def test_bad_files(content: str | NDArray | None, said: str, small: Path, tmp_path: Path) -> None:
+    path = tmp_path / ("ids.npy" if isinstance(content, np.ndarray) else "ids.txt")
+    if isinstance(content, np.ndarray):
+        np.save(path, content)
+    elif content is not None:
+        path.write_text(content)
+    for command in (["neighbors", "#3"], ["densest"], ["analogy", "#3"]):
+        outcome = invoke("query.py", *command, "--among", path, "--index", small)
+        assert (outcome.code, outcome.out, outcome.err.count("\n")) == (2, "", 1)
+        assert f"error: --among {path}" in outcome.err
+        assert said in outcome.err
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".pt"])
+def test_a_missing_sample_is_not_called_a_number(suffix: str, small: Path, tmp_path: Path) -> None:
+    outcome = invoke("query.py", "densest", "--among", tmp_path / f"absent{suffix}", "--index", small)
+    assert outcome.code == 2
+    assert "no such file of ids" in outcome.err
+
+
+def test_unknown_values_name_what_there_is(small: Path) -> None:
+    outcome = invoke("query.py", "neighbors", "#3", "--among", "kind=noun", "--index", small)
+    assert outcome.code == 2
+    assert "--among kind='noun': no token has it; there are " in outcome.err
+    assert "orphan (5)" in outcome.err
+
+
+def test_a_bundle_without_the_column_says_what_to_do(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def without_script(self: Bundle, *names: str) -> pa.Table:
+        return pa.table({name: ["x"] * len(self) for name in names if name != "script"})
+
+    monkeypatch.setattr(Bundle, "columns", without_script)
+    with pytest.raises(ParameterError, match="has no column script; build the bundle again with --overwrite"):
+        subset(index.open(small), "script=Thai")
+
+
+# --- lists within it --------------------------------------------------------------------------------------------------
+
+
+def check_among(places: list[dict], geometry: str, row: int, chosen: NDArray) -> None:
+    distances = np.full(V, np.inf)
+    distances[chosen] = oracle.distances(geometry, row)[chosen]
+    listed, shown = [place["row"] for place in places], [place["distance"] for place in places]
+    assert [place["rank"] for place in places] == list(range(1, len(places) + 1))
+    oracles.assert_nearest_up_to_ties(listed, shown, distances, row, oracle.tolerance(geometry))
+
+
+@pytest.mark.parametrize("step", [2, 41])
+@pytest.mark.parametrize("row", [PLANET, 7])
+@pytest.mark.parametrize("top", [1, 5, 40])
+def test_neighbors_among_some(row: int, step: int, top: int, smollm2: Built, tmp_path: Path) -> None:
+    """Half of all tokens, where the stored lists may do, and one in 41, where they never do."""
+    chosen = np.arange(1, V, step)
+    np.save(tmp_path / "ids.npy", chosen)
+    options = ["--among", tmp_path / "ids.npy", "--top", top, "--geometry", "causal,causal-cosine"]
+    answer = query("neighbors", f"#{row}", *options, "--index", smollm2.path)[0]
+    assert answer["among"] == {"subset": str(tmp_path / "ids.npy"), "size": len(chosen)}
+    for geometry in ("causal", "causal_cosine"):
+        assert len(answer[geometry]) == top
+        check_among(answer[geometry], geometry, row, chosen)
+    whole = query("neighbors", f"#{row}", "--top", top, "--geometry", "causal,causal-cosine", "--index", smollm2.path)
+    assert answer["token"] == whole[0]["token"], "a density stays the one in the whole vocabulary"
+    assert "among" not in whole[0]
+
+
+def test_a_list_ends_where_the_subset_does(smollm2: Built, tmp_path: Path) -> None:
+    chosen = np.array([5, 7, PLANET, 3925, 16079])
+    np.save(tmp_path / "ids.npy", chosen)
+    answer = query("neighbors", "planet", "--among", tmp_path / "ids.npy", "--index", smollm2.path)[0]
+    for geometry in ("causal", "cosine"):
+        assert {place["id"] for place in answer[geometry]} == set(chosen) - {PLANET}
+        check_among(answer[geometry], geometry, PLANET, chosen)
+    assert (answer["overlap"]["k"], answer["overlap"]["count"]) == (4, 4)
+    shown = invoke("query.py", "neighbors", "planet", "--among", tmp_path / "ids.npy", "--index", smollm2.path).said
+    assert f"among {tmp_path / 'ids.npy'}: 5 tokens" in shown
+
+
+def test_a_subset_of_the_token_alone(smollm2: Built, tmp_path: Path) -> None:
+    (tmp_path / "ids").write_text(str(PLANET))
+    answer = query("neighbors", "planet", "--among", tmp_path / "ids", "--index", smollm2.path)[0]
+    assert answer["causal"] == answer["cosine"] == []
+    assert answer["overlap"] is None
+    assert invoke("query.py", "neighbors", "planet", "--among", tmp_path / "ids", "--index", smollm2.path).code == 0
+
+
+def test_the_densest_of_a_subset(smollm2: Built, columns: dict[str, list]) -> None:
+    answer = query("densest", "--among", "kind=word", "--top", 8, "--index", smollm2.path)
+    words = np.flatnonzero(np.array(columns["kind"]) == "word")
+    assert answer["among"] == {"subset": "kind=word", "size": len(words)}
+    for rule in ("notebook", "distinct", "multiset"):
+        densities = np.array(columns[f"density_{rule}"])[words]
+        best = answer["density"]["by_rule"][rule]
+        assert best["density"] == densities.max()
+        assert best["id"] == words[densities.argmax()]
+    densities = np.array(columns["density_notebook"])[words]
+    for name, value in (("min", densities.min()), ("max", densities.max()), ("median", np.median(densities))):
+        assert answer["density"][name] == value
+    assert answer["densest"]["id"] == answer["density"]["by_rule"]["notebook"]["id"]
+    for geometry in ("causal", "cosine"):
+        check_among(answer[geometry], geometry, answer["densest"]["row"], words)
+    assert (
+        f"among kind=word: {len(words):,} tokens"
+        in invoke("query.py", "densest", "--among", "kind=word", "--index", smollm2.path).said
+    )

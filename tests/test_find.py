@@ -1,0 +1,119 @@
+"""`find`: which tokens a text can mean."""
+
+import csv
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from conftest import Built, build, invoke, query
+from tokenizers import Tokenizer
+
+
+@pytest.fixture(scope="module")
+def tokens(smollm2: Built) -> list[tuple[int, str, str]]:
+    table = pq.read_table(smollm2.path / "tokens.parquet", columns=["token_id", "text", "piece"]).to_pydict()
+    return list(zip(table["token_id"], table["text"], table["piece"], strict=True))
+
+
+def expected(tokens: list[tuple[int, str, str]], text: str) -> dict[str, list[int]]:
+    """Word by word, each token in the first way that fits. Enough for ASCII, whose only other form is case."""
+    found: dict[str, list[int]] = {way: [] for way in ("exact", "with_space", "other_cases", "pieces", "prefixes")}
+    for token_id, its, piece in tokens:
+        if its == text:
+            found["exact"].append(token_id)
+        elif its == " " + text:
+            found["with_space"].append(token_id)
+        elif text.strip() and its.strip().lower() == text.strip().lower():
+            found["other_cases"].append(token_id)
+        elif piece == text:
+            found["pieces"].append(token_id)
+        elif its.startswith((text, " " + text)):
+            found["prefixes"].append(token_id)
+    lengths = {token_id: len(its) for token_id, its, _ in tokens}
+    found["prefixes"].sort(key=lambda token_id: (lengths[token_id], token_id))
+    return found
+
+
+@pytest.mark.parametrize("text", ["planet", " Planet", "the", "Ġplanet", " ", "\n", "q", "PLAN", "<", "xqzzyv"])
+def test_every_way(text: str, tokens: list[tuple[int, str, str]], smollm2: Built) -> None:
+    found: Any = invoke("query.py", "find", text, "--top", 60_000, "--json", "--index", smollm2.path)
+    assert found.code == (0 if any(expected(tokens, text).values()) else 1)
+    for way, ids in expected(tokens, text).items():
+        assert [token["id"] for token in found.json[way]["tokens"]] == ids
+        assert found.json[way]["count"] == len(ids)
+    tokenizer = Tokenizer.from_file(str(smollm2.path / "tokenizer.json"))
+    split = tokenizer.encode(text, add_special_tokens=False)
+    assert [part["id"] for part in found.json["split"]] == split.ids
+    if text.isascii():  # other characters may be several tokens, each of which stands for the whole
+        assert "".join(part["text"] for part in found.json["split"]) == text
+
+
+def test_known_words(smollm2: Built) -> None:
+    found = query("find", "planet", "--top", 1, "--index", smollm2.path)
+    assert found["exact"] == {"count": 1, "tokens": [{"row": 46835, "id": 46835, "text": "planet"}]}
+    assert found["with_space"]["tokens"][0]["id"] == 3925
+    assert found["other_cases"]["tokens"][0]["text"] == " Planet"
+    assert found["prefixes"]["count"] == 3
+    assert len(found["prefixes"]["tokens"]) == 1
+
+
+def test_other_forms_of_characters(smollm2: Built) -> None:
+    """A ligature, and full-width letters, are compatible forms (NFKC) of plain ones."""
+    for typed in ("ﬁnd", "ＦＩＮＤ"):
+        texts = [token["text"] for token in query("find", typed, "--index", smollm2.path)["other_cases"]["tokens"]]
+        assert {"find", " find", "Find", " Find"} <= set(texts)
+
+
+def test_no_token_is_an_answer_and_exit_code_1(smollm2: Built) -> None:
+    done = invoke("query.py", "find", "xqzzyv", "--index", smollm2.path)
+    assert done.code == 1
+    assert done.err == "no token can be meant by 'xqzzyv'\n"
+    assert "4 tokens: 'x' #104" in done.said
+
+
+def test_parts_of_a_character_are_shown_as_bytes(smollm2: Built) -> None:
+    found = invoke("query.py", "find", "日本", "--json", "--index", smollm2.path).json["split"]
+    assert [(part["id"], part["text"]) for part in found] == [(23274, "日"), (115, "日"), (40993, "本")]
+    said = invoke("query.py", "find", "日本", "--index", smollm2.path).said
+    assert "'\\xe6\\x97' #23274, '\\xa5' #115, '本' #40993" in said
+
+
+def test_what_is_no_text(smollm2: Built) -> None:
+    assert invoke("query.py", "find", "", "--index", smollm2.path).err == (
+        "error: TEXT is empty; every token begins with that\n"
+    )
+    done = invoke("query.py", "find", "a", "--top", 0, "--index", smollm2.path)
+    assert (done.code, done.err) == (2, "error: --top must be 1 or more, got: 0\n")
+    stray = invoke("query.py", "find", "\udcff", "--index", smollm2.path)  # an argument that is no UTF-8
+    assert (stray.code, stray.err) == (1, "no token can be meant by '\\udcff'\n")
+
+
+def test_without_a_tokenizer(tmp_path: Path) -> None:
+    np.save(tmp_path / "gamma.npy", np.random.default_rng(1).normal(size=(60, 4)))
+    build(tmp_path / "gamma.npy", "--out", tmp_path / "bare", "--neighbors", 20)
+    done = invoke("query.py", "find", "a", "--index", tmp_path / "bare")
+    assert done.code == 1
+    assert "no tokenizer" in done.said
+
+
+def test_a_part_that_a_sample_does_not_hold(smollm2_sample: Built) -> None:
+    found = invoke("query.py", "find", "planet", "--json", "--index", smollm2_sample.path).json
+    table = pq.read_table(smollm2_sample.path / "tokens.parquet", columns=["token_id"]).to_pydict()
+    held = {token_id: row for row, token_id in enumerate(table["token_id"])}
+    for typed in ("planet", "the", "over the hill"):
+        found = invoke("query.py", "find", typed, "--json", "--index", smollm2_sample.path).json
+        assert all(part["row"] == held.get(part["id"]) for part in found["split"])
+
+
+def test_csv(smollm2: Built) -> None:
+    done = invoke("query.py", "find", "planet", "--csv", "--index", smollm2.path)
+    lines = list(csv.DictReader(StringIO(done.out)))
+    assert [(line["match"], line["id"]) for line in lines][:3] == [
+        ("exact", "46835"), ("with_space", "3925"), ("other_cases", "16728"),
+    ]  # fmt: skip
+    assert lines[-1]["match"] == "split"
+    nothing = invoke("query.py", "find", "\udcff", "--csv", "--index", smollm2.path)
+    assert nothing.out == "match,count,row,id,text\n"
