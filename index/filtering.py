@@ -26,7 +26,6 @@ training never moved, are all within the error of each other when u is counted f
 among them, u is as small as their distances are, and so is the error, among themselves and as seen from elsewhere.
 """
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -42,18 +41,20 @@ SAMPLE = 2048  # points among which a dense spot is looked for
 DENSE_REACH = 1 / 16  # squared radius of a dense spot, in median squared residuals
 DENSE_COUNT = 256  # fewer points than this are no burden
 CHUNK_ROWS = 1024
+BOUND_ROWS = 16 * CHUNK_ROWS
 SLACK = 2.0**-18
 UNDERFLOW = 1e-30  # scaled residuals are at most 1 long, so a product loses at most D * 2^-126 to underflow
 
 
 @dataclass(frozen=True, eq=False)
 class Filter:
-    """The distinct points, rounded for the product, and what bounds its errors."""
+    """The distinct points as the product sees them: in groups, in few digits, with bounds of its errors."""
 
-    residuals: Tile  # (U, D) scaled; bfloat16 as its bits
+    points: Floats  # (V, D)
+    arithmetic: Arithmetic
     bounds: Bounds
     centers: NDArray[np.float64]  # (G, D)
-    scale: float  # a power of two
+    scale: float  # a power of two that makes every residual at most 1 long
     group_starts: NDArray[np.int64]  # (G + 1,) positions of group g are group_starts[g] to group_starts[g + 1]
 
     def blocks(self, height: int) -> list[slice]:
@@ -61,16 +62,30 @@ class Filter:
         edges = zip(self.group_starts[:-1].tolist(), self.group_starts[1:].tolist(), strict=True)
         return [slice(at, min(at + height, stop)) for start, stop in edges for at in range(start, stop, height)]
 
+    def residuals(self, start: int, stop: int, pool: ThreadPoolExecutor) -> Tile:
+        """Return the rounded residuals of positions start to stop, (stop - start, D); bfloat16 as its bits."""
+        rounded: Tile = np.empty((stop - start, self.points.shape[1]), self.arithmetic.bits)  # type: ignore[assignment]
+
+        def work(at: int) -> None:
+            end = min(at + CHUNK_ROWS, stop)
+            self._recenter(at, end, rounded[at - start : end - start])
+
+        list(pool.map(work, range(start, stop, CHUNK_ROWS)))
+        return rounded
+
+    def _recenter(self, start: int, stop: int, rounded: Tile) -> None:
+        gamma = self.points.shape[1] * self.arithmetic.unit_roundoff
+        sums = 1.0 + gamma / (1.0 - gamma)
+        _recenter(start, stop, self.points, self.centers, self.scale, sums, rounded, self.bounds)
+
 
 def build_filter(points: Floats, rows: NDArray[np.int64], arithmetic: Arithmetic, pool: ThreadPoolExecutor) -> Filter:
-    """Group the points of the given rows, and round what is left after their centers."""
+    """Group the points of the given rows, and bound what rounding does to what is left after their centers."""
     labels, centers = _groups(points, rows)
     order = np.argsort(labels, kind="stable")
     rows, group = rows[order], labels[order].astype(np.int32)
     U, D, G = len(rows), points.shape[1], len(centers)
     largest = max(float(points.max()), -float(points.min()), 1e-45)
-    scale = 2.0 ** -np.ceil(np.log2(2 * largest * np.sqrt(D)))
-    rounding = D * arithmetic.unit_roundoff
     bounds = Bounds(
         rows=rows,
         group=group,
@@ -80,15 +95,11 @@ def build_filter(points: Floats, rows: NDArray[np.int64], arithmetic: Arithmetic
         weight=np.empty(U, np.float32),
         output_error=np.float32(arithmetic.output_error),
     )
-    residuals: Tile = np.empty((U, D), arithmetic.bits)  # type: ignore[assignment]
-    sums = 1.0 + rounding / (1.0 - rounding)
-    _each_chunk(U, pool, lambda chunk: _recenter(chunk[0], chunk[1], points, centers, scale, sums, residuals, bounds))
-    return Filter(residuals, bounds, centers, scale, np.searchsorted(group, np.arange(G + 1)))
-
-
-def _each_chunk(count: int, pool: ThreadPoolExecutor, work: Callable[[tuple[int, int]], None]) -> None:
-    for _ in pool.map(work, [(at, min(at + CHUNK_ROWS, count)) for at in range(0, count, CHUNK_ROWS)]):
-        pass
+    scale = 2.0 ** -np.ceil(np.log2(2 * largest * np.sqrt(D)))
+    filtered = Filter(points, arithmetic, bounds, centers, scale, np.searchsorted(group, np.arange(G + 1)))
+    for start in range(0, U, BOUND_ROWS):  # fills the bounds; the residuals are rounded again when they are wanted
+        filtered.residuals(start, min(start + BOUND_ROWS, U), pool)
+    return filtered
 
 
 def _groups(points: Floats, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -155,12 +166,12 @@ def _round_residual(x, center, scale, rounded):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _recenter(start, stop, points, centers, scale, sums, residuals, bounds):  # type: ignore[no-untyped-def]
-    """Fill residuals and bounds of positions start to stop; `sums` is 1 + g of (3)."""
+def _recenter(start, stop, points, centers, scale, sums, rounded, bounds):  # type: ignore[no-untyped-def]
+    """Fill rounded[0], ... and the bounds of positions start to stop; `sums` is 1 + g of (3)."""
     for p in range(start, stop):
         x = points[bounds.rows[p]]
         own = centers[bounds.group[p]]
-        squared_norm, squared_error = _round_residual(x, own, scale, residuals[p])
+        squared_norm, squared_error = _round_residual(x, own, scale, rounded[p - start])
         norm = np.sqrt(squared_norm)
         relative_error = np.sqrt(squared_error) / norm if norm > 0.0 else 0.0
         bounds.norm[p] = norm * (1.0 + 2.0**-22)

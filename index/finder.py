@@ -39,6 +39,7 @@ class Finder:
         self._points = check_points(points)
         self._pool = ThreadPoolExecutor(threads or core_count())
         self._filter = build_filter(self._points, np.arange(len(points)), BFLOAT16, self._pool)
+        self._residuals = self._filter.residuals(0, len(points), self._pool)
 
     def search(self, queries: Floats, *, k: int, exclude: Sequence[Collection[int]] | None = None) -> Answer:
         """Return the rows of the k points nearest to each query, and their distances, exactly.
@@ -92,7 +93,7 @@ class Finder:
 
         def bound(task: tuple[int, int, int, Floats, float]) -> None:
             start, stop, g, v, squared_norm = task
-            bound_query(start, stop, g, v, squared_norm, self._filter.residuals, bounds, lower, upper)
+            bound_query(start, stop, g, v, squared_norm, self._residuals, bounds, lower, upper)
 
         list(self._pool.map(bound, tasks))
         limit = np.partition(upper, k - 1)[k - 1] if k <= V else np.inf

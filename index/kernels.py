@@ -24,7 +24,7 @@ Places = NDArray[np.int32]
 Ints = NDArray[np.int64]
 
 CHUNK = 64  # scores looked at together: two cache lines of bfloat16, four vector registers of float32
-ROOM = 32  # entries that a buffer must have free after it was tidied
+ROOM = 16  # entries that a buffer must have free after it was tidied
 TINY = np.float32(1e-37)  # more than float32 loses where it underflows
 # Sums may be taken in any order. Infinities and comparisons keep their meaning.
 REORDER = {"reassoc", "nsz", "contract"}

@@ -16,8 +16,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -30,13 +31,14 @@ if TYPE_CHECKING:
     from index.filtering import Filter
     from index.kernels import Candidates
     from index.ranking import Twins
-    from index.scores import Arithmetic, Product
+    from index.scores import Arithmetic, Product, Tile
 
 Progress = Callable[[float], None]
 
 TILE_ROWS = 2048
 RANK_ROWS = 1024  # points of a block whose candidates are ranked together, from the cache
 SPARE = 188  # room of a candidate buffer beyond k
+PANEL_BYTES = 1 << 27
 SWEEP_SHARE = 0.9  # of the time, for progress
 
 
@@ -70,8 +72,7 @@ def knn_graph(
 ) -> KnnGraph:
     """Return the exact k-nearest-neighbor graph of all points.
 
-    Beside the points and the graph it needs a copy of the points in the filter's format (half their size where
-    bfloat16 is at hand) and 8 (k + 188) bytes per point.
+    Beside the points and the graph it needs 8 (k + 188) bytes per point and at most 384 MiB for rounded points.
 
     Parameters
     ----------
@@ -115,7 +116,7 @@ def _find_candidates(
     """Return the rows in the order of positions, and what may be among the k nearest of each."""
     from index.filtering import build_filter
     from index.kernels import Candidates
-    from index.scores import choose_arithmetic, make_product
+    from index.scores import choose_arithmetic
 
     arithmetic = arithmetic or choose_arithmetic(device)
     filtered = build_filter(points, rows, arithmetic, pool)
@@ -129,36 +130,70 @@ def _find_candidates(
         limit=np.full(U, np.inf, np.float32),
     )
     if k:
-        _sweep(points, k, filtered, candidates, make_product(filtered.residuals, arithmetic, device), pool, report)
+        _sweep(k, filtered, candidates, device, pool, report)
     return filtered.bounds.rows, candidates
 
 
+@dataclass(frozen=True, eq=False)
+class _Panel:
+    """Consecutive blocks whose residuals are in memory."""
+
+    blocks: range
+    start: int  # position of the first residual
+    residuals: Tile
+
+    def at(self, positions: slice) -> slice:
+        """Return where the residuals of some positions are."""
+        return slice(positions.start - self.start, positions.stop - self.start)
+
+
 def _sweep(
-    points: NDArray[np.float32],
-    k: int,
-    filtered: Filter,
-    candidates: Candidates,
-    product: Product,
-    pool: ThreadPoolExecutor,
-    report: Progress,
+    k: int, filtered: Filter, candidates: Candidates, device: str, pool: ThreadPoolExecutor, report: Progress
 ) -> None:
     """Offer every pair of points to each other. Scores are symmetric, so half the tiles serve both sides."""
     from index.kernels import offer_tile
+    from index.scores import make_product
 
     blocks = filtered.blocks(TILE_ROWS)
-    locks = [Lock() for _ in blocks]  # of a block's candidates; always taken in ascending order
-    B = len(blocks)
+    locks = [Lock() for _ in blocks]  # of a block's candidates
 
-    def work(pair: tuple[int, int]) -> None:
+    def offer(left: _Panel, right: _Panel, product: Product, pair: tuple[int, int]) -> None:
         rows, columns = blocks[pair[0]], blocks[pair[1]]
-        tile = product(rows, columns)
-        with locks[pair[0]], locks[pair[1]] if pair[0] != pair[1] else Lock():
-            offer_tile(tile, rows.start, columns.start, k, filtered.scale, points, filtered.bounds, candidates)
+        tile = product(left.at(rows), right.at(columns))
+        with locks[pair[0]], nullcontext() if rows is columns else locks[pair[1]]:  # ascending, so none waits in a ring
+            offer_tile(tile, rows.start, columns.start, k, filtered.scale, filtered.points, filtered.bounds, candidates)
 
-    # By diagonals: neighboring tasks touch different blocks, and every point gets a first limit from its own.
-    pairs = [(b, b + shift) for shift in range(B) for b in range(B - shift)]
-    for done, _ in enumerate(pool.map(work, pairs), start=1):
-        report(SWEEP_SHARE * done / len(pairs))
+    done, total = 0, len(blocks) * (len(blocks) + 1) / 2
+    for left, right in _panel_pairs(filtered, blocks, pool):
+        # By diagonals: neighboring tasks touch different blocks, and every point gets a first limit from its own.
+        pairs = [(a, b) for a in left.blocks for b in right.blocks if a <= b]
+        pairs.sort(key=lambda pair: (pair[1] - pair[0], pair[0]))
+        product = make_product(left.residuals, right.residuals, filtered.arithmetic, device)
+        for _ in pool.map(partial(offer, left, right, product), pairs):
+            done += 1
+            report(SWEEP_SHARE * done / total)
+        del right, product  # before the next panel is rounded
+
+
+def _panel_pairs(filtered: Filter, blocks: list[slice], pool: ThreadPoolExecutor) -> Iterator[tuple[_Panel, _Panel]]:
+    """Yield every pair of panels once. Rounding points again is cheaper than keeping them all rounded in memory."""
+    row_bytes = filtered.points.shape[1] * np.dtype(filtered.arithmetic.bits).itemsize
+    total_bytes = row_bytes * len(filtered.bounds.rows)
+    count = 1 if total_bytes <= 2 * PANEL_BYTES else -(-total_bytes // PANEL_BYTES)
+    edges = np.unique(np.linspace(0, len(blocks), count + 1).astype(int)).tolist()
+
+    def panel(n: int) -> _Panel:
+        start, stop = blocks[edges[n]].start, blocks[edges[n + 1] - 1].stop
+        return _Panel(range(edges[n], edges[n + 1]), start, filtered.residuals(start, stop, pool))
+
+    panels = range(len(edges) - 1)
+    for n in panels:  # first, so that every point has a limit before it meets the others
+        both = panel(n)
+        yield both, both
+    for n in panels[:-1]:
+        left = panel(n)
+        for m in panels[n + 1 :]:
+            yield left, panel(m)
 
 
 def _rank(

@@ -85,20 +85,21 @@ def _float32_product() -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
     return by_onednn
 
 
-def make_product(residuals: Tile, arithmetic: Arithmetic, device: str) -> Product:
-    """Return a function that multiplies two blocks of residuals, each given as a slice, to an (M, N) tile."""
-    tensor = torch.from_numpy(residuals).view(arithmetic.dtype)
-    return _cpu_product(tensor, arithmetic) if device == "cpu" else _device_product(tensor, arithmetic, device)
+def make_product(left: Tile, right: Tile, arithmetic: Arithmetic, device: str) -> Product:
+    """Return a function that multiplies a slice of left (M, D) by a slice of right (N, D), to a tile (M, N)."""
+    a = torch.from_numpy(left).view(arithmetic.dtype)
+    b = a if right is left else torch.from_numpy(right).view(arithmetic.dtype)
+    return _cpu_product(a, b, arithmetic) if device == "cpu" else _device_product(a, b, arithmetic, device)
 
 
-def _device_product(tensor: torch.Tensor, arithmetic: Arithmetic, device: str) -> Product:
+def _device_product(left: torch.Tensor, right: torch.Tensor, arithmetic: Arithmetic, device: str) -> Product:
     torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
     with suppress(torch.OutOfMemoryError):  # then blocks travel one by one
-        tensor = tensor.to(device)
+        left, right = left.to(device), right.to(device)
 
     def product(rows: slice, columns: slice) -> Tile:
         try:
-            scores = (tensor[rows].to(device) @ tensor[columns].to(device).T).cpu()
+            scores = (left[rows].to(device) @ right[columns].to(device).T).cpu()
         except torch.OutOfMemoryError:
             middle = (rows.start + rows.stop) // 2
             if middle == rows.start:
@@ -111,13 +112,13 @@ def _device_product(tensor: torch.Tensor, arithmetic: Arithmetic, device: str) -
     return product
 
 
-def _cpu_product(tensor: torch.Tensor, arithmetic: Arithmetic) -> Product:
+def _cpu_product(left: torch.Tensor, right: torch.Tensor, arithmetic: Arithmetic) -> Product:
     local = threading.local()
     float32_product = _float32_product()
 
     def product(rows: slice, columns: slice) -> Tile:
         torch.set_num_threads(1)
-        a, b = tensor[rows], tensor[columns]
+        a, b = left[rows], right[columns]
         if arithmetic.bits is np.float32:
             return float32_product(a, b).numpy()
         size = len(a) * len(b)

@@ -52,9 +52,16 @@ def small_gamma() -> NDArray[np.float32]:
     return rows
 
 
-def build_small(folder: Path, *options: object) -> Path:
-    """Build `small_gamma` and return the bundle's folder."""
-    np.save(folder / "gamma.npy", small_gamma())
+def paired_gamma() -> NDArray[np.float32]:
+    """345 rows, from the 45th on in pairs of twins: an odd number of neighbors often ends between two of them."""
+    rows = np.random.default_rng(12).normal(size=(V, D)).astype(np.float32)
+    rows[46::2] = rows[45::2][: len(rows[46::2])]
+    return rows
+
+
+def build_small(folder: Path, *options: object, gamma: NDArray[np.float32] | None = None) -> Path:
+    """Build `small_gamma`, or another of its size, and return the bundle's folder."""
+    np.save(folder / "gamma.npy", small_gamma() if gamma is None else gamma)
     save_tokenizer(folder / "tokenizer", byte_level_tokenizer())
     build(folder / "gamma.npy", "--tokenizer", folder / "tokenizer", "--out", folder / "bundle", *options)
     return folder / "bundle"

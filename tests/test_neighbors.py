@@ -175,6 +175,7 @@ def test_every_path_gives_the_same_bits(cloud: str) -> None:
 def test_small_tiles_and_small_buffers(arithmetic: Arithmetic, monkeypatch: pytest.MonkeyPatch) -> None:
     """Many tiles of odd sizes, and buffers that overflow at once."""
     monkeypatch.setattr(neighbors, "TILE_ROWS", 101)
+    monkeypatch.setattr(neighbors, "PANEL_BYTES", 7000)
     monkeypatch.setattr(neighbors, "RANK_ROWS", 67)
     monkeypatch.setattr(neighbors, "SPARE", kernels.ROOM + 1)
     check_graph(dense_cluster()[:2600], 12, arithmetic=arithmetic)
@@ -201,8 +202,8 @@ def aligned_errors() -> np.ndarray:
 def test_bounds_hold_for_every_pair(make: Callable[[], np.ndarray], arithmetic: Arithmetic) -> None:
     points = make()[:700]
     U = len(points)
-    with ThreadPoolExecutor(1) as pool:
-        filtered = filtering.build_filter(points, np.arange(U), arithmetic, pool)
+    pool = ThreadPoolExecutor(1)
+    filtered = filtering.build_filter(points, np.arange(U), arithmetic, pool)
     candidates = kernels.Candidates(  # with room for all, and no limit
         np.zeros((U, U), np.int32),
         np.zeros((U, U), np.float32),
@@ -210,7 +211,8 @@ def test_bounds_hold_for_every_pair(make: Callable[[], np.ndarray], arithmetic: 
         np.zeros(U, np.int32),
         np.full(U, np.inf, np.float32),
     )
-    product = make_product(filtered.residuals, arithmetic, "cpu")
+    residuals = filtered.residuals(0, U, pool)
+    product = make_product(residuals, residuals, arithmetic, "cpu")
     blocks = filtered.blocks(100)
     for n, rows in enumerate(blocks):
         for columns in blocks[n:]:
@@ -238,12 +240,9 @@ def test_device_product(arithmetic: Arithmetic, monkeypatch: pytest.MonkeyPatch)
     """The path of cuda and mps, with the CPU as the device."""
     from index import scores
 
-    def device_product(residuals: np.ndarray, arithmetic: Arithmetic, device: str) -> scores.Product:
-        import torch
-
-        return scores._device_product(torch.from_numpy(residuals).view(arithmetic.dtype), arithmetic, device)
-
-    monkeypatch.setattr(scores, "make_product", device_product)
+    monkeypatch.setattr(
+        scores, "_cpu_product", lambda left, right, arithmetic: scores._device_product(left, right, arithmetic, "cpu")
+    )
     check_graph(twins_among_others(), 30, arithmetic=arithmetic)
 
 

@@ -10,6 +10,9 @@ import pytest
 import smollm2_oracle as oracle
 from conftest import Built, invoke, query
 
+import index
+from index import questions
+
 PAIRS = [(46835, 3925), (46835, 21993), (46835, 16079), (7, 45175), (7, 8), (8, 10), (190, 0)]
 """Near and far words, twins, and tokens whose distances to many others tie."""
 
@@ -17,6 +20,11 @@ PAIRS = [(46835, 3925), (46835, 21993), (46835, 16079), (7, 45175), (7, 8), (8, 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return oracle.build_small(tmp_path_factory.mktemp("small"))
+
+
+@pytest.fixture(scope="module")
+def paired(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return oracle.build_small(tmp_path_factory.mktemp("paired"), "--neighbors", 21, gamma=oracle.paired_gamma())
 
 
 @pytest.mark.parametrize(("a", "b"), PAIRS)
@@ -76,6 +84,38 @@ def test_ranks_are_those_of_the_lists(small: Path) -> None:
                     continue
                 answer = query("rank", f"#{row}", f"#{place['id']}", "--index", small)
                 assert answer[geometry]["b_in_a"] == place["rank"]
+
+
+def test_twins_hold_two_places_wherever_they_stand(paired: Path) -> None:
+    """Near or far, stored or searched, or with the stored list ending between the two: one behind the other, tied."""
+    where = set()
+    for row in (3, 4, 5):
+        order = np.array(
+            [place["id"] for place in query("neighbors", f"#{row}", "--top", 344, "--index", paired)[0]["causal"]]
+        )
+        for first in (*range(45, 90, 2), order[20]):
+            if (twins := sorted((int(first), twin_of(int(first)))))[0] < 45:
+                continue
+            places = [query("rank", f"#{row}", f"#{twin}", "--index", paired)["causal"] for twin in twins]
+            near, far = (place["b_in_a"] for place in places)
+            assert far == near + 1
+            assert [order[near - 1], order[far - 1]] == twins
+            assert all(place["tied"]["b_in_a"] == [near, far] for place in places)
+            where.add("stored" if far < 21 else "between" if near == 21 else "searched")
+    assert where == {"stored", "between", "searched"}
+
+
+def twin_of(row: int) -> int:
+    return row + 1 if row % 2 else row - 1
+
+
+def test_a_list_that_ends_between_twins_says_so(paired: Path) -> None:
+    """As long as the stored list: its last token is tied with one that is not stored."""
+    for row in range(3, 20):
+        bundle = index.open(paired)
+        whole, stored = (questions.neighbors(bundle, f"#{row}", top=top) for top in (344, 21))
+        for geometry in stored.lists:
+            assert stored.lists[geometry] == whole.lists[geometry][:21]
 
 
 def test_a_zero_row_has_no_angle(small: Path) -> None:
