@@ -89,11 +89,11 @@ def test_ranks_are_those_of_the_lists(small: Path) -> None:
 def test_twins_hold_two_places_wherever_they_stand(paired: Path) -> None:
     """Near or far, stored or searched, or with the stored list ending between the two: one behind the other, tied."""
     where = set()
-    for row in (3, 4, 5):
+    for row in range(3, 11):
         order = np.array(
             [place["id"] for place in query("neighbors", f"#{row}", "--top", 344, "--index", paired)[0]["causal"]]
         )
-        for first in (*range(45, 90, 2), order[20]):
+        for first in (*range(45, 90, 8), order[20], order[0]):
             if (twins := sorted((int(first), twin_of(int(first)))))[0] < 45:
                 continue
             places = [query("rank", f"#{row}", f"#{twin}", "--index", paired)["causal"] for twin in twins]
