@@ -23,7 +23,8 @@ def main() -> None:
     parser.add_argument("--points", help="a .npy file of float32 points")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
-    from index.finder import Finder, search
+    from index.finder import Finder
+    from index.search import search
 
     if options.points:
         points = np.load(options.points)
@@ -43,7 +44,7 @@ def main() -> None:
     queries = (points[pairs[:, 0]] * 0.6 + points[pairs[:, 1]] * 0.4).astype(np.float32)
     contenders = {
         "IndexFlatL2.search": lambda query: flat.search(query[None], K)[1][0],
-        "search": lambda query: search(points, query[None], k=K, threads=options.threads)[0][0],
+        "search": lambda query: search(points, query, k=K)[0],
         "Finder.search": lambda query: finder.search(query[None], k=K)[0][0],
     }
     print(f"\nV = {len(points):,}, D = {points.shape[1]:,}, k = {K}, {options.threads} threads, median of {REPEATS}")
@@ -55,7 +56,7 @@ def main() -> None:
             start = time.perf_counter()
             ids = contender(query)
             times.append(time.perf_counter() - start)
-            same += int(np.array_equal(ids, search(points, query[None], k=K)[0][0]))
+            same += int(np.array_equal(ids, search(points, query, k=K)[0]))
         base = base or float(np.median(times))
         share = base / float(np.median(times))
         print(f"{name:>20} {np.median(times) * 1e3:>10.1f} ms   1/{share:.2f}   same ids as search: {same}/{REPEATS}")

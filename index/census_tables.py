@@ -14,7 +14,7 @@ from index.extremes import Extremes, Measure, Placed
 from index.find import Found, Part
 from index.questions import Token
 from index.spectrum import Lengths, MetricReport, Spectrum
-from index.tables import facts_table, figures_table, shown, title
+from index.tables import facts_table, figures_table, shown, text_cell, title
 from index.vocabulary import display, stray_bytes
 
 GROUP_TEXTS = 12
@@ -121,7 +121,7 @@ def find_report(found: Found) -> RenderableType:
     for way, matches in found.ways.items():
         for at, token in enumerate(matches.tokens):
             name = (WAYS[way], f"{matches.count:,}") if at == 0 else ("", "")
-            table.add_row(Text(name[0]), name[1], str(token.id), Text(shown(token)))
+            table.add_row(Text(name[0]), name[1], str(token.id), text_cell(token))
     parts = ", ".join(f"'{_part(part)}' #{part.id}" for part in found.split)
     length = f"{len(found.split)} token{'s' if len(found.split) > 1 else ''}: {parts}"
     split = facts_table(
@@ -154,7 +154,7 @@ def _agreements(agreements: Sequence[Agreement], tops: Sequence[int]) -> Table:
     table = figures_table("id", *(f"top {top}" for top in tops))
     for each in agreements:
         figures = (_percent(each.shares[top]) for top in tops)
-        table.add_row(str(each.token.id), *figures, Text(shown(each.token)))
+        table.add_row(str(each.token.id), *figures, text_cell(each.token))
     return table
 
 
@@ -189,7 +189,7 @@ def _ends(found: Extremes, listed: Sequence[Placed]) -> Table:
     table = _wide(figures_table("rank", "id", found.measure.value, "percentile"), 2, 10)
     for rank, placed in enumerate(listed, 1):
         figures = (str(rank), str(placed.token.id), _value(found, placed.value), f"{placed.percentile:.3f}")
-        table.add_row(*figures, Text(shown(placed.token)))
+        table.add_row(*figures, text_cell(placed.token))
     return table
 
 

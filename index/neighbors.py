@@ -72,7 +72,7 @@ def knn_graph(
 ) -> KnnGraph:
     """Return the exact k-nearest-neighbor graph of all points.
 
-    Beside the points and the graph it needs 8 (k + 188) bytes per point and at most 384 MiB for rounded points.
+    Beside the points and the graph it needs 8 (k + 188) bytes per point and 256 MiB for rounded points.
 
     Parameters
     ----------
@@ -172,7 +172,7 @@ def _sweep(
         for _ in pool.map(partial(offer, left, right, product), pairs):
             done += 1
             report(SWEEP_SHARE * done / total)
-        del right, product  # before the next panel is rounded
+        del left, right, product  # before the next panel is rounded
 
 
 def _panel_pairs(filtered: Filter, blocks: list[slice], pool: ThreadPoolExecutor) -> Iterator[tuple[_Panel, _Panel]]:
@@ -190,10 +190,12 @@ def _panel_pairs(filtered: Filter, blocks: list[slice], pool: ThreadPoolExecutor
     for n in panels:  # first, so that every point has a limit before it meets the others
         both = panel(n)
         yield both, both
+        del both
     for n in panels[:-1]:
         left = panel(n)
         for m in panels[n + 1 :]:
             yield left, panel(m)
+        del left
 
 
 def _rank(

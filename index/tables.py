@@ -135,6 +135,11 @@ def shown(token: Token) -> str:
     return text if cell_len(text) <= TEXT_CELLS else set_cell_size(text, TEXT_CELLS - 1) + "…"
 
 
+def text_cell(token: Token) -> Text:
+    """Return a token's printable form as the last cell of a row: on one line, cut with `…` where it does not fit."""
+    return Text(shown(token), no_wrap=True, overflow="ellipsis")
+
+
 def title(text: str) -> Text:
     """Return the heading of a part of a report."""
     return Text(f"\n{text}", style="bold")
@@ -147,7 +152,7 @@ def figures_table(*figures: str, tie: bool = False) -> Table:
         table.add_column(name, justify="right", no_wrap=True, min_width=FIGURE_CELLS.get(name, len(name)))
     if tie:
         table.add_column("", no_wrap=True, min_width=1)
-    table.add_column("text", no_wrap=True, overflow="ellipsis")
+    table.add_column("text", overflow="ellipsis")  # not no_wrap: rich does not shrink such a column
     return table
 
 
@@ -199,7 +204,7 @@ def _rules_table(found: Densest) -> Table:
     table = figures_table("rule", "density", "tied", "id")
     for rule, winner in found.by_rule.items():
         table.add_row(
-            rule.value, f"{winner.density:.7g}", str(winner.tied), str(winner.token.id), Text(shown(winner.token))
+            rule.value, f"{winner.density:.7g}", str(winner.tied), str(winner.token.id), text_cell(winner.token)
         )
     return table
 
@@ -238,7 +243,7 @@ def _place(neighbor: Neighbor) -> tuple[str, str, str]:
 
 def _mark_and_text(neighbor: Neighbor, twins: Collection[int]) -> tuple[str, Text]:
     mark = "≡" if neighbor.token.row in twins else "=" if neighbor.tied else ""
-    return mark, Text(shown(neighbor.token))
+    return mark, text_cell(neighbor.token)
 
 
 def _overlap_lines(found: Neighborhood, overlap: Overlap) -> Text:
@@ -254,7 +259,7 @@ def _overlap_lines(found: Neighborhood, overlap: Overlap) -> Text:
 def _shared_table(found: Neighborhood) -> Table:
     table = figures_table(*(geometry.label for geometry in found.lists), "id")
     for shared in found.shared:
-        table.add_row(*map(str, shared.ranks), str(shared.token.id), Text(shown(shared.token)))
+        table.add_row(*map(str, shared.ranks), str(shared.token.id), text_cell(shared.token))
     return table
 
 
