@@ -70,7 +70,7 @@ def duplicates_report(found: Duplicates, top: int) -> RenderableType:
         return facts
     table = _wide(figures_table("size", "id"), 0, 7)
     for group in found.groups[:top]:
-        table.add_row(f"{len(group):,}", str(group[0].id), Text(_texts(group)))
+        table.add_row(f"{len(group):,}", str(group[0].id), Text(_texts(group), no_wrap=True, overflow="ellipsis"))
     rest = len(found.groups) - top
     parts: list[RenderableType] = [facts, title("Groups, by their first token"), table]
     if rest > 0:
