@@ -1,0 +1,1 @@
+"""The commands of `query.py`: each loads, asks once, and prints."""
