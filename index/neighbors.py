@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -37,8 +38,9 @@ Progress = Callable[[float], None]
 
 TILE_ROWS = 2048
 RANK_ROWS = 1024  # points of a block whose candidates are ranked together, from the cache
-SPARE = 188  # room of a candidate buffer beyond k
-PANEL_BYTES = 1 << 27
+RANK_STEPS = 8  # after each, the memory of the candidates that are done is given back
+SPARE = 124  # room of a candidate buffer beyond k
+PANEL_BYTES = 1 << 26
 SWEEP_SHARE = 0.9  # of the time, for progress
 
 
@@ -54,11 +56,17 @@ class KnnGraph:
         Euclidean.
     distinct_distances : ndarray of shape (V, k), float32
         To the k nearest distinct points other than the point's own; infinite where there are no more.
+    distinct_ids : ndarray of shape (V, k), int32
+        The first row that holds each of those distinct points, equal distances by that row; -1 where there are no more.
+    groups : ndarray of shape (V,), int32
+        The first row that holds the same point, for each row.
     """
 
     ids: NDArray[np.int32]
     distances: NDArray[np.float32]
     distinct_distances: NDArray[np.float32]
+    distinct_ids: NDArray[np.int32]
+    groups: NDArray[np.int32]
 
 
 def knn_graph(
@@ -72,7 +80,8 @@ def knn_graph(
 ) -> KnnGraph:
     """Return the exact k-nearest-neighbor graph of all points.
 
-    Beside the points and the graph it needs 8 (k + 188) bytes per point and 256 MiB for rounded points.
+    Beside the points it needs 128 MiB for rounded points, and 8 (k + 124) bytes per point for candidates, whose place
+    the graph takes, 16 k bytes per point.
 
     Parameters
     ----------
@@ -210,17 +219,28 @@ def _rank(
 ) -> KnnGraph:
     from index.ranking import Lists, rank_block
 
-    V, U = len(points), len(positions)
-    lists = Lists(np.empty((V, k), np.int32), np.empty((V, k), np.float32), np.empty((V, k), np.float32))
+    V, (U, room) = len(points), candidates.ids.shape
+    lists = Lists(
+        ids=np.empty((V, k), np.int32),
+        distances=np.empty((V, k), np.float32),
+        distinct_distances=np.empty((V, k), np.float32),
+        distinct_ids=np.empty((V, k), np.int32),
+    )
 
-    def work(start: int) -> None:
-        stop = min(start + RANK_ROWS, U)
+    def work(start: int, stop: int) -> int:
         rank_block(start, stop, nearest, points, positions, candidates, twins, lists)
+        return stop - start
 
-    starts = range(0, U, RANK_ROWS)
-    for done, _ in enumerate(pool.map(work, starts), start=1):
-        report(SWEEP_SHARE + (1.0 - SWEEP_SHARE) * done / len(starts))
-    return KnnGraph(*lists)
+    done = 0
+    edges = np.linspace(0, U, RANK_STEPS + 1).astype(int).tolist()
+    for first, last in reversed(list(pairwise(edges))):  # from the end, which is what an array can give back
+        starts = range(first, last, RANK_ROWS)
+        for ranked in pool.map(work, starts, [*starts[1:], last]):
+            done += ranked
+            report(SWEEP_SHARE + (1.0 - SWEEP_SHARE) * done / U)
+        candidates.ids.resize((first, room), refcheck=False)  # no thread is at work, so nothing else looks at them
+        candidates.lower.resize((first, room), refcheck=False)
+    return KnnGraph(*lists, groups=_first_rows(twins))
 
 
 def _twins(points: NDArray[np.float32]) -> tuple[Twins, NDArray[np.int64]]:
@@ -241,6 +261,13 @@ def _in_order(twins: Twins, rows: NDArray[np.int64], wanted: NDArray[np.int64]) 
     offsets = np.concatenate([[0], np.cumsum(sizes)])
     into = np.repeat(twins.offsets[order] - offsets[:-1], sizes) + np.arange(offsets[-1])
     return type(twins)(twins.members[into], offsets)
+
+
+def _first_rows(twins: Twins) -> NDArray[np.int32]:
+    """Return the first row of the group of each row, (V,)."""
+    first = np.empty(len(twins.members), np.int32)
+    first[twins.members] = np.repeat(twins.members[twins.offsets[:-1]], np.diff(twins.offsets))
+    return first
 
 
 @contextmanager

@@ -26,6 +26,7 @@ class Lists(NamedTuple):
     ids: Places  # (V, k)
     distances: Floats  # (V, k)
     distinct_distances: Floats  # (V, k)
+    distinct_ids: Places  # (V, k)
 
 
 @njit(nogil=True, cache=True)
@@ -97,7 +98,9 @@ def _write_lists(p, ids, squared, twins, lists):  # type: ignore[no-untyped-def]
                 n += 1
         for t in range(min(k, ids.size)):
             lists.distinct_distances[row, t] = np.float32(np.sqrt(squared[t]))
+            lists.distinct_ids[row, t] = twins.members[twins.offsets[ids[t]]]
         lists.distinct_distances[row, ids.size :] = np.inf
+        lists.distinct_ids[row, ids.size :] = -1
 
 
 @njit(nogil=True, cache=True)

@@ -180,7 +180,8 @@ def test_it_stays_fast_for_a_large_vocabulary() -> None:
     from time import perf_counter
 
     ids = np.random.default_rng(0).integers(0, 151_936, (151_936, 100), dtype=np.int32)
-    graph = KnnGraph(ids, np.empty((0, 0), np.float32), np.empty((0, 0), np.float32))
+    none = np.empty((0, 0), np.float32)
+    graph = KnnGraph(ids, none, none, np.empty((0, 0), np.int32), np.empty(0, np.int32))
     started = perf_counter()
     for k in (10, 30, 100):
         overlap_shares(graph.ids, np.roll(graph.ids, 1, axis=0), k)

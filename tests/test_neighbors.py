@@ -40,18 +40,42 @@ def brute_force(points: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     return ids, distances
 
 
+def brute_force_distinct(points: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first rows of the k nearest other unique rows, and float64 distances; -1 and infinity behind them."""
+    wide = points.astype(np.float64) + 0.0  # so that -0.0 sorts as 0.0
+    _, first, own = np.unique(wide, axis=0, return_index=True, return_inverse=True)
+    ids = np.full((len(points), k), -1, np.int64)
+    distances = np.full((len(points), k), np.inf)
+    for row in range(len(points)):
+        others = np.delete(first, own.ravel()[row])
+        squared = ((wide[others] - wide[row]) ** 2).sum(axis=1)
+        order = np.lexsort((others, squared))[:k]
+        ids[row, : len(order)] = others[order]
+        distances[row, : len(order)] = np.sqrt(squared[order])
+    return ids, distances
+
+
 def check_graph(points: np.ndarray, k: int, **options: object) -> None:
     """Compare a graph with brute force."""
     graph = knn_graph(points, k=k, **options)
-    ids, distances = brute_force(points, k)
-    assert graph.ids.dtype == np.int32
-    assert graph.distances.dtype == np.float32
+    check_lists(points, graph.ids, graph.distances, *brute_force(points, k))
+    check_lists(points, graph.distinct_ids, graph.distinct_distances, *brute_force_distinct(points, k))
+    np.testing.assert_array_equal(graph.groups, [np.argmax((points == row).all(axis=1)) for row in points])
+
+
+def check_lists(
+    points: np.ndarray, got_ids: np.ndarray, got_distances: np.ndarray, ids: np.ndarray, distances: np.ndarray
+) -> None:
+    """Compare neighbor lists with those of brute force."""
+    assert got_ids.dtype == np.int32
+    assert got_distances.dtype == np.float32
     # 1 unit in the last place of float32, for sums of squares in another order; denormals by their step.
-    np.testing.assert_allclose(graph.distances, distances, rtol=2**-23, atol=2e-45)
-    wrong = np.argwhere(graph.ids != ids)
+    np.testing.assert_allclose(got_distances, distances, rtol=2**-23, atol=2e-45)
+    np.testing.assert_array_equal(got_ids == -1, np.isinf(distances))
+    wrong = np.argwhere(got_ids != ids)
     wide = points.astype(np.float64)
     for row, place in wrong:  # allowed only if the two are tied to the last bits of float64
-        got = np.sqrt(((wide[graph.ids[row, place]] - wide[row]) ** 2).sum())
+        got = np.sqrt(((wide[got_ids[row, place]] - wide[row]) ** 2).sum())
         assert got == pytest.approx(distances[row, place], rel=1e-14, abs=0), (row, place)
     assert len(wrong) <= 0.001 * ids.size
 
@@ -169,6 +193,8 @@ def test_every_path_gives_the_same_bits(cloud: str) -> None:
         np.testing.assert_array_equal(graph.ids, graphs[0].ids)
         np.testing.assert_array_equal(graph.distances, graphs[0].distances)
         np.testing.assert_array_equal(graph.distinct_distances, graphs[0].distinct_distances)
+        np.testing.assert_array_equal(graph.distinct_ids, graphs[0].distinct_ids)
+        np.testing.assert_array_equal(graph.groups, graphs[0].groups)
 
 
 @pytest.mark.parametrize("arithmetic", [BFLOAT16, FLOAT32])
@@ -246,15 +272,25 @@ def test_device_product(arithmetic: Arithmetic, monkeypatch: pytest.MonkeyPatch)
     check_graph(twins_among_others(), 30, arithmetic=arithmetic)
 
 
-def test_distinct_distances_leave_twins_out() -> None:
-    points = twins_among_others()
-    graph = knn_graph(points, k=600)
-    distinct = np.unique(points, axis=0).astype(np.float64)
-    for row in (3, 150, 301, 500):
-        squared = np.sort(((distinct - points[row].astype(np.float64)) ** 2).sum(axis=1))[1:]
-        expected = np.full(600, np.inf)
-        expected[: min(600, len(squared))] = np.sqrt(squared[:600])
-        np.testing.assert_allclose(graph.distinct_distances[row], expected, rtol=2**-23)
+def test_distinct_lists_by_hand() -> None:
+    """Twins stand once, under their first row; ties by that row; -1 and infinity where no points are left."""
+    points = np.array([[2.0], [0.0], [1.0], [2.0], [0.0], [-0.0], [5.0]], np.float32)
+    graph = knn_graph(points, k=5)
+    assert graph.distinct_ids.tolist() == [
+        [2, 1, 6, -1, -1],
+        [2, 0, 6, -1, -1],
+        [0, 1, 6, -1, -1],  # rows 0 and 1 are equally far
+        [2, 1, 6, -1, -1],
+        [2, 0, 6, -1, -1],
+        [2, 0, 6, -1, -1],
+        [0, 2, 1, -1, -1],
+    ]
+    assert graph.distinct_distances[2].tolist() == [1.0, 1.0, 4.0, np.inf, np.inf]
+    assert graph.ids[2].tolist() == [0, 1, 3, 4, 5]
+
+
+def test_distinct_lists_that_twins_leave_short() -> None:
+    check_graph(twins_among_others(), 600)
 
 
 def test_memory_mapped_points(tmp_path) -> None:  # type: ignore[no-untyped-def]
