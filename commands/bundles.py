@@ -101,7 +101,7 @@ def export(
         from index import export as exports
         from index import export_report
 
-        one_form(as_json, as_csv)
+        one_form(json=as_json, csv=as_csv)
         selection = exports.Selection(
             geometry=None if geometry is None else exports.geometry_named(geometry),
             top=top,
@@ -149,4 +149,39 @@ def crosscheck(
                 found.matrix.cause if found.matrix is not None and found.matrix.cause else "the quadratic form differs"
             )
             print(f"the cross-check failed: {cause}", file=sys.stderr)
+            raise typer.Exit(1)
+
+
+@app.command(epilog="Example: uv run query.py verify --deep")
+def verify(
+    index: Index = None,
+    rows: Annotated[int, typer.Option(help="Random tokens whose lists are found again in float64.")] = 100,
+    pairs: Annotated[int, typer.Option(help="Random, and nearest, pairs for the quadratic form.")] = 20_000,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Also against float64 brute force over the model's own rows, and M anew.")
+    ] = False,
+    deep_rows: Annotated[int, typer.Option(help="Random tokens for --deep.")] = 1000,
+    as_json: Json = False,
+) -> None:
+    """Check a bundle: every byte, a sample of its graphs in float64, the quadratic form. Exit code 1: it is wrong."""
+    with answering():
+        from commands.progress import progress_bar
+        from index.verify import verify as check
+        from index.verify_report import verify_json, verify_report
+
+        with progress_bar() as report:
+            found = check(
+                open_index(index),
+                rows=rows,
+                pairs=pairs,
+                deep=deep,
+                deep_rows=deep_rows,
+                progress=lambda step, share: report(step, round(1000 * share), 1000),
+            )
+        if as_json:
+            print_json(verify_json(found))
+        else:
+            print_table(verify_report(found))
+        if not found.passed:
+            print("the bundle is wrong: build it again", file=sys.stderr)
             raise typer.Exit(1)

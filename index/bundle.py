@@ -1,14 +1,13 @@
 """The built thing on disk: a folder of open formats, opened memory-mapped.
 
-The files, their sizes and their checksums stand in `manifest.json`. `index.writer` writes them.
+The files, their sizes and their checksums stand in `manifest.json`. `index.writer` writes them, and nothing is read of
+them that was not checked (`index.checksums`).
 """
 
 from __future__ import annotations
 
 import json
 import os
-import struct
-from collections.abc import Sequence
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
@@ -17,27 +16,28 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import DTypeLike
 
+from index.checksums import DAMAGED, Checksums, seal
 from index.density import Rule
 from index.errors import BundleError
 from index.files import brief
+from index.groups import Groups
+from index.manifest import misfit
 from index.spaces import Metric
+from index.stored import StoredArray, flat_index_points, npy_array, safetensors_array
 from index.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from index.finder import Finder
 
 FORMAT = "logoscope-bundle"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MANIFEST = "manifest.json"
 TOKENS = "tokens.parquet"
 TOKENIZER = "tokenizer.json"
 GAMMA = "gamma.safetensors"
 METRIC = "metric.safetensors"
-
-_FLAT_HEADER = struct.Struct("<4siqqq?iQ")
-"""What a flat FAISS index begins with: its name, D, V, two unused numbers, is trained, metric, number of floats."""
-_FLAT_NAMES = (b"IxF2", b"IxFI")
 
 
 class Geometry(StrEnum):
@@ -79,57 +79,68 @@ class Space:
         Rows that have no point in this space: zero rows have no direction.
     """
 
-    def __init__(self, folder: Path, geometry: Geometry, facts: dict[str, Any], shape: tuple[int, int]) -> None:
-        self._folder, self._shape = folder, shape
+    def __init__(self, geometry: Geometry, facts: dict[str, Any], checksums: Checksums, V: int, D: int, K: int) -> None:
         self.geometry, self.name = geometry, geometry.value
         self.resolution = float(facts["resolution"])
         self.excluded = tuple(facts["excluded_rows"])
+        self._checksums, self._shape, self._graph_shape = checksums, (V, D), (V, K)
 
     @cached_property
-    def ids(self) -> np.ndarray:
+    def ids(self) -> StoredArray:
         """Rows of the K nearest neighbors of each token, (V, K) int32; -1 where there are no more."""
-        return _map_array(self._folder / f"{self.name}.ids.npy")
+        return self._graph_array("ids", np.int32, below=self._shape[0])
 
     @cached_property
-    def distances(self) -> np.ndarray:
+    def distances(self) -> StoredArray:
         """Euclidean distances between points, (V, K) float32, ascending; infinite where there are no more."""
-        return _map_array(self._folder / f"{self.name}.distances.npy")
+        return self._graph_array("distances", np.float32)
 
     @cached_property
-    def distinct_distances(self) -> np.ndarray:
+    def distinct_ids(self) -> StoredArray:
+        """Rows of the K nearest distinct points, the first row of each, (V, K) int32; -1 where there are no more."""
+        return self._graph_array("distinct_ids", np.int32, below=self._shape[0])
+
+    @cached_property
+    def distinct_distances(self) -> StoredArray:
         """Distances to the K nearest distinct points, (V, K) float32; infinite where there are no more."""
-        return _map_array(self._folder / f"{self.name}.distinct_distances.npy")
+        return self._graph_array("distinct_distances", np.float32)
 
     @cached_property
-    def index(self) -> Any:
-        """The FAISS index over the points, memory-mapped."""
-        import faiss
+    def groups(self) -> Groups:
+        """Which tokens share a point, of any V tokens."""
+        return Groups(npy_array(self._checksums.file(f"{self.name}.groups.npy"), self._shape[:1], np.int32).whole)
 
-        path = self._folder / f"{self.name}.faiss"
-        try:
-            # IO_FLAG_MMAP maps IVF lists only; flat indexes need the _IFC form.
-            found = faiss.read_index(os.fspath(path), faiss.IO_FLAG_MMAP_IFC)
-        except RuntimeError as error:
-            raise BundleError(f"{path} is not a readable FAISS index; build the bundle again") from error
-        if (found.ntotal, found.d) != self._shape:
-            raise BundleError(f"{path} holds {found.ntotal} x {found.d} points, but the bundle {self._shape}")
-        return found
+    @cached_property
+    def points(self) -> StoredArray:
+        """The points, (V, D) float32, mapped from the file of the FAISS index."""
+        return flat_index_points(self._checksums.file(f"{self.name}.faiss"), self._shape)
 
     @cached_property
     def finder(self) -> Finder:
         """For exact searches of any vectors, many in one process: it keeps a bfloat16 copy of the points."""
         from index.finder import Finder
 
-        return Finder(self.points)
+        return Finder(self.points.whole)
 
     @cached_property
-    def points(self) -> np.ndarray:
-        """The points, (V, D) float32, read-only, mapped from the file of the FAISS index: FAISS itself loads slowly."""
-        return _map_flat_index(self._folder / f"{self.name}.faiss", self._shape)
+    def index(self) -> Any:
+        """The FAISS index over the points, memory-mapped; the whole file is checked first."""
+        import faiss
+
+        self.points.whole  # noqa: B018 -- reading it all is the check
+        path = self._checksums.folder / f"{self.name}.faiss"
+        # IO_FLAG_MMAP maps IVF lists only; flat indexes need the _IFC form.
+        try:
+            return faiss.read_index(os.fspath(path), faiss.IO_FLAG_MMAP_IFC)
+        except RuntimeError as error:
+            raise BundleError(f"{path} is no flat FAISS index: {brief(error)}; {DAMAGED}") from error
+
+    def _graph_array(self, name: str, dtype: DTypeLike, *, below: int | None = None) -> StoredArray:
+        return npy_array(self._checksums.file(f"{self.name}.{name}.npy"), self._graph_shape, dtype, below)
 
 
 class Bundle:
-    """An open bundle. Opening reads the manifest; every other file is read when first asked for.
+    """An open bundle. Opening reads the manifest; every other file is read, and checked, when first asked for.
 
     Attributes
     ----------
@@ -142,8 +153,9 @@ class Bundle:
     def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
         self.folder, self.manifest = folder, manifest
         self.name: str = manifest["name"]
-        shape = (manifest["V"], manifest["D"])
-        self.spaces = {each: Space(folder, each, manifest["spaces"][each.value], shape) for each in Geometry}
+        V, D, K = (int(manifest[axis]) for axis in "VDK")
+        self.checksums = Checksums(folder, manifest["files"])
+        self.spaces = {each: Space(each, manifest["spaces"][each.value], self.checksums, V, D, K) for each in Geometry}
 
     def __len__(self) -> int:
         return int(self.manifest["V"])
@@ -169,12 +181,19 @@ class Bundle:
 
     def columns(self, *names: str) -> pa.Table:
         """Return columns of `tokens.parquet`, V rows."""
-        path = self.folder / TOKENS
+        file = self.checksums.file(TOKENS)
+        file.check(0, len(file.content))
         try:
-            with pq.ParquetFile(path, memory_map=True) as file:  # read_table would import pyarrow.dataset and pandas
-                return file.read(columns=list(names) or None)
-        except (OSError, pa.ArrowException) as error:
-            raise BundleError(f"{path} cannot be read: {brief(error)}; build the bundle again") from error
+            # read_table would import pyarrow.dataset and pandas
+            with pq.ParquetFile(pa.BufferReader(file.content.data)) as parquet:
+                table = parquet.read(columns=list(names) or None)
+            table.validate(full=True)  # Parquet holds texts that are no Unicode, too
+        except (OSError, KeyError, pa.ArrowException) as error:
+            raise BundleError(f"{file.path} cannot be read: {brief(error)}; build the bundle again") from error
+        kinds = {name: str(table.schema.field(name).type) for name in table.column_names if name in _COLUMN_TYPES}
+        if table.num_rows != len(self) or any(kinds[name] != _COLUMN_TYPES[name] for name in kinds):
+            raise BundleError(f"{file.path} holds other columns or rows than a bundle of {len(self)} tokens: {DAMAGED}")
+        return table
 
     @property
     def tokens(self) -> pa.Table:
@@ -185,40 +204,34 @@ class Bundle:
     def vocabulary(self) -> Vocabulary:
         """Ids, texts, pieces and kinds of the V tokens."""
         table = self.columns("token_id", "text", "piece", "kind")
-        path = self.folder / TOKENIZER
         texts, pieces, kinds = (
             cast("pa.StringArray", table[name].combine_chunks()) for name in ("text", "piece", "kind")
         )
-        tokenizer = path.read_text(encoding="utf-8") if path.exists() else None
+        has_tokenizer = TOKENIZER in self.checksums
+        tokenizer = self.checksums.file(TOKENIZER).read().decode("utf-8") if has_tokenizer else None
         return Vocabulary(_numbers(table["token_id"]), texts, pieces, kinds, tokenizer)
 
     @cached_property
-    def twin_groups(self) -> np.ndarray:
-        """The first row with the same vector, for each row: (V,) int32."""
-        return _numbers(self.columns("twin_group")["twin_group"])
+    def twins(self) -> Groups:
+        """Which tokens share a vector."""
+        return Groups(_numbers(self.columns("twin_group")["twin_group"]))
 
     @cached_property
-    def gamma(self) -> np.ndarray:
-        """The rows in the source's own dtype, (V, D)."""
-        return self._tensors(GAMMA)["gamma"]
-
-    def gamma_rows(self, rows: Sequence[int]) -> np.ndarray:
-        """Return some rows in the source's own dtype, (n, D), without reading the others."""
-        import ml_dtypes  # noqa: F401 -- teaches NumPy bfloat16
-        from safetensors import SafetensorError, safe_open
-
-        path = self.folder / GAMMA
-        try:
-            with safe_open(path, framework="np") as file:
-                gamma = file.get_slice("gamma")
-                return np.concatenate([gamma[row : row + 1] for row in rows])
-        except (OSError, SafetensorError) as error:
-            raise BundleError(f"{path} cannot be read: {brief(error)}; build the bundle again") from error
+    def gamma(self) -> StoredArray:
+        """The rows in the source's own dtype, (V, D), mapped."""
+        return safetensors_array(self.checksums.file(GAMMA), "gamma", (len(self), int(self.manifest["D"])))
 
     @cached_property
     def metric(self) -> Metric:
         """The causal metric in float64."""
-        tensors = self._tensors(METRIC)
+        from safetensors import SafetensorError
+        from safetensors.numpy import load
+
+        file = self.checksums.file(METRIC)
+        try:
+            tensors = load(file.read())
+        except (SafetensorError, KeyError) as error:
+            raise BundleError(f"{file.path} cannot be read: {brief(error)}; build the bundle again") from error
         facts = self.manifest["metric"]
         return Metric(
             tensors["mean"], tensors["M"], tensors["factor"], tensors["eigenvalues"], facts["ridge"], facts["origin"]
@@ -229,21 +242,18 @@ class Bundle:
         column = density_column(rule)
         return _numbers(self.columns(column)[column])
 
-    def _tensors(self, name: str) -> dict[str, np.ndarray]:
-        import ml_dtypes  # noqa: F401 -- teaches NumPy bfloat16
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
-
-        path = self.folder / name
-        try:
-            return load_file(path)
-        except (OSError, SafetensorError) as error:
-            raise BundleError(f"{path} cannot be read: {brief(error)}; build the bundle again") from error
-
 
 def density_column(rule: Rule) -> str:
     """Return the column of `tokens.parquet` that holds the densities under a rule."""
     return f"density_{rule.value}"
+
+
+_COLUMN_TYPES = {
+    **dict.fromkeys(("text", "piece", "kind", "script"), "string"),
+    **dict.fromkeys(("row", "twin_group", "twin_count", "hubness"), "int32"),
+    **dict.fromkeys(("euclidean_norm", "causal_norm", *map(density_column, Rule)), "double"),
+    "token_id": "int64",
+}
 
 
 def open_bundle(path: str | Path) -> Bundle:
@@ -260,50 +270,46 @@ def open_bundle(path: str | Path) -> Bundle:
         When there is none, its manifest is damaged, or it is of another format version.
     """
     folder = Path(path)
-    manifest_path = folder / MANIFEST
+    manifest = _read_manifest(folder)
     try:
-        manifest = json.loads(manifest_path.read_text(encoding="utf-8"))
+        return Bundle(folder, manifest)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BundleError(f"{folder / MANIFEST} is damaged: {brief(error)}; build the bundle again") from error
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    path = folder / MANIFEST
+    if path.exists() and not path.is_file():
+        raise BundleError(f"{path} is no regular file")
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise BundleError(f"no bundle in {folder}: it has no {MANIFEST}; build one with build_index.py") from None
-    except (OSError, ValueError) as error:
-        raise BundleError(f"{manifest_path} cannot be read: {brief(error)}; build the bundle again") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise BundleError(f"{path} cannot be read: {brief(error)}; build the bundle again") from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise BundleError(f"{manifest_path} is not the manifest of a logoscope bundle")
+        raise BundleError(f"{path} is not the manifest of a logoscope bundle")
     if manifest.get("format_version") != FORMAT_VERSION:
-        raise BundleError(
-            f"{folder} has bundle format {manifest.get('format_version')}, this version reads {FORMAT_VERSION}; "
-            "build it again, or install the version that wrote it"
-        )
-    try:
-        bundle = Bundle(folder, manifest)
-    except (KeyError, TypeError, ValueError) as error:
-        raise BundleError(f"{manifest_path} is damaged: {brief(error)}; build the bundle again") from error
-    for name, facts in manifest["files"].items():
-        file = folder / name
-        size = file.stat().st_size if file.is_file() else None
-        if size != facts["bytes"]:
-            found = "is missing" if size is None else f"has {size:,} bytes, not {facts['bytes']:,}"
-            raise BundleError(f"{file} {found}: the bundle is damaged; build it again")
-    return bundle
+        raise _wrong_version(folder, manifest)
+    if manifest.get("checksum") != seal(manifest):
+        raise BundleError(f"{path} is not what was written: {DAMAGED}")
+    if (wrong := misfit(manifest)) is not None:
+        raise BundleError(f"{path} holds no valid {brief(wrong)}: {DAMAGED}")
+    return manifest
+
+
+def _wrong_version(folder: Path, manifest: dict[str, Any]) -> BundleError:
+    found, versions = manifest.get("format_version"), manifest.get("versions")
+    writer = versions.get("logoscope") if isinstance(versions, dict) else None
+    newer = isinstance(found, int) and found > FORMAT_VERSION
+    advice = f"install logoscope {writer or 'of the version that wrote it'}" if newer else "build it again"
+    return BundleError(
+        f"{folder} has bundle format {brief(ValueError(found))}, this version reads {FORMAT_VERSION}; {advice}"
+    )
 
 
 def _numbers(column: pa.ChunkedArray[Any]) -> np.ndarray:
     """Return a column of numbers as an array; `to_numpy` would import pandas."""
+    if column.null_count:
+        raise BundleError(f"{TOKENS} lacks numbers: {DAMAGED}")
     return np.from_dlpack(column.combine_chunks())
-
-
-def _map_flat_index(path: Path, shape: tuple[int, int]) -> np.ndarray:
-    with path.open("rb") as file:
-        header = file.read(_FLAT_HEADER.size)
-    fields = _FLAT_HEADER.unpack(header) if len(header) == _FLAT_HEADER.size else (b"", 0, 0, 0)
-    if fields[0] not in _FLAT_NAMES or fields[2:0:-1] != shape or fields[-1] != shape[0] * shape[1]:
-        raise BundleError(f"{path} is not a flat FAISS index of {shape[0]} x {shape[1]} points; build the bundle again")
-    return np.asarray(np.memmap(path, np.float32, mode="r", offset=_FLAT_HEADER.size, shape=shape))
-
-
-def _map_array(path: Path) -> np.ndarray:
-    try:
-        mapped: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-        return mapped
-    except (OSError, ValueError, EOFError) as error:
-        raise BundleError(f"{path} cannot be read: {brief(error)}; build the bundle again") from error

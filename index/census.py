@@ -149,9 +149,9 @@ def overlap(
     check_two(geometries)
     check_listed("--tokens", listed, V)
     first, second = (bundle.spaces[geometry] for geometry in geometries)
-    shares = {top: overlap_shares(first.ids, second.ids, top) for top in tops}
+    shares = {top: overlap_shares(first.ids.whole, second.ids.whole, top) for top in tops}
     means = density.mean_distances(
-        first.distances, first.distinct_distances, Rule.NOTEBOOK, checked_density_k(bundle, None)
+        first.distances.whole, first.distinct_distances.whole, Rule.NOTEBOOK, checked_density_k(bundle, None)
     )
     rows = np.flatnonzero(~np.isnan(shares[tops[-1]]))
     if len(rows) == 0:
@@ -193,9 +193,9 @@ def duplicates(bundle: Bundle, *, within: float | None = None) -> Duplicates:
     """
     if within is not None and not (math.isfinite(within) and within >= 0):
         raise ParameterError(f"--within must be a distance in logometers, 0 or more, got: {within:g}")
-    groups, space = bundle.twin_groups, bundle.causal
+    groups, space = bundle.twins.first, bundle.causal
     if within is not None:
-        groups = connected_groups(space.points, space.ids, space.distances, groups, within)
+        groups = connected_groups(space.points.whole, space.ids.whole, space.distances.whole, groups, within)
     rows = np.flatnonzero(np.bincount(groups, minlength=len(groups))[groups] > 1)
     rows = rows[np.argsort(groups[rows], kind="stable")]
     found = [tuple(tokens_at(bundle, members)) for _, members in groupby(rows.tolist(), key=groups.__getitem__)]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
 from index.neighbors import KnnGraph
+from index.tokenizer_file import encode, parse_tokenizer
 from index.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -93,25 +95,23 @@ def reachable(vocabulary: Vocabulary) -> list[bool | None]:
     answers: list[bool | None] = [None] * len(vocabulary)
     if vocabulary.tokenizer_json is None:
         return answers
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_str(vocabulary.tokenizer_json)
+    path = Path("tokenizer.json")
+    tokenizer = parse_tokenizer(vocabulary.tokenizer_json.encode(), path)
     texts = {row: text for row, text in enumerate(vocabulary.texts.to_pylist()) if text is not None}
     ids: list[int] = vocabulary.token_ids.tolist()
-    encodings = tokenizer.encode_batch_fast(list(texts.values()), add_special_tokens=False)
-    for row, encoding in zip(texts, encodings, strict=True):
+    for row, encoding in zip(texts, encode(tokenizer, list(texts.values()), path), strict=True):
         answers[row] = encoding.ids == [ids[row]]
-    if _puts_space_before(tokenizer):
+    if _puts_space_before(tokenizer, path):
         rest = [row for row in texts if not answers[row]]
-        encodings = tokenizer.encode_batch(["\n" + texts[row] for row in rest], add_special_tokens=False)
+        encodings = encode(tokenizer, ["\n" + texts[row] for row in rest], path)
         for row, encoding in zip(rest, encodings, strict=True):
             whole = (1, 1 + len(texts[row]))
             answers[row] = (encoding.ids[-1:], encoding.offsets[-1:]) == ([ids[row]], [whole])
     return answers
 
 
-def _puts_space_before(tokenizer: Tokenizer) -> bool:
-    first = tokenizer.encode("a", add_special_tokens=False).tokens[:1]
+def _puts_space_before(tokenizer: Tokenizer, path: Path) -> bool:
+    first = encode(tokenizer, ["a"], path)[0].tokens[:1]
     return any(piece.startswith(_SPACE_MARKS) for piece in first)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from index.stored import Matrix
+
 _BLOCK_ROWS = 1024
 _GRAPH_ROWS = 1 << 14
 
@@ -88,12 +90,12 @@ def _search_further(points: np.ndarray, rows: np.ndarray, groups: np.ndarray, bo
             _link(groups, here[i[linked]], others[j[linked]])
 
 
-def pair_distances(points: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def pair_distances(points: Matrix, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Return the Euclidean distance of each pair of rows (a[i], b[i]), float64 of shape (n,), from differences.
 
     Parameters
     ----------
-    points : ndarray of shape (V, D), float32
+    points : ndarray or StoredArray of shape (V, D), float32
     a, b : ndarrays of shape (n,)
         Rows.
     """

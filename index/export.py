@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-import numpy as np
-
 from index.bundle import Bundle, Geometry
 from index.errors import ParameterError
 from index.export_atlas import MAP_NEIGHBORS, write_atlas
@@ -15,6 +13,7 @@ from index.export_distances import matrix_rows, write_distances
 from index.export_files import placing
 from index.export_graph import graph_of, write_edges, write_knn_csr, write_umap
 from index.export_vectors import PROJECTOR_FILES, projector_rows, write_projector, write_word2vec
+from index.stored import Matrix
 
 
 class Format(StrEnum):
@@ -164,7 +163,7 @@ def _export_graph(bundle: Bundle, form: Format, out: Path, selection: Selection,
 
 
 def _export_vectors(bundle: Bundle, form: Format, out: Path, selection: Selection, overwrite: bool) -> Exported:
-    vectors: np.ndarray
+    vectors: Matrix
     if selection.geometry is None:
         vectors, content = bundle.gamma, "the model's own rows"
     else:

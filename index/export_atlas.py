@@ -97,7 +97,7 @@ def project(bundle: Bundle, space: Space) -> np.ndarray:
         layout = reducer.fit_transform(start)
     placed = np.full((len(bundle), 2), np.nan, dtype=np.float32)
     placed[graph.rows] = layout
-    projection: np.ndarray = placed[bundle.twin_groups]
+    projection: np.ndarray = placed[bundle.twins.first]
     projection[list(space.excluded)] = np.nan
     return projection
 
@@ -107,7 +107,7 @@ def distinct_graph(bundle: Bundle, space: Space) -> DistinctGraph:
 
     It is read off the stored lists; where twins fill a list so that too few others are left, searched again.
     """
-    groups = bundle.twin_groups
+    groups = bundle.twins.first
     V, K = space.ids.shape
     chosen = groups == np.arange(V)
     chosen[list(space.excluded)] = False

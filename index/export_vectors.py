@@ -13,6 +13,7 @@ import pyarrow as pa
 from index.bundle import Bundle
 from index.errors import ParameterError
 from index.export_files import arrow_array
+from index.stored import Matrix
 from index.vocabulary import Vocabulary, display
 
 PROJECTOR_FILES = frozenset({"vectors.tsv", "metadata.tsv"})
@@ -68,7 +69,7 @@ def write_projector(bundle: Bundle, vectors: np.ndarray, folder: Path) -> None:
         file.writelines("\t".join(row) + "\n" for row in zip(*columns.values(), strict=True))
 
 
-def write_word2vec(vocabulary: Vocabulary, vectors: np.ndarray, path: Path) -> None:
+def write_word2vec(vocabulary: Vocabulary, vectors: Matrix, path: Path) -> None:
     """Write the binary word2vec format: a line `V D`, then for each token its key, a space and D float32 values."""
     keys = word2vec_keys(vocabulary)
     with path.open("wb") as file:
@@ -111,7 +112,7 @@ def _escaped(character: str) -> str:
     return r"\x20" if character == " " else character.encode("unicode_escape").decode()
 
 
-def _blocks(vectors: np.ndarray) -> Iterator[np.ndarray]:
+def _blocks(vectors: Matrix) -> Iterator[np.ndarray]:
     for start in range(0, len(vectors), _BLOCK_ROWS):
         yield np.ascontiguousarray(vectors[start : start + _BLOCK_ROWS], dtype="<f4")
 

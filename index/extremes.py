@@ -121,17 +121,18 @@ def extremes(
         check_length("--overlap-k", overlap_k, bundle)
         check_two(geometries)
         a, b = (bundle.spaces[geometry] for geometry in geometries)
-        return _ends(bundle, overlap_shares(a.ids, b.ids, overlap_k), top, measure, geometries, overlap_k, "share")
+        shares = overlap_shares(a.ids.whole, b.ids.whole, overlap_k)
+        return _ends(bundle, shares, top, measure, geometries, overlap_k, "share")
     space = bundle.spaces[geometries[0]]
     if measure is Measure.NORM:
         column, unit = _NORMS[space.geometry]
         norms = np.from_dlpack(bundle.columns(column)[column].combine_chunks())
         return _ends(bundle, norms, top, measure, geometries[:1], None, unit)
     if measure is Measure.DENSITY:
-        values = density.density(density.mean_distances(space.distances, space.distinct_distances, rule, k))
+        values = density.density(density.mean_distances(space.distances.whole, space.distinct_distances.whole, rule, k))
         unit = "1/chord" if space.geometry.angular else "1/logometers"
     else:
-        values, unit = hubness(space.ids, k).astype(np.float64), "lists"
+        values, unit = hubness(space.ids.whole, k).astype(np.float64), "lists"
     values[list(space.excluded)] = np.nan
     return _ends(bundle, values, top, measure, geometries[:1], k, unit)
 

@@ -11,9 +11,12 @@ from enum import StrEnum
 
 import numpy as np
 
+BORDERS = (30, 70)
+"""Percent of overlap above which a verdict is moderate, and above which it is high."""
+
 
 class Verdict(StrEnum):
-    """Overlap in a word; UNDECIDED where ties alone could move it across 30 or 70 percent."""
+    """Overlap in a word; UNDECIDED where ties alone could move it across one of `BORDERS`."""
 
     HIGH = "high"
     MODERATE = "moderate"
@@ -65,13 +68,13 @@ class Overlap:
 
     @property
     def verdict(self) -> Verdict:
-        """Above 70 percent high, above 30 moderate, else low, unless ties could decide otherwise."""
+        """Above 70 percent high, above 30 moderate, else low (`BORDERS`), unless ties could decide otherwise."""
         low, high = 100 * self.lowest / self.k, 100 * self.highest / self.k
-        if any(low < border < high for border in (30, 70)):
+        if any(low < border < high for border in BORDERS):
             return Verdict.UNDECIDED
-        if self.percent > 70:
+        if self.percent > BORDERS[1]:
             return Verdict.HIGH
-        return Verdict.MODERATE if self.percent > 30 else Verdict.LOW
+        return Verdict.MODERATE if self.percent > BORDERS[0] else Verdict.LOW
 
 
 def nearest(ids: np.ndarray, distances: np.ndarray, k: int, resolution: float) -> Nearest:

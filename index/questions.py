@@ -14,7 +14,7 @@ from index.density import Rule
 from index.errors import ParameterError
 from index.overlap import Overlap
 from index.records import Tabular
-from index.search import search_with_ties
+from index.search import distances_to, search_with_ties
 
 DEFAULT_GEOMETRIES = (Geometry.CAUSAL, Geometry.COSINE)
 
@@ -161,7 +161,8 @@ def densest(
     k = checked_density_k(bundle, density_k)
     space = bundle.spaces[geometries[0]]
     rows = np.arange(len(bundle)) if among is None else among.rows
-    means = {each: density.mean_distances(space.distances, space.distinct_distances, each, k)[rows] for each in Rule}
+    distances, distinct = space.distances.whole, space.distinct_distances.whole
+    means = {each: density.mean_distances(distances, distinct, each, k)[rows] for each in Rule}
     by_rule = {}
     for each, mean in means.items():
         tied = density.tied_for_densest(mean, space.resolution)
@@ -230,11 +231,10 @@ def _neighborhood(
     mean = density.mean_distances(
         first.distances[row : row + 1], first.distinct_distances[row : row + 1], rule, density_k
     )
-    group = bundle.twin_groups
     agreement, shared = _agreement(bundle, first, second, found[first.geometry], found[second.geometry], top)
     return Neighborhood(
         token_at(bundle, row),
-        tuple(token_at(bundle, int(other)) for other in np.flatnonzero(group == group[row]) if other != row),
+        tuple(tokens_at(bundle, bundle.twins.others(row))),
         float(density.density(mean)[0]),
         float(mean[0]),
         rule,
@@ -300,10 +300,34 @@ def ranked(space: Space, row: int, top: int, among: Subset | None = None) -> tup
     ids, distances = space.ids[row][kept], space.distances[row][kept]
     left_out = (row, *space.excluded)
     others = len(space.ids) - len(left_out) if rows is None else int((~np.isin(rows, left_out)).sum())
-    # The stored list is enough when it ends beyond the ties at the last place asked for.
+    # A stored list is enough when it ends beyond the ties at the last place asked for.
     if len(ids) == others or (len(ids) > top and distances[-1] > distances[top - 1] + space.resolution):
         return ids, distances
+    if rows is None:
+        ids, distances = _twins_expanded(space, row, top)
+        if len(ids) > top and distances[-1] > distances[top - 1] + space.resolution:
+            return ids, distances
     return search_with_ties(space.points, space.points[row], top, space.resolution, exclude=left_out, rows=rows)
+
+
+def _twins_expanded(space: Space, row: int, top: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return a longer list than the stored one, of ids and distances, where twins crowd that: off the distinct points.
+
+    It ends with the first point beyond the ties at the last place asked for, or with the last point that is stored.
+    """
+    firsts, apart = space.distinct_ids[row], space.distinct_distances[row]
+    firsts = firsts[firsts >= 0]
+    own, groups = space.groups.others(row), [space.groups.members(first) for first in firsts.tolist()]
+    filled = len(own) + np.cumsum([0, *map(len, groups)])  # places taken before each point
+    reached = int(np.searchsorted(filled, top))  # so many points fill the places asked for
+    border = (apart[reached - 1] if 0 < reached <= len(firsts) else np.float32(0)) + space.resolution
+    n = int(np.searchsorted(apart[: len(firsts)], border, side="right")) + 1
+    # Stored distances are rounded; the exact ones order rows of different points.
+    exact = distances_to(space.points, space.points[[row]], rows=firsts[:n])[0]
+    ids = np.concatenate([own, *groups[:n]])
+    distances = np.repeat([0.0, *exact], [len(own), *map(len, groups[:n])])
+    order = np.lexsort((ids, distances))
+    return ids[order], distances[order].astype(np.float32)
 
 
 def neighbor_list(

@@ -125,7 +125,7 @@ def within(
     limit = math.sqrt(2 - 2 * threshold) if geometry.angular else threshold
     ids, distances = _within_distance(space, row, limit + space.resolution)
     count = int((distances <= limit).sum())
-    groups = bundle.twin_groups
+    groups = bundle.twins.first
     return Within(
         token_at(bundle, row),
         geometry,
@@ -231,7 +231,7 @@ def _signed_sum(bundle: Bundle, signed: list[tuple[int, int]]) -> np.ndarray:
     for sign, row in signed:
         times[row] += sign
     signs = np.array(list(times.values()), dtype=np.float64)
-    total: np.ndarray = signs @ bundle.gamma_rows(list(times)).astype(np.float64)
+    total: np.ndarray = signs @ bundle.gamma[list(times)].astype(np.float64)
     return total
 
 

@@ -6,16 +6,18 @@ from collections.abc import Collection
 
 import numpy as np
 
+from index.stored import Matrix
+
 _BLOCK_ELEMENTS = 1 << 18
 """Elements of a float64 block: 2 MB, so that it stays in the processor's cache."""
 
 
-def distances_to(points: np.ndarray, queries: np.ndarray, *, rows: np.ndarray | None = None) -> np.ndarray:
+def distances_to(points: Matrix, queries: np.ndarray, *, rows: np.ndarray | None = None) -> np.ndarray:
     """Return the Euclidean distances from some vectors to points, each point read once.
 
     Parameters
     ----------
-    points : ndarray of shape (V, D), float32
+    points : ndarray or StoredArray of shape (V, D), float32
         Memory-mapped or not.
     queries : ndarray of shape (Q, D)
     rows : ndarray of shape (n,), optional
@@ -40,13 +42,13 @@ def distances_to(points: np.ndarray, queries: np.ndarray, *, rows: np.ndarray | 
 
 
 def search(
-    points: np.ndarray, query: np.ndarray, *, k: int, exclude: Collection[int] = (), rows: np.ndarray | None = None
+    points: Matrix, query: np.ndarray, *, k: int, exclude: Collection[int] = (), rows: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows and distances of the k points nearest to one query, exactly.
 
     Parameters
     ----------
-    points : ndarray of shape (V, D), float32
+    points : ndarray or StoredArray of shape (V, D), float32
         Memory-mapped or not.
     query : ndarray of shape (D,)
     k : int
@@ -70,7 +72,7 @@ def search(
 
 
 def search_with_ties(
-    points: np.ndarray,
+    points: Matrix,
     query: np.ndarray,
     top: int,
     resolution: float,

@@ -13,6 +13,7 @@ from hashlib import blake2b
 import numpy as np
 
 from index.errors import MetricError
+from index.stored import Matrix
 
 BLOCK_BYTES = 1 << 26
 """Size of one float64 block of rows while a matrix is streamed."""
@@ -49,7 +50,7 @@ class Metric:
     origin: str
 
 
-def row_blocks(rows: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+def row_blocks(rows: Matrix) -> Iterator[tuple[slice, np.ndarray]]:
     """Yield consecutive blocks of `rows` (V, D) of any float type as float64, with the slice each stands for."""
     height = max(1, BLOCK_BYTES // (8 * rows.shape[1]))
     for start in range(0, len(rows), height):

@@ -19,6 +19,7 @@ from rich.text import Text
 from index.among import Subset
 from index.bundle import Geometry
 from index.crosscheck import CrossCheck, PairCheck
+from index.errors import one_line
 from index.matrix_check import MatrixCheck
 from index.overlap import Overlap, Verdict
 from index.questions import Densest, Neighbor, Neighborhood, Token
@@ -90,7 +91,7 @@ def crosscheck_report(found: CrossCheck) -> RenderableType:
     """Return the terminal report of `crosscheck`."""
     form = found.quadratic_form
     rows = [
-        ("quadratic form", _passed(form.passed)),
+        ("quadratic form", passed_word(form.passed)),
         ("  tolerance", f"{form.tolerance:.3g} logometers, the resolution of the causal space"),
         ("  random pairs", _pair_line(form.random)),
         ("  nearest pairs", _pair_line(form.nearest)),
@@ -102,9 +103,13 @@ def crosscheck_report(found: CrossCheck) -> RenderableType:
 
 def info_report(facts: dict[str, Any], folder: str) -> RenderableType:
     """Return the terminal report of `info` from a manifest."""
+    return facts_table([("bundle", f"{facts['name']}  ({folder})"), *info_facts(facts)])
+
+
+def info_facts(facts: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return what a manifest says of a bundle as names and values; a name that begins with spaces belongs to the last."""
     source, settings = facts["source"], facts["settings"]
     rows = [
-        ("bundle", f"{facts['name']}  ({folder})"),
         ("source", f"{display(source['location'])}, {source['tensor']} ({source['dtype']}, {source['rows']:,} rows)"),
         ("  sha256", source["sha256"]),
         (
@@ -121,12 +126,12 @@ def info_report(facts: dict[str, Any], folder: str) -> RenderableType:
         rows.append((Geometry(name).label, what))
         rows += [("  approximate", _recall_line(each)) for each in space["approximate"]]
     check = facts["crosscheck"]
-    rows.append(("cross-check", "not run at the build" if check is None else _passed(check["passed"])))
+    rows.append(("cross-check", "not run at the build" if check is None else passed_word(check["passed"])))
     rows.append(("size", f"{sum(file['bytes'] for file in facts['files'].values()) / 1e6:,.0f} MB"))
     rows.append(
         ("built", f"in {facts['build_seconds']:.1f} s by " + ", ".join(map(" ".join, facts["versions"].items())))
     )
-    return facts_table(rows)
+    return rows
 
 
 def shown(token: Token) -> str:
@@ -162,7 +167,7 @@ def facts_table(rows: Iterable[tuple[str, str]]) -> Table:
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in rows:
-        table.add_row(Text(name, style="dim"), Text(value))
+        table.add_row(Text(name, style="dim"), Text(one_line(value)))
     return table
 
 
@@ -263,7 +268,8 @@ def _shared_table(found: Neighborhood) -> Table:
     return table
 
 
-def _passed(passed: bool) -> str:
+def passed_word(passed: bool) -> str:
+    """Return whether a check passed, in a word."""
     return "passed" if passed else "FAILED"
 
 
@@ -273,7 +279,7 @@ def _pair_line(check: PairCheck) -> str:
 
 
 def _matrix_rows(check: MatrixCheck) -> list[tuple[str, str]]:
-    rows = [("stored matrix", f"{_passed(check.passed)}  {display(check.path)}")]
+    rows = [("stored matrix", f"{passed_word(check.passed)}  {display(check.path)}")]
     if check.cause is not None:
         rows.append(("  cause", display(check.cause)))
     if check.worst_ids is not None:

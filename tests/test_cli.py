@@ -237,12 +237,6 @@ def test_a_damaged_bundle_says_what_is_damaged(small: Path, tmp_path: Path) -> N
         assert said in refused(ask("densest", "--index", bundle))
 
 
-def test_a_newer_format_is_refused(small: Path, tmp_path: Path) -> None:
-    manifest = json.loads((small / "manifest.json").read_text()) | {"format_version": 99}
-    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
-    assert "has bundle format 99, this version reads 1" in refused(ask("info", "--index", tmp_path))
-
-
 def test_a_zero_row_has_no_cosine_neighbors(small: Path) -> None:
     found = json.loads(ask("neighbors", "#7", "--index", small, "--json").stdout)[0]
     assert found["cosine"] == []

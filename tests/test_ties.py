@@ -15,6 +15,8 @@ import synthetic
 from conftest import build, query
 from numpy.typing import NDArray
 
+import index
+
 V, D, TOP, K = 900, 24, 30, 20
 TWINS = (150, 45, 12, 2)
 
@@ -128,3 +130,29 @@ def test_every_row_of_the_graph(ruled: Ruled, space: str) -> None:
     for row in (group[0], group[77], group[-1]):
         assert ids[row].tolist() == [twin for twin in group if twin != row][:100]
         assert not shown[row].any()
+
+
+@pytest.mark.parametrize("geometry", ["causal", "cosine", "causal_cosine"])
+@pytest.mark.parametrize("top", [1, 5, 30, 120, 400])
+def test_crowded_lists_are_those_of_a_search(
+    ruled: Ruled, geometry: str, top: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stored list ends within the 150 twins; the stored distinct points go on, and the answer is the same."""
+    from index import questions
+    from index.search import search_with_ties
+
+    space = index.open(ruled.bundle).spaces[index.Geometry(geometry)]
+    rows = [*ruled.model.twins[0][:2], ruled.model.twins[2][0], *ruled.model.singles[:2], 0, 1, 2]
+    searched = []
+    monkeypatch.setattr(
+        questions, "search_with_ties", lambda *_, **__: searched.append(1) or search_with_ties(*_, **__)
+    )
+    for row in rows:
+        ids, distances = questions.ranked(space, row, top)
+        wanted, exact = search_with_ties(space.points, space.points[row], top, space.resolution, exclude=(row,))
+        n = min(len(ids), len(wanted))
+        assert n > top
+        np.testing.assert_array_equal(ids[:n], wanted[:n])
+        np.testing.assert_allclose(distances[:n], exact[:n], rtol=2**-23)
+    if top != 120:  # there some lists reach far enough
+        assert bool(searched) == (top == 400)

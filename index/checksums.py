@@ -1,0 +1,166 @@
+"""Damage is seen before an answer: every file of a bundle in blocks, each with a checksum, checked when first read.
+
+Two kinds, for two purposes. `manifest.json` has the SHA-256 of each whole file, for archives and for other tools.
+`checksums.json` has the XXH3 of each block of a mebibyte, computed as fast as memory is read: a question checks the few
+blocks it touches, and a search that reads all points checks each block on its way.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from xxhash import xxh3_64_hexdigest
+
+from index.errors import BundleError
+from index.files import brief
+
+CHECKSUMS = "checksums.json"
+BLOCK_BYTES = 1 << 20
+DAMAGED = "the bundle is damaged; build it again"
+
+
+def describe(folder: Path) -> dict[str, dict[str, Any]]:
+    """Describe every file in a folder for its manifest, and write the checksums of their blocks to `checksums.json`.
+
+    Returns
+    -------
+    dict of str to dict
+        `bytes` and `sha256` of each file, `dtype` and `shape` where it is an array.
+    """
+    blocks: dict[str, list[str]] = {}
+    described: dict[str, dict[str, Any]] = {}
+    for path in sorted(folder.iterdir()):
+        whole = sha256()
+        blocks[path.name] = []
+        for block in _read_blocks(path):
+            whole.update(block)
+            blocks[path.name].append(xxh3_64_hexdigest(block))
+        described[path.name] = {"bytes": path.stat().st_size, "sha256": whole.hexdigest()}
+        if path.suffix == ".npy":
+            array = np.load(path, mmap_mode="r")
+            described[path.name] |= {"dtype": str(array.dtype), "shape": list(array.shape)}
+    text = json.dumps({"algorithm": "xxh3_64", "block_bytes": BLOCK_BYTES, "blocks": blocks})
+    (folder / CHECKSUMS).write_text(text + "\n", encoding="utf-8")
+    described[CHECKSUMS] = {"bytes": len(text) + 1, "sha256": sha256(f"{text}\n".encode()).hexdigest()}
+    return described
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
+    whole = sha256()
+    for block in _read_blocks(path):
+        whole.update(block)
+    return whole.hexdigest()
+
+
+def _read_blocks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while block := file.read(BLOCK_BYTES):
+            yield block
+
+
+def seal(manifest: dict[str, Any]) -> str:
+    """Return the checksum a manifest carries of itself: SHA-256 of its other keys as sorted, compact JSON."""
+    others = {key: value for key, value in manifest.items() if key != "checksum"}
+    text = json.dumps(others, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return sha256(text.encode("utf-8", errors="surrogatepass")).hexdigest()
+
+
+class Checksums:
+    """What the files of one bundle must hold.
+
+    Parameters
+    ----------
+    folder : Path
+    files : dict of str to dict
+        As `describe` returned it.
+
+    Raises
+    ------
+    BundleError
+        When a file is not there, is a link, has another size, or lies outside the folder; or `checksums.json` is
+        damaged.
+    """
+
+    def __init__(self, folder: Path, files: dict[str, dict[str, Any]]) -> None:
+        self.folder, self.files = folder, files
+        for name, facts in files.items():
+            path = folder / name
+            if Path(name).name != name or name == ".." or path.is_symlink():
+                raise BundleError(f"{folder} names a file that is not its own: {brief(ValueError(name))}; {DAMAGED}")
+            size = path.stat().st_size if path.is_file() else None
+            if size != facts["bytes"]:
+                found = "is missing" if size is None else f"has {size:,} bytes, not {facts['bytes']:,}"
+                raise BundleError(f"{path} {found}: {DAMAGED}")
+        self._blocks = self._read()
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.files
+
+    def _read(self) -> dict[str, list[str]]:
+        path = self.folder / CHECKSUMS
+        raw = path.read_bytes() if CHECKSUMS in self.files else b""
+        if sha256(raw).hexdigest() != self.files.get(CHECKSUMS, {}).get("sha256"):
+            raise BundleError(f"{path} is not what was written: {DAMAGED}")
+        blocks: dict[str, list[str]] = json.loads(raw)["blocks"]
+        return blocks
+
+    def file(self, name: str) -> StoredFile:
+        """Map a file whose blocks are checked when they are first read."""
+        if name not in self._blocks:
+            raise BundleError(f"{self.folder} has no {name}: {DAMAGED}")
+        return StoredFile(self.folder / name, self._blocks[name])
+
+
+class StoredFile:
+    """A mapped file of a bundle.
+
+    Attributes
+    ----------
+    path : Path
+    content : ndarray of shape (bytes,), uint8
+        Read-only; `check` what is read of it.
+    """
+
+    def __init__(self, path: Path, blocks: list[str]) -> None:
+        self.path = path
+        try:
+            self.content = np.memmap(path, np.uint8, mode="r")
+        except (OSError, ValueError) as error:
+            raise BundleError(f"{path} cannot be read: {brief(error)}; build the bundle again") from error
+        self._blocks = blocks
+        self._checked = bytearray(len(blocks))
+
+    def check(self, start: int, stop: int) -> None:
+        """Raise BundleError unless bytes start to stop are those that were written."""
+        for block in range(start // BLOCK_BYTES, -(-stop // BLOCK_BYTES)):
+            if not self._checked[block]:
+                self._check_block(block)
+
+    def check_pieces(self, starts: np.ndarray, length: int) -> None:
+        """Check many pieces of one length, (n,) byte offsets, as `check` does."""
+        first, last = starts // BLOCK_BYTES, (starts + length - 1) // BLOCK_BYTES
+        for block in np.unique(np.concatenate([first, last])).tolist():
+            if not self._checked[block]:
+                self._check_block(block)
+        if length > BLOCK_BYTES:  # whole blocks lie between the ends
+            self.check(int(starts.min()), int(starts.max()) + length)
+
+    def _check_block(self, block: int) -> None:
+        start = block * BLOCK_BYTES
+        if xxh3_64_hexdigest(self.content[start : start + BLOCK_BYTES].data) != self._blocks[block]:
+            raise BundleError(
+                f"{self.path} is not what was written, from byte {start:,} on: {DAMAGED}, "
+                "or open it again if it was replaced meanwhile"
+            )
+        self._checked[block] = 1
+
+    def read(self) -> bytes:
+        """Return the whole file, checked."""
+        self.check(0, len(self.content))
+        return self.content.tobytes()

@@ -1,0 +1,48 @@
+"""Which rows are the same: twins among tokens, equal points in a space."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+
+from index.errors import BundleError
+
+
+class Groups:
+    """Groups of equal rows.
+
+    Parameters
+    ----------
+    first : ndarray of shape (V,), int32
+        The first row of each row's group; a row alone has its own number.
+
+    Raises
+    ------
+    BundleError
+        When it names rows that are not there.
+    """
+
+    def __init__(self, first: np.ndarray) -> None:
+        if len(first) and not 0 <= first.min() <= first.max() < len(first):
+            raise BundleError(
+                "groups of equal rows name rows that are not there: the bundle is damaged; build it again"
+            )
+        self.first = first
+
+    @cached_property
+    def _sorted(self) -> tuple[np.ndarray, np.ndarray]:
+        order = np.argsort(self.first, kind="stable").astype(np.int32)
+        return order, np.concatenate([[0], np.cumsum(np.bincount(self.first, minlength=len(order)))])
+
+    def members(self, first: int) -> np.ndarray:
+        """Return the rows of the group that begins with a row, ascending, (n,) int32."""
+        order, starts = self._sorted
+        members: np.ndarray = order[starts[first] : starts[first + 1]]
+        return members
+
+    def others(self, row: int) -> np.ndarray:
+        """Return the other rows of a row's group, ascending, (n - 1,) int32."""
+        members = self.members(int(self.first[row]))
+        others: np.ndarray = members[members != row]
+        return others

@@ -1,0 +1,136 @@
+"""What a bundle's manifest must hold, so that no later reader of it meets a value of another kind."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+MOST_TOKENS = (1 << 31) - 1
+"""Rows are counted in int32."""
+POINT_BYTES = 4
+"""Of each coordinate, a float32."""
+LONGEST_NAME = 255
+"""In bytes, of a file; more than that no file system has."""
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value <= MOST_TOKENS
+
+
+def _is_positive(value: Any) -> bool:
+    return _is_count(value) and value > 0
+
+
+def _is_size(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 1 << 62
+
+
+def _is_number(value: Any) -> bool:
+    return _is_size(value) or (isinstance(value, float) and math.isfinite(value) and value >= 0)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+@dataclass(frozen=True)
+class _Each:
+    """A dict of any keys."""
+
+    value: Any
+
+
+@dataclass(frozen=True)
+class _Optional:
+    """A value, or null."""
+
+    value: Any
+
+
+_SPACE = {
+    "unit": _is_text,
+    "search": _is_text,
+    "centered": _is_flag,
+    "largest_norm": _is_number,
+    "resolution": _is_number,
+    "excluded_rows": [_is_count],
+    "approximate": [{"factory": _is_text, "recall": _Optional(_is_number), "k": _is_count, "rows": _is_count}],
+}
+_MANIFEST = {
+    "name": _is_text,
+    "V": _is_positive,
+    "D": _is_positive,
+    "K": _is_positive,
+    "source": {
+        "location": _is_text,
+        "tensor": _is_text,
+        "dtype": _is_text,
+        "rows": _is_count,
+        "sha256": _is_text,
+    },
+    "settings": {
+        "ridge": _Optional(_is_number),
+        "metric_tensor": _Optional(_is_text),
+        "sample": _Optional(_is_text),
+        "seed": _Optional(lambda value: type(value) is int),
+        "density_k": _is_positive,
+        "device": _is_text,
+    },
+    "metric": {"ridge": _Optional(_is_number), "origin": _is_text},
+    "spaces": {"causal": _SPACE, "cosine": _SPACE, "causal_cosine": _SPACE},
+    "versions": _Each(_is_text),
+    "crosscheck": _Optional({"passed": _is_flag}),
+    "files": _Each({"bytes": _is_size, "sha256": _is_text}),
+    "build_seconds": _is_number,
+}
+
+
+def misfit(manifest: dict[str, Any]) -> str | None:
+    """Return the name of the first value that is missing or of another kind, as `spaces.causal.resolution`.
+
+    None where there is none: then each space's excluded rows are rows, too, K neighbors can be had, and the points take
+    no more bytes than their files have.
+    """
+    found = _misfit(manifest, _MANIFEST)
+    if found is not None:
+        return found.lstrip(".")
+    V, D, files = manifest["V"], manifest["D"], manifest["files"]
+    for name, space in manifest["spaces"].items():
+        if f"{name}.faiss" not in files or files[f"{name}.faiss"]["bytes"] < V * D * POINT_BYTES:
+            return f"files.{name}.faiss"
+        if any(row >= V for row in space["excluded_rows"]):
+            return f"spaces.{name}.excluded_rows"
+    if not all(name.isprintable() and 0 < len(name.encode()) <= LONGEST_NAME for name in files):
+        return "files"
+    if not manifest["settings"]["density_k"] <= manifest["K"] < V:
+        return "K"
+    return None
+
+
+def _misfit(value: Any, wanted: Any) -> str | None:
+    """Return the path of the first value that is not as wanted, with a dot before each part; None if all are."""
+    if isinstance(wanted, _Optional):
+        return None if value is None else _misfit(value, wanted.value)
+    if isinstance(wanted, list):
+        parts = dict(enumerate(value)) if isinstance(value, list) else None
+        return "" if parts is None else _first(parts, dict.fromkeys(parts, wanted[0]))
+    if isinstance(wanted, dict | _Each):
+        if not isinstance(value, dict):
+            return ""
+        return _first(value, wanted if isinstance(wanted, dict) else dict.fromkeys(value, wanted.value))
+    check: Callable[[Any], bool] = wanted
+    return None if check(value) else ""
+
+
+def _first(values: dict[Any, Any], wanted: dict[Any, Any]) -> str | None:
+    for key, kind in wanted.items():
+        found = _misfit(values[key], kind) if key in values else ""
+        if found is not None:
+            return f".{key}{found}"
+    return None

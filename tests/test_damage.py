@@ -1,0 +1,114 @@
+"""Damage is seen before an answer: flipped bits, files cut off, files of another bundle, and what no writer writes.
+
+The long run, over thousands of places, is `benchmarks/damage.py`; this is the same with few.
+"""
+
+import json
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from conftest import invoke
+
+import index
+from benchmarks import damage
+from index.checksums import BLOCK_BYTES, seal
+from index.errors import BundleError
+
+ALLOWED = {"same answer", "refused"}
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return damage.two_bundles(tmp_path_factory.mktemp("damage"))
+
+
+@pytest.fixture
+def copy(bundles: tuple[Path, Path], tmp_path: Path) -> Path:
+    return Path(shutil.copytree(bundles[0], tmp_path / "copy"))
+
+
+def test_every_flipped_bit_is_seen(bundles: tuple[Path, Path]) -> None:
+    found = Counter(outcome for _, outcome, _ in damage.flips(bundles[0], 40, seed=1))
+    assert set(found) == ALLOWED, found
+
+
+def test_every_cut_is_seen(bundles: tuple[Path, Path]) -> None:
+    found = Counter(outcome for _, outcome, _ in damage.cuts(bundles[0], 1, seed=1))
+    assert set(found) == {"refused"}, found
+
+
+def test_files_of_another_bundle_are_seen(bundles: tuple[Path, Path]) -> None:
+    outcomes = list(damage.swaps(*bundles))
+    assert {outcome for _, outcome, _ in outcomes} == ALLOWED
+    assert {file for file, outcome, _ in outcomes if outcome == "refused"} >= {
+        "causal.faiss",
+        "cosine.ids.npy",
+        "gamma.safetensors",
+        "manifest.json",
+        "tokens.parquet",
+    }
+
+
+def test_a_question_reads_on_past_damage_it_does_not_touch(bundles: tuple[Path, Path]) -> None:
+    """Only the block that is read is checked: the last rows' damage does not concern the first."""
+    bundle = bundles[0]
+    points = bundle / "causal.faiss"
+    assert points.stat().st_size > 2 * BLOCK_BYTES
+    with damage.flipped(points, points.stat().st_size - 1, 3):
+        opened = index.open(bundle)
+        assert opened.distance("#7", "#338").distances[index.Geometry.CAUSAL] > 0
+        with pytest.raises(BundleError, match=r"causal\.faiss is not what was written, from byte"):
+            opened.causal.points[-1]
+        with pytest.raises(BundleError, match=r"causal\.faiss"):
+            _ = opened.causal.points.whole
+
+
+def resealed(bundle: Path, **changes: object) -> None:
+    """Write a manifest that was changed by somebody who knows how it is sealed."""
+    manifest = json.loads((bundle / "manifest.json").read_text(encoding="utf-8")) | changes
+    (bundle / "manifest.json").write_text(json.dumps(manifest | {"checksum": seal(manifest)}), encoding="utf-8")
+
+
+def test_a_newer_format_names_the_version_to_install(copy: Path) -> None:
+    resealed(copy, format_version=3, versions={"logoscope": "0.9.1"})
+    outcome = invoke("query.py", "info", "--index", copy)
+    assert outcome.code == 2
+    assert "has bundle format 3, this version reads 2; install logoscope 0.9.1" in outcome.said
+
+
+@pytest.mark.parametrize("name", ["../outside", "/etc/hostname", "..", "folder/file"])
+def test_a_manifest_that_names_files_elsewhere_is_refused(copy: Path, name: str) -> None:
+    files = json.loads((copy / "manifest.json").read_text(encoding="utf-8"))["files"]
+    (copy.parent / "outside").write_text("x")
+    resealed(copy, files=files | {name: {"bytes": 1, "sha256": "0"}})
+    outcome = invoke("query.py", "info", "--index", copy)
+    assert outcome.code == 2
+    assert "names a file that is not its own" in outcome.said
+
+
+def test_a_link_in_place_of_a_file_is_refused(copy: Path) -> None:
+    (copy / "causal.faiss").rename(copy.parent / "elsewhere")
+    (copy / "causal.faiss").symlink_to(copy.parent / "elsewhere")
+    outcome = invoke("query.py", "neighbors", "#7", "--index", copy)
+    assert outcome.code == 2
+    assert "names a file that is not its own: causal.faiss" in outcome.said
+
+
+def test_verify_names_all_damaged_files(copy: Path) -> None:
+    with (
+        damage.flipped(copy / "cosine.groups.npy", 200, 0),
+        damage.flipped(copy / "gamma.safetensors", 90_000, 7),
+    ):
+        outcome = invoke("query.py", "verify", "--index", copy)
+    assert outcome.code == 2
+    assert "cosine.groups.npy, gamma.safetensors not as written" in outcome.said
+
+
+def test_a_bundle_replaced_while_open_gives_no_mixed_answer(bundles: tuple[Path, Path], copy: Path) -> None:
+    opened = index.open(copy)
+    shutil.rmtree(copy)
+    shutil.copytree(bundles[1], copy)
+    with pytest.raises(BundleError, match="open it again if it was replaced meanwhile"):
+        opened.neighbors("#7")
