@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from index.errors import LogoscopeError
+from index.errors import LogoscopeError, one_line
+from index.files import brief
 
 if TYPE_CHECKING:
-    from rich.progress import TaskID
-
     from index.settings import Settings
-    from index.space_build import Progress
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
-progress_console = Console(stderr=True, highlight=False)
 
 EXAMPLES = """
 Examples:
@@ -84,6 +81,8 @@ def build_index(
     Ends by printing the densest token and its neighbors in both. Exit codes: 0 done, 1 the stored distances disagree,
     2 wrong use or bad input.
     """
+    # Arrow's own allocator maps a gibibyte before it needs any, which counts against a limit on memory.
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     from index.settings import Settings
 
     settings = Settings(
@@ -108,8 +107,11 @@ def build_index(
     except LogoscopeError as error:
         print(f"error: {error}", file=sys.stderr)
         raise typer.Exit(2) from None
-    except KeyboardInterrupt:
-        print("stopped: nothing was left behind", file=sys.stderr)
+    except OSError as error:  # a path that no file system takes, or a disk that fails
+        print(f"error: {brief(error)}", file=sys.stderr)
+        raise typer.Exit(2) from None
+    except KeyboardInterrupt as stop:
+        print(f"stopped: {_left_behind(stop)}", file=sys.stderr)
         raise typer.Exit(130) from None
     if not agreed:
         raise typer.Exit(1)
@@ -117,13 +119,14 @@ def build_index(
 
 def _build_and_report(settings: Settings, *, as_json: bool) -> bool:
     """Build, say what was built, print the densest token; return whether the stored distances agreed."""
+    from commands.progress import progress_bar
     from index.build import build
     from index.bundle import open_bundle
     from index.questions import densest
     from index.report import densest_json, to_json
     from index.tables import densest_report
 
-    with _Bar() if progress_console.is_terminal else nullcontext(_silent) as progress:
+    with progress_bar() as progress:
         built = build(settings, progress)
     bundle = open_bundle(built.folder)
     V, D, K = (bundle.manifest[name] for name in "VDK")
@@ -131,6 +134,9 @@ def _build_and_report(settings: Settings, *, as_json: bool) -> bool:
         f"built {built.folder}: {V:,} tokens x {D:,}, {K} neighbors in each geometry, "
         f"{built.bytes / 1e6:,.0f} MB, {built.seconds:.1f} s"
     ]
+    if built.reused:
+        names = ", ".join(geometry.label for geometry in built.reused)
+        notes.append(f"kept from a build that did not end: {names}")
     if built.orphans:
         notes.append(f"{built.orphans:,} of the {V:,} rows are orphans: no token of the tokenizer, no text")
     if built.zero_ids:
@@ -143,7 +149,7 @@ def _build_and_report(settings: Settings, *, as_json: bool) -> bool:
         )
         notes.append(f"the stored distances {outcome} (query.py crosscheck says more)")
     for note in notes:
-        print(note, file=sys.stderr)
+        print(one_line(note), file=sys.stderr)
     top = min(30, V - 1)
     found = densest(bundle, top=top)
     if as_json:
@@ -153,41 +159,15 @@ def _build_and_report(settings: Settings, *, as_json: bool) -> bool:
     return built.crosscheck_passed is not False
 
 
-def _silent(step: str, done: int, total: int) -> None:
-    """Report nothing: standard error is no terminal."""
+def _left_behind(stop: KeyboardInterrupt) -> str:
+    """Say what a build that was stopped has left for the next run."""
+    from index.bundle import Geometry
+    from index.workplace import Stopped
 
-
-class _Bar:
-    """A progress bar on standard error: one line per step, with rate and time left."""
-
-    def __init__(self) -> None:
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-        self._steps: dict[str, TaskID] = {}
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.percentage:>3.0f} %"),
-            TextColumn("{task.fields[rate]}", justify="right"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            console=progress_console,
-        )
-
-    def __enter__(self) -> Progress:
-        self._bar.start()
-        return self._report
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def _report(self, step: str, done: int, total: int) -> None:
-        if step not in self._steps:
-            self._steps[step] = self._bar.add_task(step, total=total, rate="")
-        task_id = self._steps[step]
-        elapsed = self._bar.tasks[task_id].elapsed
-        rate = f"{done / elapsed:,.0f}/s" if total > 1 and elapsed else ""
-        self._bar.update(task_id, completed=done, rate=rate)
+    if not isinstance(stop, Stopped) or not stop.kept:
+        return "nothing was left behind"
+    kept = f"{len(stop.kept)} of {len(Geometry)} spaces {'is' if len(stop.kept) == 1 else 'are'}"
+    return f"{kept} kept for the next run, in {stop.folder}"
 
 
 if __name__ == "__main__":

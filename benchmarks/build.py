@@ -44,7 +44,7 @@ def main() -> None:
         print(f"{step:<40} {seconds:>8.1f} s")
     print(f"{'whole build':<40} {built.seconds:>8.1f} s, {built.seconds / graphs:.2f} x the graphs alone")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(f"peak memory {peak / 1e6:.2f} GB, on disk {built.bytes / 1e9:.2f} GB")
+    print(f"peak memory {peak / 1e6:.2f} GB, pages of mapped files included; on disk {built.bytes / 1e9:.2f} GB")
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ def check_factory(factory: str, D: int) -> None:
 
     try:
         faiss.index_factory(D, factory)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError) as error:  # TypeError: a text that is no Unicode
         raise ParameterError(
             f"--index-factory {factory!r:.80} is none of FAISS's for width {D}: {_reason(error)}"
         ) from None
@@ -115,6 +115,6 @@ def file_name(space: str, factory: str) -> str:
     return f"{space}.{re.sub(r'[^a-z0-9]+', '_', factory.lower()).strip('_')}.faiss"
 
 
-def _reason(error: RuntimeError) -> str:
+def _reason(error: Exception) -> str:
     """FAISS puts the C++ function and file before what it has to say."""
     return brief(RuntimeError(re.sub(r"^Error in .*? at .*?:\d+: ", "", str(error))))

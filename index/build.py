@@ -7,36 +7,35 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from threadpoolctl import threadpool_limits
 
-from index import density, spaces, writer
+from index import density, resume, spaces, writer
 from index.approximate import check_factory
-from index.bundle import GAMMA, METRIC, TOKENIZER, TOKENS, Bundle, Geometry, density_column
+from index.bundle import FORMAT_VERSION, GAMMA, METRIC, TOKENS, Bundle, Geometry, density_column
+from index.checksums import CHECKSUMS, describe, file_sha256
 from index.columns import token_columns
 from index.crosscheck import crosscheck
 from index.density import Rule
 from index.distances import open_matrix
-from index.errors import MetricError
 from index.points import check_k
 from index.report import crosscheck_json
+from index.resources import BuildSize, check_disk, check_memory
+from index.row_build import Rows, write_rows
 from index.settings import Settings, chosen_device, sampled_rows
 from index.sources import Source, load
-from index.space_build import BuiltSpace, Progress, build_space
-from index.spaces import Metric
-from index.tensors import read_npy, read_safetensors, read_torch
-from index.vocabulary import Kind, Vocabulary
+from index.space_build import Progress, build_space, map_points, space_files
+from index.vocabulary import Kind
+from index.workplace import Workplace, building, check_target
 
 VERSION = "0.1.0"
 DEFAULT_ROOT = Path("data/indexes")
-LIBRARIES = ("faiss-cpu", "numpy", "pyarrow", "safetensors", "torch")
+LIBRARIES = ("faiss-cpu", "numba", "numpy", "pyarrow", "safetensors", "torch")
 
 
 @dataclass(frozen=True)
@@ -55,6 +54,8 @@ class Built:
         Tokens whose row is zero: they have no cosine.
     crosscheck_passed : bool or None
         None where no matrix was given.
+    reused : tuple of Geometry
+        The spaces that a build which was stopped or killed had finished.
     """
 
     folder: Path
@@ -63,10 +64,23 @@ class Built:
     orphans: int
     zero_ids: tuple[int, ...]
     crosscheck_passed: bool | None
+    reused: tuple[Geometry, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """One build: what, where, and whom to tell."""
+
+    settings: Settings
+    device: str
+    place: Workplace
+    name: str
+    progress: Progress
+    started: float  # by time.perf_counter
 
 
 def build(settings: Settings, progress: Progress = lambda step, done, total: None) -> Built:
-    """Build a bundle.
+    """Build a bundle, or go on with one that was stopped or killed.
 
     Parameters
     ----------
@@ -78,88 +92,43 @@ def build(settings: Settings, progress: Progress = lambda step, done, total: Non
     ------
     LogoscopeError
         SourceError, MetricError, DistancesError, BundleError or ParameterError: nothing is left behind.
+    Stopped
+        On Ctrl-C, from the first writing on; it says which spaces are kept for the next run.
     """
     started = time.perf_counter()
     settings.check()
     device = chosen_device(settings.device)
     if settings.out is not None:
-        writer.check_target(settings.out, overwrite=settings.overwrite)
-    progress("reading the model", 0, 1)
-    source = load(settings.source, tokenizer=settings.tokenizer)
-    target = settings.out or DEFAULT_ROOT / source.name
-    writer.check_target(target, overwrite=settings.overwrite)
-    rows = sampled_rows(settings, len(source.gamma))
-    _check_against_source(settings, source, rows)
-    progress("reading the model", 1, 1)
-    with _threads(settings.threads), writer.writing(target, overwrite=settings.overwrite) as folder:
-        return _fill(folder, target, source, rows, settings, device, progress, started)
+        check_target(settings.out, overwrite=settings.overwrite)
+    with _threads(settings.threads):
+        progress("reading the model", 0, 1)
+        source = load(settings.source, tokenizer=settings.tokenizer)
+        target = settings.out or DEFAULT_ROOT / source.name
+        check_target(target, overwrite=settings.overwrite)
+        selected = sampled_rows(settings, len(source.gamma))
+        size = _checked_size(settings, source, selected)
+        progress("reading the model", 1, 1)
+        with building(target, overwrite=settings.overwrite) as place:
+            check_disk(size, place.folder)
+            job = _Job(settings, device, place, target.name, progress, started)
+            rows = write_rows(place.bundle, source, selected, settings, progress)
+            del source  # and with it the memory of a matrix that had to be dequantized
+            facts, reused = _build_spaces(job, rows)
+            return _finish(job, rows, facts, reused)
 
 
-def _fill(
-    folder: Path,
-    target: Path,
-    source: Source,
-    rows: np.ndarray | None,
-    settings: Settings,
-    device: str,
-    progress: Progress,
-    started: float,
-) -> Built:
-    """Write every file of a bundle into `folder`, the manifest last."""
-    metric = _metric(source, settings, progress)
-    gamma = source.gamma if rows is None else np.ascontiguousarray(source.gamma[rows])
-    vocabulary = source.vocabulary if rows is None else source.vocabulary.take(rows)
-    writer.save_tensors(folder / GAMMA, {"gamma": gamma})
-    _save_metric(folder / METRIC, metric)
-    if vocabulary.tokenizer_json is not None:
-        (folder / TOKENIZER).write_text(vocabulary.tokenizer_json, encoding="utf-8")
-    built = {
-        geometry: build_space(folder, geometry, gamma, metric, settings, device, progress) for geometry in Geometry
-    }
-    progress("writing", 0, 1)
-    table = _token_table(vocabulary, gamma, built, settings)
-    pq.write_table(table, folder / TOKENS, compression="zstd")
-    manifest = {
-        "name": target.name,
-        "V": gamma.shape[0],
-        "D": gamma.shape[1],
-        "K": settings.neighbors,
-        "source": _source_facts(source),
-        "settings": _settings_facts(settings, metric, device, sampled=rows is not None),
-        "metric": {"ridge": metric.ridge, "origin": metric.origin},
-        "spaces": {geometry.value: space.facts for geometry, space in built.items()},
-        "versions": {"logoscope": VERSION, **{library: version(library) for library in LIBRARIES}},
-        "crosscheck": None,
-    }
-    passed = None
-    if settings.distances is not None:
-        outcome = crosscheck(
-            Bundle(folder, manifest),
-            distances=settings.distances,
-            progress=lambda share: progress("checking the stored distances", round(1000 * share), 1000),
-        )
-        manifest["crosscheck"] = crosscheck_json(outcome)
-        passed = outcome.passed
-    files_bytes = writer.save_manifest(folder, manifest | {"build_seconds": time.perf_counter() - started})
-    progress("writing", 1, 1)
-    return Built(
-        target,
-        files_bytes,
-        time.perf_counter() - started,
-        sum(kind == Kind.ORPHAN for kind in vocabulary.kinds.to_pylist()),
-        tuple(int(vocabulary.token_ids[row]) for row in built[Geometry.COSINE].facts["excluded_rows"]),
-        passed,
-    )
-
-
-def _check_against_source(settings: Settings, source: Source, rows: np.ndarray | None) -> None:
-    """Refuse before the work what could only fail after it."""
+def _checked_size(settings: Settings, source: Source, selected: np.ndarray | None) -> BuildSize:
+    """Refuse before the work what could only fail after it; return how large a build it is."""
     V, D = source.gamma.shape
-    check_k(settings.neighbors, V if rows is None else len(rows))
+    V = V if selected is None else len(selected)
+    check_k(settings.neighbors, V)
     if settings.distances is not None:
         open_matrix(settings.distances)
     for factory in settings.index_factories:
         check_factory(factory, D)
+    size = BuildSize.of(V, D, source.gamma.dtype.itemsize, settings)
+    check_memory(size)
+    return size
 
 
 @contextmanager
@@ -188,64 +157,103 @@ def _threads(count: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _source_facts(source: Source) -> dict[str, Any]:
+def _build_spaces(job: _Job, rows: Rows) -> tuple[dict[Geometry, dict[str, Any]], tuple[Geometry, ...]]:
+    """Build every space that is not there yet; return the facts of all, and which were there."""
+    place, settings = job.place, job.settings
+    files = {geometry: space_files(geometry, settings) for geometry in Geometry}
+    inputs = _inputs(place.bundle, settings)
+    facts: dict[Geometry, dict[str, Any]] = {}
+    for geometry in Geometry:
+        found = resume.find(place.folder, geometry.value, inputs[geometry], files[geometry])
+        if found is not None:
+            facts[geometry] = found
+            job.progress(f"{geometry.label} space: kept, finished before", 1, 1)
+    reused = tuple(facts)
+    for geometry in Geometry:
+        if geometry not in reused:
+            facts[geometry] = build_space(
+                place.bundle, geometry, rows.gamma, rows.metric, settings, job.device, job.progress
+            )
+            resume.keep(place.folder, geometry.value, inputs[geometry], files[geometry], facts[geometry])
+    return {geometry: facts[geometry] for geometry in Geometry}, reused
+
+
+def _inputs(folder: Path, settings: Settings) -> dict[Geometry, dict[str, Any]]:
+    """Return all that decides what is in the files of each space; the device and the threads do not."""
+    shared = {
+        "format_version": FORMAT_VERSION,
+        "versions": _versions(),
+        "gamma": file_sha256(folder / GAMMA),
+        "neighbors": settings.neighbors,
+        "index_factories": list(settings.index_factories),
+    }
+    causal = shared | {"metric": file_sha256(folder / METRIC)}
     return {
-        "location": source.location,
-        "tensor": source.tensor,
-        "dtype": str(source.gamma.dtype),
-        "rows": len(source.gamma),
-        "sha256": _checksum(source.gamma),
+        Geometry.CAUSAL: causal,
+        Geometry.COSINE: shared,
+        Geometry.CAUSAL_COSINE: causal | {"centered": settings.centered},
     }
 
 
-def _settings_facts(settings: Settings, metric: Metric, device: str, *, sampled: bool) -> dict[str, Any]:
-    return {
-        "ridge": metric.ridge,
-        "metric_tensor": None if settings.metric_tensor is None else str(settings.metric_tensor),
-        "sample": settings.sample,
-        "seed": settings.seed if sampled else None,
-        "density_k": settings.density_k,
-        "device": device,
-    }
-
-
-def _metric(source: Source, settings: Settings, progress: Progress) -> Metric:
-    """Return M of the whole vocabulary, whatever sample is indexed."""
-    progress("measuring the metric", 0, 1)
-    if settings.metric_tensor is None:
-        metric = spaces.metric_from_covariance(*spaces.covariance(source.gamma), settings.ridge)
-    else:
-        given = _given_metric(settings.metric_tensor)
-        mean = source.gamma.mean(axis=0, dtype=np.float64)
-        metric = spaces.metric_from_matrix(given, mean, origin=str(settings.metric_tensor))
-    progress("measuring the metric", 1, 1)
-    return metric
-
-
-def _given_metric(path: Path) -> np.ndarray:
-    if not path.is_file():
-        raise MetricError(f"--metric-tensor {path}: there is no such file")
-    if path.suffix == ".npy":
-        return read_npy(path).values
-    if path.suffix == ".safetensors":
-        return read_safetensors(path, ("M",)).values
-    if path.suffix in (".pt", ".pth"):
-        return read_torch(path, ("M",)).values
-    raise MetricError(f"--metric-tensor {path}: wanted a .pt, .safetensors or .npy file")
-
-
-def _save_metric(path: Path, metric: Metric) -> None:
-    writer.save_tensors(
-        path,
-        {"mean": metric.mean, "M": metric.matrix, "factor": metric.factor, "eigenvalues": metric.eigenvalues},
-        {"ridge": "given" if metric.ridge is None else repr(metric.ridge), "origin": metric.origin},
+def _finish(job: _Job, rows: Rows, facts: dict[Geometry, dict[str, Any]], reused: tuple[Geometry, ...]) -> Built:
+    """Write the table of tokens and, last, the manifest."""
+    folder, settings = job.place.bundle, job.settings
+    job.progress("writing", 0, 1)
+    writer.save_table(folder / TOKENS, _token_table(folder, rows, settings))
+    with writer.saving(folder / CHECKSUMS, 0):
+        manifest = _manifest(job, rows, facts) | {"files": describe(folder)}
+    passed = None
+    if settings.distances is not None:
+        outcome = crosscheck(
+            Bundle(folder, manifest),
+            distances=settings.distances,
+            progress=lambda share: job.progress("checking the stored distances", round(1000 * share), 1000),
+        )
+        manifest["crosscheck"] = crosscheck_json(outcome)
+        passed = outcome.passed
+    files_bytes = writer.save_manifest(folder, manifest | {"build_seconds": time.perf_counter() - job.started})
+    job.progress("writing", 1, 1)
+    return Built(
+        job.place.target,
+        files_bytes,
+        time.perf_counter() - job.started,
+        sum(kind == Kind.ORPHAN for kind in rows.vocabulary.kinds.to_pylist()),
+        tuple(int(rows.vocabulary.token_ids[row]) for row in facts[Geometry.COSINE]["excluded_rows"]),
+        passed,
+        reused,
     )
 
 
-def _token_table(
-    vocabulary: Vocabulary, gamma: np.ndarray, built: dict[Geometry, BuiltSpace], settings: Settings
-) -> pa.Table:
-    causal = built[Geometry.CAUSAL]
+def _manifest(job: _Job, rows: Rows, facts: dict[Geometry, dict[str, Any]]) -> dict[str, Any]:
+    settings, metric = job.settings, rows.metric
+    return {
+        "name": job.name,
+        "V": rows.gamma.shape[0],
+        "D": rows.gamma.shape[1],
+        "K": settings.neighbors,
+        "source": rows.source,
+        "settings": {
+            "ridge": metric.ridge,
+            "metric_tensor": None if settings.metric_tensor is None else str(settings.metric_tensor),
+            "sample": settings.sample,
+            "seed": None if settings.sample is None else settings.seed,
+            "density_k": settings.density_k,
+            "device": job.device,
+        },
+        "metric": {"ridge": metric.ridge, "origin": metric.origin},
+        "spaces": {geometry.value: entry for geometry, entry in facts.items()},
+        "versions": _versions(),
+        "crosscheck": None,
+    }
+
+
+def _versions() -> dict[str, str]:
+    return {"logoscope": VERSION, **{library: version(library) for library in LIBRARIES}}
+
+
+def _token_table(folder: Path, rows: Rows, settings: Settings) -> pa.Table:
+    gamma, vocabulary = rows.gamma, rows.vocabulary
+    causal, cosine = (writer.map_graph(folder, each.value) for each in (Geometry.CAUSAL, Geometry.COSINE))
     groups = spaces.twin_groups(gamma)
     counts = np.bincount(groups, minlength=len(groups))[groups]
     columns: dict[str, Any] = {
@@ -257,19 +265,10 @@ def _token_table(
         "twin_group": groups,
         "twin_count": counts.astype(np.int32),
         "euclidean_norm": spaces.norms(gamma),
-        "causal_norm": causal.norms,
+        "causal_norm": spaces.norms(map_points(folder, Geometry.CAUSAL, gamma.shape)),
     }
     for rule in Rule:
-        means = density.mean_distances(
-            causal.graph.distances, causal.graph.distinct_distances, rule, settings.density_k
-        )
+        means = density.mean_distances(causal.distances, causal.distinct_distances, rule, settings.density_k)
         columns[density_column(rule)] = density.density(means)
-    columns |= token_columns(vocabulary, causal.graph, built[Geometry.COSINE].graph, settings.density_k)
+    columns |= token_columns(vocabulary, causal, cosine, settings.density_k)
     return pa.table(columns)
-
-
-def _checksum(gamma: np.ndarray) -> str:
-    digest = sha256()
-    for start in range(0, len(gamma), 4096):
-        digest.update(gamma[start : start + 4096].tobytes())
-    return digest.hexdigest()

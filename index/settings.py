@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,9 @@ import numpy as np
 
 from index.distances import read_sample
 from index.errors import ParameterError
+from index.files import brief
+
+MOST_THREADS = 1024
 
 
 @dataclass(frozen=True)
@@ -73,8 +77,8 @@ class Settings:
             raise ParameterError(
                 f"--density-k {self.density_k} needs as many neighbors, but --neighbors is {self.neighbors}"
             )
-        if self.threads is not None and self.threads < 1:
-            raise ParameterError(f"--threads must be 1 or more, got: {self.threads}")
+        if self.threads is not None and not 1 <= self.threads <= MOST_THREADS:
+            raise ParameterError(f"--threads must be from 1 to {MOST_THREADS}, got: {brief(str(self.threads))}")
 
 
 def sampled_rows(settings: Settings, V: int) -> np.ndarray | None:
@@ -87,12 +91,16 @@ def sampled_rows(settings: Settings, V: int) -> np.ndarray | None:
     """
     if settings.sample is None:
         return None
-    if settings.sample.lstrip("+-").isdigit():
+    if re.fullmatch(r"[+-]?\d+", settings.sample):
         import torch
 
-        n = int(settings.sample)
+        n = int(settings.sample[:20])  # more digits are too many tokens, too
         if not 2 <= n <= V:
-            raise ParameterError(f"--sample must be from 2 to {V}, the tokens of the model, got: {n}")
+            raise ParameterError(
+                f"--sample must be from 2 to {V}, the tokens of the model, got: {brief(settings.sample)}"
+            )
+        if not -(1 << 63) <= settings.seed < 1 << 63:
+            raise ParameterError(f"--seed must fit into 64 bits, got: {brief(str(settings.seed))}")
         drawn: np.ndarray = torch.randperm(V, generator=torch.Generator().manual_seed(settings.seed))[:n].numpy()
         return drawn
     rows = read_sample(Path(settings.sample))

@@ -1,9 +1,15 @@
-"""One space of a bundle: points, FAISS indexes, the exact graph."""
+"""One space of a bundle: points, FAISS indexes, the exact graph.
+
+Points are written block by block and mapped from the file they are in, and a graph is let go of once it is written:
+what a build holds in memory is what the exact search needs for one space.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +18,7 @@ import numpy as np
 from index import spaces, writer
 from index.approximate import Recall, build_approximate, file_name, measure_recall
 from index.bundle import Geometry
+from index.flat_index import map_flat
 from index.neighbors import KnnGraph, knn_graph
 from index.settings import Settings
 from index.spaces import Metric
@@ -20,13 +27,16 @@ Progress = Callable[[str, int, int], None]
 """Called with the step in words, how many of its items are done, and how many there are."""
 
 
-@dataclass(frozen=True, eq=False)
-class BuiltSpace:
-    """What the rest of a build needs of a written space: its manifest entry, its graph, its points' norms (V,)."""
+def space_files(geometry: Geometry, settings: Settings) -> list[str]:
+    """Return the names of the files that `build_space` writes."""
+    name = geometry.value
+    arrays = [f"{name}.{array}.npy" for array in writer.GRAPH_ARRAYS]
+    return [f"{name}.faiss", *arrays, *(file_name(name, factory) for factory in settings.index_factories)]
 
-    facts: dict[str, Any]
-    graph: KnnGraph
-    norms: np.ndarray
+
+def map_points(folder: Path, geometry: Geometry, shape: tuple[int, int]) -> np.ndarray:
+    """Map the points (V, D) of a space that is built."""
+    return map_flat(folder / f"{geometry.value}.faiss", shape)
 
 
 def build_space(
@@ -37,7 +47,7 @@ def build_space(
     settings: Settings,
     device: str,
     progress: Progress,
-) -> BuiltSpace:
+) -> dict[str, Any]:
     """Map gamma into one space; write its FAISS index, the approximate ones asked for, and its graph.
 
     Parameters
@@ -50,83 +60,109 @@ def build_space(
     settings : Settings
     device : str
     progress : callable
+
+    Returns
+    -------
+    dict
+        The space's entry in the manifest.
     """
-    name, k = geometry.value, settings.neighbors
-    progress(f"mapping into {geometry.label} space", 0, 1)
-    V, D = gamma.shape
-    index, points = writer.empty_index(V, D, inner_product=geometry.angular)
+    name, k, V = geometry.value, settings.neighbors, len(gamma)
     centered = geometry is Geometry.CAUSAL_COSINE and settings.centered
-    if geometry is Geometry.CAUSAL:
-        spaces.causal_points(gamma, metric, out=points)
-    elif geometry is Geometry.COSINE:
-        spaces.cosine_points(gamma, out=points)
-    else:
-        spaces.causal_cosine_points(gamma, metric, centered=centered, out=points)
-    writer.save_index(folder / f"{name}.faiss", index)
+    progress(f"mapping into {geometry.label} space", 0, 1)
+    blocks = _point_blocks(gamma, geometry, metric, centered=centered)
+    points = writer.save_points(folder / f"{name}.faiss", gamma.shape, blocks, inner_product=geometry.angular)
     progress(f"mapping into {geometry.label} space", 1, 1)
     excluded = spaces.zero_rows(points) if geometry.angular else np.empty(0, dtype=np.int64)
-    step = f"{k} neighbors in {geometry.label} space"
-    norms = spaces.norms(points)
-    largest = float(norms.max())
+    largest = float(spaces.norms(points).max())
     resolution = spaces.resolution(largest)
-    approximate = [_approximate(folder, name, points, factory, geometry) for factory in settings.index_factories]
-    graph = _graph_without(
-        points, excluded, k, device, settings.threads, lambda share: progress(step, round(share * V), V)
+    approximate = [_approximate(folder, geometry, points, factory) for factory in settings.index_factories]
+    step = f"{k} neighbors in {geometry.label} space"
+    search = partial(
+        knn_graph,
+        device=device,
+        threads=settings.threads,
+        progress=lambda share: progress(step, round(share * V), V),
     )
+    graph = search(points, k=k) if len(excluded) == 0 else _graph_without(folder, points, excluded, k, search)
     writer.save_graph(folder, name, graph)
-    facts = {
+    return {
         "unit": "of the chord" if geometry.angular else "logometers",
         "search": "inner product" if geometry.angular else "squared L2",
         "centered": centered,
         "largest_norm": largest,
         "resolution": resolution,
         "excluded_rows": excluded.tolist(),
-        "approximate": [_with_recall(each, points, graph, resolution) for each in approximate],
+        "approximate": [_with_recall(folder, each, points, graph, resolution) for each in approximate],
     }
-    return BuiltSpace(facts, graph, norms)
+
+
+def _point_blocks(gamma: np.ndarray, geometry: Geometry, metric: Metric, *, centered: bool) -> Iterator[np.ndarray]:
+    """Yield the points of consecutive blocks of rows."""
+    height = max(1, spaces.BLOCK_BYTES // (8 * gamma.shape[1]))
+    for start in range(0, len(gamma), height):
+        rows = gamma[start : start + height]
+        if geometry is Geometry.CAUSAL:
+            yield spaces.causal_points(rows, metric)
+        elif geometry is Geometry.COSINE:
+            yield spaces.cosine_points(rows)
+        else:
+            yield spaces.causal_cosine_points(rows, metric, centered=centered)
 
 
 def _graph_without(
-    points: np.ndarray,
-    excluded: np.ndarray,
-    k: int,
-    device: str,
-    threads: int | None,
-    progress: Callable[[float], None],
+    folder: Path, points: np.ndarray, excluded: np.ndarray, k: int, search: Callable[..., KnnGraph]
 ) -> KnnGraph:
     """Return the graph of all points but the excluded, whose rows, like every missing place, hold -1 and infinity."""
-    if len(excluded) == 0:
-        return knn_graph(points, k=k, device=device, threads=threads, progress=progress)
-    kept = np.setdiff1d(np.arange(len(points)), excluded)
+    V = len(points)
+    kept = np.setdiff1d(np.arange(V), excluded)
     width = min(k, len(kept) - 1)
-    ids = np.full((len(points), k), -1, dtype=np.int32)
-    distances = np.full((len(points), k), np.inf, dtype=np.float32)
-    distinct = distances.copy()
+    ids = np.full((V, k), -1, dtype=np.int32)
+    distances = np.full((V, k), np.inf, dtype=np.float32)
+    distinct, distinct_ids, groups = distances.copy(), ids.copy(), np.arange(V, dtype=np.int32)
     if width > 0:
-        inner = knn_graph(points[kept], k=width, device=device, threads=threads, progress=progress)
+        inner = search(_points_of(folder, points, kept), k=width)
         ids[kept, :width] = kept[inner.ids]
         distances[kept, :width] = inner.distances
         distinct[kept, :width] = inner.distinct_distances
-    return KnnGraph(ids, distances, distinct)
+        distinct_ids[kept, :width] = np.where(inner.distinct_ids < 0, -1, kept[inner.distinct_ids])
+        groups[kept] = kept[inner.groups]
+    return KnnGraph(ids, distances, distinct, distinct_ids, groups)
 
 
-@dataclass(frozen=True, eq=False)
+def _points_of(folder: Path, points: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return the points of some rows, (n, D), mapped from a file without a name instead of copied in memory."""
+    shape = (len(rows), points.shape[1])
+    height = max(1, spaces.BLOCK_BYTES // (4 * shape[1]))
+    wanted = folder / "a copy of the points but the zero ones"
+    with writer.saving(wanted, 4 * shape[0] * shape[1]), tempfile.TemporaryFile(dir=folder) as file:
+        for start in range(0, len(rows), height):
+            file.write(points[rows[start : start + height]].data)
+        file.flush()
+        return np.asarray(np.memmap(file, np.float32, mode="r", shape=shape))
+
+
+@dataclass(frozen=True)
 class _Approximate:
-    """An approximate index that still lacks its recall."""
+    """An approximate index that is written and still lacks its recall."""
 
-    index: Any
     factory: str
     file: str
     seconds: float
 
 
-def _approximate(folder: Path, name: str, points: np.ndarray, factory: str, geometry: Geometry) -> _Approximate:
+def _approximate(folder: Path, geometry: Geometry, points: np.ndarray, factory: str) -> _Approximate:
+    """Build an index before the graph: what the points cannot train is to fail before the long search."""
     index, seconds = build_approximate(points, factory, inner_product=geometry.angular)
-    file = file_name(name, factory)
+    file = file_name(geometry.value, factory)
     writer.save_index(folder / file, index)
-    return _Approximate(index, factory, file, seconds)
+    return _Approximate(factory, file, seconds)
 
 
-def _with_recall(built: _Approximate, points: np.ndarray, graph: KnnGraph, resolution: float) -> dict[str, Any]:
-    k, rows, recall = measure_recall(built.index, points, graph, resolution)
+def _with_recall(
+    folder: Path, built: _Approximate, points: np.ndarray, graph: KnnGraph, resolution: float
+) -> dict[str, Any]:
+    import faiss
+
+    index = faiss.read_index(str(folder / built.file))
+    k, rows, recall = measure_recall(index, points, graph, resolution)
     return asdict(Recall(built.factory, built.file, k, rows, recall, built.seconds))

@@ -1,126 +1,141 @@
-"""Writing a bundle: whole or not at all.
-
-Everything is written to a folder beside the target and renamed into place, the manifest last.
-"""
+"""Writing the files of a bundle, each from start to end; whoever cannot be written is named with the room it needs."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from hashlib import sha256
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from index.bundle import FORMAT, FORMAT_VERSION, MANIFEST
+from index.checksums import seal
 from index.errors import BundleError
 from index.files import brief
+from index.flat_index import FLAT_HEADER, map_flat, write_flat
 from index.neighbors import KnnGraph
+
+SAFETENSORS_DTYPES = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16"}
+GRAPH_ARRAYS = tuple(field.name for field in fields(KnnGraph))
 
 
 @contextmanager
-def writing(target: Path, *, overwrite: bool) -> Iterator[Path]:
-    """Give a folder to build in; put it in place of `target` when the block ends well, else remove it.
-
-    Parameters
-    ----------
-    target : Path
-        The bundle's own folder.
-    overwrite : bool
-        Whether a bundle that is there may be replaced.
+def saving(path: Path, needed: int) -> Iterator[None]:
+    """Say what could not be written, why, and how many bytes it needs, whatever a library raises in the block.
 
     Raises
     ------
     BundleError
-        When `target` exists and may not be replaced, or cannot be written.
     """
-    check_target(target, overwrite=overwrite)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.building-", dir=target.parent))
-        folder.chmod(0o755)  # mkdtemp makes it private
+        yield
     except OSError as error:
-        raise BundleError(f"{target.parent} cannot be written: {brief(error)}") from error
-    try:
-        yield folder
-        check_target(target, overwrite=overwrite)
-        if target.exists():
-            retired = Path(tempfile.mkdtemp(prefix=f".{target.name}.replaced-", dir=target.parent))
-            target.rename(retired / target.name)
-            folder.rename(target)
-            shutil.rmtree(retired)
-        else:
-            folder.rename(target)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def check_target(target: Path, *, overwrite: bool) -> None:
-    """Raise BundleError unless a bundle may be written to `target`."""
-    if not target.exists():
-        return
-    if not overwrite:
-        raise BundleError(f"{target} exists; pass --overwrite to replace it, or another --out")
-    if not (target / MANIFEST).is_file() and (not target.is_dir() or any(target.iterdir())):
-        raise BundleError(f"{target} is not a bundle and will not be replaced; pass another --out")
+        reason = os.strerror(error.errno) if error.errno else brief(error)
+        free = shutil.disk_usage(path.parent).free
+        raise BundleError(
+            f"{path.name} cannot be written: {reason}; it needs {needed / 1e6:,.3f} MB, and "
+            f"the disk of {path.parent} has {free / 1e6:,.3f} MB left; make room, or pass another --out"
+        ) from error
 
 
 def save_tensors(path: Path, tensors: dict[str, np.ndarray], metadata: dict[str, str] | None = None) -> None:
-    """Write arrays as safetensors."""
-    from safetensors.numpy import save_file
+    """Write arrays as safetensors, the same bytes each time: the library puts metadata in a random order.
 
-    save_file({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, path, metadata)
-    path.chmod(0o644)  # save_file makes it private
+    Parameters
+    ----------
+    path : Path
+    tensors : dict of str to ndarray
+        float64, float32, float16 or bfloat16; mapped or not.
+    metadata : dict of str to str, optional
+    """
+    header: dict[str, Any] = {} if metadata is None else {"__metadata__": metadata}
+    end = 0
+    for name, tensor in tensors.items():
+        start, end = end, end + tensor.nbytes
+        header[name] = {
+            "dtype": SAFETENSORS_DTYPES[tensor.dtype.name],
+            "shape": list(tensor.shape),
+            "data_offsets": [start, end],
+        }
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # so that what follows is aligned
+    with saving(path, end), path.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for tensor in tensors.values():
+            file.write(np.ascontiguousarray(tensor).view(np.uint8).data)
+
+
+def save_text(path: Path, text: str) -> None:
+    """Write a text as UTF-8."""
+    with saving(path, len(text)):
+        path.write_text(text, encoding="utf-8")
+
+
+def save_table(path: Path, table: pa.Table) -> None:
+    """Write a table as Parquet."""
+    with saving(path, table.nbytes):
+        pq.write_table(table, path, compression="zstd")
+
+
+def save_points(path: Path, shape: tuple[int, int], blocks: Iterable[np.ndarray], *, inner_product: bool) -> np.ndarray:
+    """Write points as a flat FAISS index; return them mapped.
+
+    Parameters
+    ----------
+    path : Path
+    shape : tuple of int
+        V and D.
+    blocks : iterable of ndarrays of shape (n, D), float32
+        The points in their order.
+    inner_product : bool
+        Whether the index compares inner products instead of squared L2 distances.
+
+    Returns
+    -------
+    ndarray of shape (V, D), float32
+        Read-only.
+    """
+    with saving(path, FLAT_HEADER.size + 4 * shape[0] * shape[1]):
+        write_flat(path, shape, blocks, inner_product=inner_product)
+    return map_flat(path, shape)
 
 
 def save_graph(folder: Path, name: str, graph: KnnGraph) -> None:
     """Write a space's k-NN graph as `.npy` files."""
-    np.save(folder / f"{name}.ids.npy", graph.ids)
-    np.save(folder / f"{name}.distances.npy", graph.distances)
-    np.save(folder / f"{name}.distinct_distances.npy", graph.distinct_distances)
+    for field in GRAPH_ARRAYS:
+        array = getattr(graph, field)
+        path = folder / f"{name}.{field}.npy"
+        # Not np.save: when the disk is full it says how many items it wrote, but not why no more.
+        with saving(path, array.nbytes), path.open("wb") as file:
+            np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+            file.write(np.ascontiguousarray(array).data)
 
 
-def empty_index(V: int, D: int, *, inner_product: bool) -> tuple[Any, np.ndarray]:
-    """Return a flat FAISS index of V zero points and a writable view of them, (V, D) float32.
-
-    Filling the view fills the index: points of a whole vocabulary are held once, not copied by `add`.
-    """
-    import faiss
-
-    flat = faiss.IndexFlatIP(D) if inner_product else faiss.IndexFlatL2(D)
-    flat.codes.resize(V * D * np.dtype(np.float32).itemsize)
-    flat.ntotal = V
-    return flat, faiss.rev_swig_ptr(flat.get_xb(), V * D).reshape(V, D)
+def map_graph(folder: Path, name: str) -> KnnGraph:
+    """Map a space's k-NN graph that this process has written or checked."""
+    return KnnGraph(*(np.load(folder / f"{name}.{field}.npy", mmap_mode="r") for field in GRAPH_ARRAYS))
 
 
 def save_index(path: Path, index: Any) -> None:
     """Write a FAISS index."""
     import faiss
 
-    faiss.write_index(index, os.fspath(path))
+    # FAISS's own file writer only mentions on standard error what it cannot write when it closes the file.
+    with saving(path, 4 * index.ntotal * index.d), path.open("wb") as file:
+        faiss.write_index(index, faiss.PyCallbackIOWriter(file.write))  # type: ignore[attr-defined]
 
 
 def save_manifest(folder: Path, manifest: dict[str, Any]) -> int:
-    """Describe every file in `folder`, then write the manifest beside them; return the bytes of all files."""
-    files = {path.name: _describe(path) for path in sorted(folder.iterdir())}
-    whole = {"format": FORMAT, "format_version": FORMAT_VERSION, **manifest, "files": files}
-    text = json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False)
-    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+    """Write the manifest, sealed, beside the files it describes; return the bytes of all files."""
+    whole = {"format": FORMAT, "format_version": FORMAT_VERSION, **manifest}
+    text = json.dumps(whole | {"checksum": seal(whole)}, indent=2, ensure_ascii=False, allow_nan=False)
+    with saving(folder / MANIFEST, len(text)):
+        (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
     return sum(path.stat().st_size for path in folder.iterdir())
-
-
-def _describe(path: Path) -> dict[str, Any]:
-    digest = sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    described: dict[str, Any] = {"bytes": path.stat().st_size, "sha256": digest.hexdigest()}
-    if path.suffix == ".npy":
-        array = np.load(path, mmap_mode="r")
-        described |= {"dtype": str(array.dtype), "shape": list(array.shape)}
-    return described
