@@ -8,9 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import typer
 
 from index.errors import BundleError, LogoscopeError, ParameterError
+from index.files import brief
 
 if TYPE_CHECKING:
     from index.among import Subset
@@ -23,9 +25,13 @@ ROOT = Path("data/indexes")
 def answering() -> Iterator[None]:
     """Turn what a user can cause into one line on standard error and exit code 2."""
     try:
-        yield
+        with np.errstate(all="ignore"):  # of numbers that are none, a table says so; a warning would be a line more
+            yield
     except LogoscopeError as error:
         print(f"error: {error}", file=sys.stderr)
+        raise typer.Exit(2) from None
+    except OSError as error:  # a path that no file system takes, or a disk that fails
+        print(f"error: {brief(error)}", file=sys.stderr)
         raise typer.Exit(2) from None
 
 

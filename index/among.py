@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ COLUMNS = ("kind", "script")
 """What of `tokens.parquet` a subset can be named by: `kind=word`, `script=Thai,Lao`."""
 
 LISTED_VALUES = 12
+MOST_BYTES = 1 << 26
+"""Of a text file of ids."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,9 +82,13 @@ def _rows_where(bundle: Bundle, column: str, values: list[str]) -> np.ndarray:
 
 
 def _read_ids(path: Path) -> np.ndarray:
-    if path.suffix in (".npy", ".pt") and path.is_file():
+    if path.suffix in (".npy", ".pt") and os.path.isfile(path):
         return read_sample(path, option="--among")
     try:
+        if path.exists() and not path.is_file():
+            raise ParameterError(f"--among {path} is no regular file; wanted a list of token ids")
+        if path.stat().st_size > MOST_BYTES:
+            raise ParameterError(f"--among {path} has more than {MOST_BYTES:,} bytes; wanted a list of token ids")
         words = path.read_text(encoding="utf-8").replace(",", " ").split()
     except (OSError, ValueError):
         raise ParameterError(

@@ -6,10 +6,11 @@ import csv
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
+from typing import Any, TextIO
 
 import pyarrow as pa
 import pyarrow.json as pa_json
@@ -20,6 +21,7 @@ from index.files import brief
 from index.questions import Neighborhood
 from index.report import NEIGHBOR_COLUMNS, neighborhood_json, neighborhood_records
 
+LONGEST_LINE = 1 << 20
 ROWS_PER_GROUP = 50_000
 """After how many rows a Parquet file is written on."""
 
@@ -45,19 +47,23 @@ def numbered_tokens(lines: Iterable[bytes]) -> Iterator[tuple[int, str]]:
     Spaces count: ` planet` and `planet` are different tokens. What is no UTF-8 becomes a text that no token has.
     """
     for number, line in enumerate(lines, 1):
+        if len(line) > LONGEST_LINE:
+            raise ParameterError(f"line {number} has more than {LONGEST_LINE:,} bytes, wanted one token on each line")
         text = line.decode("utf-8-sig" if number == 1 else "utf-8", errors="surrogateescape").removesuffix("\n")
         if token := text.removesuffix("\r"):
             yield number, token
 
 
-def open_lines(path: Path) -> AbstractContextManager[BinaryIO]:
-    """Open a file of tokens, one a line, `-` for standard input; ParameterError when it cannot be read."""
-    if str(path) == "-":
-        return nullcontext(sys.stdin.buffer)
-    try:
-        return path.open("rb")
-    except OSError as error:
-        raise ParameterError(f"--file {path} cannot be read: {brief(error)}") from error
+@contextmanager
+def open_lines(path: Path) -> Iterator[Iterator[bytes]]:
+    """Open a file of tokens, `-` for standard input, and give its lines; ParameterError when it cannot be read."""
+    with ExitStack() as stack:
+        try:
+            file = sys.stdin.buffer if str(path) == "-" else stack.enter_context(path.open("rb"))
+            # A device may have no end of line: no more is read than tells that a line is too long.
+            yield iter(partial(file.readline, LONGEST_LINE + 1), b"")
+        except (OSError, ValueError) as error:  # a path with a zero in it is a ValueError
+            raise ParameterError(f"--file {path} cannot be read: {brief(error)}") from error
 
 
 def answers(

@@ -6,6 +6,8 @@ every entry, and the `.pt` beside it says which tokens its rows are.
 
 from __future__ import annotations
 
+import itertools
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +17,11 @@ import numpy as np
 
 from index.errors import DistancesError, ParameterError, SourceError
 from index.files import brief
+from index.numpy_file import map_npy
+from index.tensors import FLOATS
 from index.torch_file import as_numpy, load_torch
+
+LISTED_KEYS = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +90,7 @@ def open_matrix(path: Path) -> StoredMatrix:
     DistancesError
         When the file is no matrix of distances; `MismatchError` when its size cannot be right.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):  # Path.is_file raises for a path that no file system takes
         raise DistancesError(f"no distance matrix at {path}: there is no such file")
     if path.suffix == ".npy":
         return _open_full(path)
@@ -107,18 +113,18 @@ def read_sample(path: Path, *, option: str = "--sample") -> np.ndarray:
     ParameterError
         When the file holds no list of whole numbers.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise ParameterError(f"{option} {path}: there is no such file (a sample is a number, a .pt or a .npy)")
     try:
         if path.suffix == ".npy":
-            indices = np.load(path, allow_pickle=False)
+            indices = map_npy(path)
         else:
             content = load_torch(path)
             found = content.get("token_indices") if isinstance(content, Mapping) else content
             if found is None:
-                raise ParameterError(f"{option} {path} holds no token_indices; it holds {', '.join(map(str, content))}")
+                raise ParameterError(f"{option} {path} holds no token_indices; it holds {_listed(content)}")
             indices = as_numpy(found, "token_indices", path)
-    except (SourceError, OSError, ValueError, AttributeError) as error:
+    except SourceError as error:
         raise ParameterError(f"{option} {path} cannot be read: {brief(error)}") from error
     if indices.ndim != 1 or indices.dtype.kind not in "iu" or len(indices) == 0:
         raise ParameterError(
@@ -130,9 +136,9 @@ def read_sample(path: Path, *, option: str = "--sample") -> np.ndarray:
 
 def _open_full(path: Path) -> StoredMatrix:
     try:
-        values = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DistancesError(f"{path} is no .npy file of numbers: {brief(error)}") from error
+        values = map_npy(path)
+    except SourceError as error:
+        raise DistancesError(str(error)) from error
     if values.dtype.kind != "f":
         raise DistancesError(f"{path} holds {values.dtype}, not floating-point distances")
     if values.ndim != 2 or values.shape[0] != values.shape[1] or len(values) < 2:
@@ -151,13 +157,17 @@ def _open_full(path: Path) -> StoredMatrix:
 def _open_compressed(path: Path) -> StoredMatrix:
     content = load_pt(path)
     if "triu_values" not in content:
-        raise DistancesError(f"{path} holds no triu_values; it holds {', '.join(map(str, content)) or 'nothing'}")
+        raise DistancesError(f"{path} holds no triu_values; it holds {_listed(content)}")
     try:
         values = as_numpy(content["triu_values"], "triu_values", path).ravel()
-    except (SourceError, AttributeError) as error:
-        raise DistancesError(brief(error)) from error
+    except SourceError as error:
+        raise DistancesError(str(error)) from error
+    if values.dtype not in FLOATS:
+        raise DistancesError(f"{path} holds {values.dtype}, not floating-point distances")
     token_ids = _token_ids(content, path)
-    N = int(content.get("N", len(token_ids) if token_ids is not None else 0))
+    N = content.get("N", len(token_ids) if token_ids is not None else 0)
+    if not isinstance(N, int) or N >= 1 << 31:
+        raise DistancesError(f"{path} says N = {N!r:.40}; wanted how many tokens it is of")
     if token_ids is not None and len(token_ids) != N:
         raise MismatchError(f"wrong size: {path} says N = {N}, but names {len(token_ids)} tokens")
     if N < 2 or len(values) != N * (N - 1) // 2:
@@ -173,10 +183,14 @@ def load_pt(path: Path) -> Mapping[str, Any]:
     try:
         content = load_torch(path)
     except SourceError as error:
-        raise DistancesError(brief(error)) from error
+        raise DistancesError(str(error)) from error
     if not isinstance(content, Mapping):
         raise DistancesError(f"{path} holds a {type(content).__name__}; wanted a dict with token_indices")
     return content
+
+
+def _listed(content: Mapping[Any, Any]) -> str:
+    return brief(", ".join(f"{key!r:.40}" for key in itertools.islice(content, LISTED_KEYS)) or "nothing")
 
 
 def _metadata_beside(path: Path) -> Path | None:
@@ -191,8 +205,8 @@ def _token_ids(content: Mapping[str, Any], path: Path) -> np.ndarray | None:
         return None
     try:
         token_ids = as_numpy(found, "token_indices", path)
-    except (SourceError, AttributeError) as error:
-        raise DistancesError(brief(error)) from error
+    except SourceError as error:
+        raise DistancesError(str(error)) from error
     if token_ids.ndim != 1 or token_ids.dtype.kind not in "iu":
         raise DistancesError(
             f"token_indices of {path} are {token_ids.dtype} of shape {token_ids.shape}, not a list of ids"

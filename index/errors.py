@@ -13,9 +13,23 @@
 Every message is one line: what, where, got, wanted, what to do next.
 """
 
+_ISOLATES = frozenset("\u2068\u2069")
+"""Around a text with right-to-left letters; what they do ends with the line."""
+
+
+def one_line(message: str) -> str:
+    r"""Return a message as one line that a terminal shows and does not obey: an escape becomes `\x1b`."""
+    return "".join(
+        character if character.isprintable() or character in _ISOLATES else ascii(character)[1:-1]
+        for character in message
+    )
+
 
 class LogoscopeError(Exception):
-    """Anything a user can cause and can mend."""
+    """Anything a user can cause and can mend; its text is one line, whatever a file's name or content put into it."""
+
+    def __str__(self) -> str:
+        return one_line(super().__str__())
 
 
 class SourceError(LogoscopeError):

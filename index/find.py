@@ -137,11 +137,9 @@ def _form(text: str) -> str:
 
 def _split(bundle: Bundle, text: str) -> tuple[Part, ...]:
     vocabulary = bundle.vocabulary
-    if vocabulary.tokenizer_json is None or any("\ud800" <= character <= "\udfff" for character in text):
+    encoding = vocabulary.encode(text)
+    if encoding is None:
         return ()
-    from tokenizers import Tokenizer
-
-    encoding = Tokenizer.from_str(vocabulary.tokenizer_json).encode(text, add_special_tokens=False)
     rows = {token_id: row for row, token_id in enumerate(vocabulary.token_ids.tolist())}
     return tuple(
         Part(token_id, text[start:end], piece, rows.get(token_id))

@@ -8,6 +8,9 @@ from typing import Protocol
 from index.errors import SourceError
 from index.files import brief
 
+LONGEST_NAME = 255
+"""In bytes, of a file; more than that no file system has."""
+
 
 class Folder(Protocol):
     """Files by name. `str` of it names the folder in an error."""
@@ -115,6 +118,6 @@ class HubFolder:
 
 def _plain(name: str, folder: Folder) -> str:
     """Refuse a name that leads out of the folder; an index may say anything."""
-    if not name or name != Path(name).name or "\\" in name or not name.isprintable():
+    if name in ("", "..") or name != Path(name).name or "\\" in name or not name.isprintable() or len(name.encode()) > LONGEST_NAME:
         raise SourceError(f"{folder} names the file {name!r:.80}, which is no plain file name")
     return name

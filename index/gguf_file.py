@@ -25,8 +25,10 @@ DEFAULT_ALIGNMENT = 32
 
 MAX_ENTRIES = 100_000
 """The most metadata keys, and the most tensors; models have a few dozen and a few thousand."""
-MAX_STRINGS = 8_000_000
-"""The most strings in all arrays together; a vocabulary and its merges have under a million."""
+MAX_STRINGS = 1_000_000
+"""The most strings in all arrays together; the largest vocabularies and their merges have some 650,000."""
+MAX_TEXT_BYTES = 1 << 27
+"""The most bytes in all strings together; a vocabulary and its merges have some ten million."""
 MAX_DIMENSIONS = 4
 
 _SCALARS = {
@@ -124,7 +126,7 @@ class _Reader:
         with path.open("rb") as file:
             self.bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         self.position = 0
-        self.strings = 0
+        self.strings = self.text_bytes = 0
 
     def damaged(self, why: str) -> None:
         raise SourceError(f"{self.path} is damaged: {why}")
@@ -143,7 +145,11 @@ class _Reader:
 
     def string(self) -> str:
         # A token may hold bytes that are no whole UTF-8 text; they show as U+FFFD, as stray bytes do everywhere.
-        return self.raw(self.integer("<Q")).decode("utf-8", errors="replace")
+        size = self.integer("<Q")
+        self.text_bytes += size
+        if self.text_bytes > MAX_TEXT_BYTES:
+            self.damaged(f"it claims strings of {self.text_bytes} bytes, more than {MAX_TEXT_BYTES}")
+        return self.raw(size).decode("utf-8", errors="replace")
 
     def value(self, kind: int) -> Any:
         if kind == _STRING:

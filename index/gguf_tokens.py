@@ -11,6 +11,7 @@ import numpy as np
 
 from index.errors import SourceError
 from index.gguf_file import read_header
+from index.tokenizer_file import LONGEST_PIECE, reading_tokenizer
 from index.tokens import SPACE_PIECE, orphans
 from index.vocabulary import Vocabulary, byte_alphabet
 
@@ -103,22 +104,22 @@ def tokens_of_gguf(path: Path, rows: int, *, required: bool) -> Vocabulary:
     if not isinstance(pieces, list):
         raise SourceError(f"{path} holds no tokenizer: it lacks a list tokenizer.ggml.tokens")
     stored = metadata.get("tokenizer.ggml.token_type")
-    types: list[int] = stored.tolist()[: len(pieces)] if isinstance(stored, np.ndarray) else []
+    types: list[int] = stored[: len(pieces)].tolist() if isinstance(stored, np.ndarray) else []
     types += [NORMAL] * (len(pieces) - len(types))
-    model, pre = (str(metadata.get(f"tokenizer.ggml.{key}", "")) for key in ("model", "pre"))
-    byte_level = model == "gpt2" and pre not in _UTF8_PIECES
+    if max(map(len, pieces), default=0) > LONGEST_PIECE:
+        raise SourceError(f"{path} has a piece of {max(map(len, pieces)):,} characters, more than {LONGEST_PIECE:,}")
+    model, pre = (metadata.get(f"tokenizer.ggml.{key}") for key in ("model", "pre"))
+    byte_level = model == "gpt2" and not (isinstance(pre, str) and pre in _UTF8_PIECES)
     kept: list[str | None] = [
         None if kind == UNUSED else piece for piece, kind in zip(pieces[:rows], types[:rows], strict=True)
     ]
     kept += [None] * (rows - len(kept))
     decode = _decode_byte_level if byte_level else _decode_plain
     texts = [None if piece is None else decode(piece, types[row]) for row, piece in enumerate(kept)]
-    return Vocabulary.from_tokens(
-        texts,
-        kept,
-        special={row for row, kind in enumerate(types[:rows]) if kind in (UNKNOWN, CONTROL)},
-        tokenizer_json=_rebuilt(pieces, types, metadata) if byte_level else None,
-    )
+    special = {row for row, kind in enumerate(types[:rows]) if kind in (UNKNOWN, CONTROL)}
+    with reading_tokenizer(path):
+        rebuilt = _rebuilt(pieces, types, metadata) if byte_level else None
+    return Vocabulary.from_tokens(texts, kept, special=special, tokenizer_json=rebuilt)
 
 
 def _decode_byte_level(piece: str, kind: int) -> str:
@@ -139,8 +140,8 @@ def _rebuilt(pieces: list[str], types: list[int], metadata: dict[str, Any]) -> s
     """Return the tokenizer as the `tokenizers` library writes it; None where the file does not tell enough."""
     from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
-    split = SPLITS.get(str(metadata.get("tokenizer.ggml.pre", "default")))
-    merges = metadata.get("tokenizer.ggml.merges")
+    pre, merges = metadata.get("tokenizer.ggml.pre", "default"), metadata.get("tokenizer.ggml.merges")
+    split = SPLITS.get(pre) if isinstance(pre, str) else None
     if split is None or not isinstance(merges, list):
         return None
     # A piece may itself start with a space, so the one that parts a merge is looked for behind its first character.

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from index.errors import SourceError
+from index.files import read_json
 from index.folders import Folder, HubFolder, LocalFolder
 from index.gguf_tokens import tokens_of_gguf
 from index.tensors import Tensor, read_gguf, read_npy, read_safetensors, read_torch
-from index.tokens import orphans, read_json, tokens_of_folder, tokens_of_json
+from index.tokens import orphans, tokens_of_folder, tokens_of_json
 from index.vocabulary import Vocabulary
 
 BUNDLED_NAME = "smollm2-135m"

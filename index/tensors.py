@@ -6,10 +6,8 @@ quantized GGUF tensor is the exception. None of them runs code from a file.
 
 from __future__ import annotations
 
-import json
 import math
 import struct
-import tokenize
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,14 +17,19 @@ import ml_dtypes
 import numpy as np
 
 from index.errors import SourceError
-from index.files import brief, require_content
+from index.files import MOST_JSON_VALUES, brief, parse_json, require_content, require_few_values
 from index.gguf_file import read_header
+from index.numpy_file import map_npy
+from index.torch_contents import Opaque, StoredTensor
 from index.torch_file import as_numpy, load_torch
 
 FLOATS = tuple(map(np.dtype, (np.float64, np.float32, np.float16, ml_dtypes.bfloat16)))
 GGUF_NAMES = ("output.weight", "token_embd.weight")
 ROWS_PER_BLOCK = 4096
 LISTED_NAMES = 5
+MOST_ROWS = 3_000_000
+"""Three times the largest vocabulary there is; each row takes some hundred bytes of memory even without a text."""
+MOST_HEADER_BYTES = 1 << 25
 
 _SAFETENSORS_DTYPES: dict[str, Any] = {
     "F64": np.float64,
@@ -60,14 +63,18 @@ def read_safetensors(path: Path, wanted: Sequence[str]) -> Tensor:
     from safetensors import SafetensorError, safe_open
 
     require_content(path)
+    with path.open("rb") as file:
+        (header_bytes,) = struct.unpack("<Q", file.read(8).ljust(8, b"\xff"))
+        if header_bytes > MOST_HEADER_BYTES:
+            raise SourceError(f"{path} is no whole safetensors file: its header claims {header_bytes} bytes")
+        text = file.read(header_bytes)
+    require_few_values(text, MOST_JSON_VALUES, path)
     try:
         with safe_open(path, framework="np"):  # checks the whole header: every offset, shape and dtype
             pass
     except (SafetensorError, OSError) as error:
         raise SourceError(f"{path} is no whole safetensors file: {brief(error)}") from error
-    with path.open("rb") as file:
-        (header_bytes,) = struct.unpack("<Q", file.read(8))
-        header = json.loads(file.read(header_bytes))
+    header = parse_json(text, path)
     header.pop("__metadata__", None)
     name = _choose(wanted, {key: tuple(entry["shape"]) for key, entry in header.items()}, path)
     dtype, shape = header[name]["dtype"], tuple(header[name]["shape"])
@@ -79,20 +86,7 @@ def read_safetensors(path: Path, wanted: Sequence[str]) -> Tensor:
 
 def read_npy(path: Path) -> Tensor:
     """Read a `.npy` file; uint16, and the two-byte void that NumPy writes for bfloat16, are taken as bfloat16."""
-    require_content(path)
-    try:
-        values = np.lib.format.open_memmap(path, mode="r")
-    except (
-        ValueError,
-        TypeError,
-        OverflowError,
-        MemoryError,
-        RecursionError,
-        SyntaxError,
-        tokenize.TokenError,
-    ) as error:
-        raise SourceError(f"{path} is no .npy file of numbers: {brief(error)}") from error
-    return _matrix(path.name, values, path)
+    return _matrix(path.name, map_npy(path), path)
 
 
 def read_torch(path: Path, wanted: Sequence[str]) -> Tensor:
@@ -104,15 +98,13 @@ def read_torch(path: Path, wanted: Sequence[str]) -> Tensor:
         When the file is damaged, holds none of the tensors, or needs pickle to run code; then the message names the
         global it asked for.
     """
-    import torch
-
     content = load_torch(path)
-    if isinstance(content, torch.Tensor):
+    if isinstance(content, (StoredTensor, Opaque)):
         return _matrix(path.name, as_numpy(content, path.name, path), path)
     if not isinstance(content, Mapping):
         raise SourceError(f"{path} holds a {type(content).__name__}; wanted a tensor, or a dict of tensors")
-    tensors = {key: value for key, value in content.items() if isinstance(value, torch.Tensor)}
-    name = _choose(wanted, {str(key): tuple(value.shape) for key, value in tensors.items()}, path)
+    tensors = {str(key): value for key, value in content.items() if isinstance(value, (StoredTensor, Opaque))}
+    name = _choose(wanted, {key: value.shape for key, value in tensors.items()}, path)
     return _matrix(name, as_numpy(tensors[name], name, path), path)
 
 
@@ -142,7 +134,8 @@ def read_gguf(path: Path) -> Tensor:
     V, D = tensor.shape
     packed = _mapped(path, np.uint8, (V, D // block_elements * block_bytes), tensor.offset, name)
     try:
-        return _matrix(name, dequantize(packed, kind), path)
+        with np.errstate(all="ignore"):  # what comes out infinite is refused below
+            return _matrix(name, dequantize(packed, kind), path)
     except NotImplementedError as error:
         raise SourceError(f"{name} of {path} is quantized as {kind.name}, which gguf cannot dequantize") from error
 
@@ -188,12 +181,15 @@ def _matrix(name: str, values: np.ndarray, path: Path) -> Tensor:
 def _require_matrix(name: str, shape: tuple[int, ...], path: Path) -> None:
     if len(shape) != 2 or 0 in shape:
         raise SourceError(f"{name} of {path} has shape {shape}; wanted (tokens, width), neither zero")
+    if shape[0] > MOST_ROWS:
+        raise SourceError(f"{name} of {path} has {shape[0]:,} rows; wanted at most {MOST_ROWS:,} tokens")
 
 
 def _refuse_nonfinite(name: str, values: np.ndarray, path: Path) -> None:
     bad: list[int] = []
     for start in range(0, len(values), ROWS_PER_BLOCK):
-        finite = np.isfinite(values[start : start + ROWS_PER_BLOCK])
+        with np.errstate(invalid="ignore"):  # a signaling NaN
+            finite = np.isfinite(values[start : start + ROWS_PER_BLOCK])
         if not finite.all():
             bad.extend((start + np.flatnonzero(~finite.all(axis=1))).tolist())
     if bad:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from index.errors import SourceError
-from index.files import brief, require_content
+from index.files import read_json, require_content
 from index.folders import Folder
+from index.tokenizer_file import (
+    LARGEST_ID,
+    LONGEST_PIECE,
+    MOST_BYTES,
+    MOST_CHARACTERS,
+    in_time,
+    parse_tokenizer,
+    reading_tokenizer,
+)
 from index.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -28,9 +34,6 @@ TOKENIZER_FILES = (
     "vocab.txt",
 )
 """What a tokenizer without a tokenizer.json may be made of."""
-
-LARGEST_ID = 10_000_000
-"""The tokenizers library walks over every id up to the largest when it writes itself down."""
 
 SPACE_PIECE = "▁"
 
@@ -52,19 +55,18 @@ def tokens_of_folder(folder: Folder, rows: int, *, required: bool) -> Vocabulary
     required : bool
         Whether a folder without a tokenizer is an error; if not, every row is an orphan.
     """
-    from tokenizers import Tokenizer
-
     path = folder.get("tokenizer.json")
     if path is not None:
-        require_content(path)
-        with _reading(path):
-            tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
+        tokenizer = _read(path)
+        with reading_tokenizer(path):
             _add_configured_tokens(tokenizer, folder)
             return _vocabulary(tokenizer, rows, path)
     found = [path for path in map(folder.get, TOKENIZER_FILES) if path is not None]
+    for path in found:
+        _require_size(path)
     if found:
         path = found[0].parent
-        with _reading(path):
+        with reading_tokenizer(path):
             return _vocabulary(_converted(path), rows, path)
     if required:
         raise SourceError(f"{folder} holds no tokenizer: neither tokenizer.json nor {', '.join(TOKENIZER_FILES[3:6])}")
@@ -73,26 +75,21 @@ def tokens_of_folder(folder: Folder, rows: int, *, required: bool) -> Vocabulary
 
 def tokens_of_json(path: Path, rows: int) -> Vocabulary:
     """Read the tokens of the first V rows out of a single `tokenizer.json`."""
-    from tokenizers import Tokenizer
+    tokenizer = _read(path)
+    with reading_tokenizer(path):
+        return _vocabulary(tokenizer, rows, path)
 
+
+def _read(path: Path) -> Tokenizer:
+    _require_size(path)
+    return parse_tokenizer(path.read_bytes(), path)
+
+
+def _require_size(path: Path) -> None:
     require_content(path)
-    with _reading(path):
-        return _vocabulary(Tokenizer.from_str(path.read_text(encoding="utf-8")), rows, path)
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Turn what the `tokenizers` library raises into SourceError.
-
-    That is plain Exception, and for a panic in Rust a BaseException of a class that cannot be imported. transformers,
-    which converts older tokenizers, raises nearly anything.
-    """
-    try:
-        yield
-    except (SourceError, KeyboardInterrupt, SystemExit, GeneratorExit):
-        raise
-    except BaseException as error:
-        raise SourceError(f"{path} is no tokenizer: {brief(error)}") from error
+    size = path.stat().st_size
+    if size > MOST_BYTES:
+        raise SourceError(f"{path} is refused: it has {size:,} bytes, more than {MOST_BYTES:,}")
 
 
 def _converted(folder: Path) -> Tokenizer:
@@ -132,33 +129,24 @@ def _is_unicode(text: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a file that holds one JSON object."""
-    require_content(path)
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise SourceError(f"{path} is no JSON: {brief(error)}") from error
-    if not isinstance(content, dict):
-        raise SourceError(f"{path} holds a JSON {type(content).__name__}; wanted an object")
-    return content
-
-
 def _vocabulary(tokenizer: Tokenizer, rows: int, path: Path) -> Vocabulary:
     vocabulary = tokenizer.get_vocab()
     if max(vocabulary.values(), default=0) > LARGEST_ID:
         raise SourceError(f"{path} has the token id {max(vocabulary.values())}, beyond {LARGEST_ID}")
+    longest = max(map(len, vocabulary), default=0)
+    if longest > LONGEST_PIECE:
+        raise SourceError(f"{path} has a piece of {longest:,} characters, more than {LONGEST_PIECE:,}")
     # What a text splits into must not depend on how long a model's inputs are padded or cut.
     tokenizer.no_padding()
     tokenizer.no_truncation()
     ids = {token_id: piece for piece, token_id in vocabulary.items() if token_id < rows}
     pieces = [ids.get(row) for row in range(rows)]
     special = {token_id for token_id, token in tokenizer.get_added_tokens_decoder().items() if token.special}
-    texts = _texts(tokenizer, pieces)
+    texts = _texts(tokenizer, pieces, path)
     return Vocabulary.from_tokens(texts, pieces, special=special, tokenizer_json=tokenizer.to_str())
 
 
-def _texts(tokenizer: Tokenizer, pieces: list[str | None]) -> list[str | None]:
+def _texts(tokenizer: Tokenizer, pieces: list[str | None], path: Path) -> list[str | None]:
     """Decode each token as it reads inside a text.
 
     Some decoders drop the space that a text starts with, so that `▁planet` alone would be `planet`. Such a token is
@@ -173,7 +161,15 @@ def _texts(tokenizer: Tokenizer, pieces: list[str | None]) -> list[str | None]:
         letters = (tokenizer.token_to_id(letter) for letter in "abcdefghijklmnopqrstuvwxyz")
         before = next(((i,) for i in letters if i is not None and decode(i, i) == 2 * decode(i) != ""), ())
     skipped = len(decode(*before)) if before else 0
-    return [None if piece is None else decode(*before, row)[skipped:] for row, piece in enumerate(pieces)]
+    texts: list[str | None] = []
+    characters = 0
+    for row, piece in enumerate(in_time(pieces, len(pieces), path)):
+        text = None if piece is None else decode(*before, row)[skipped:]
+        texts.append(text)
+        characters += 0 if text is None else len(text)
+        if characters > MOST_CHARACTERS:
+            raise SourceError(f"{path} is refused: its texts have more than {MOST_CHARACTERS:,} characters together")
+    return texts
 
 
 def _drops_first_space(tokenizer: Tokenizer, pieces: list[str | None]) -> bool:

@@ -8,12 +8,18 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from index.errors import TokenError
+from index.tokenizer_file import encode, parse_tokenizer
+
+if TYPE_CHECKING:
+    from tokenizers import Encoding
 
 LISTED_IDS = 10
 """How many ids an error message names before it counts the rest."""
@@ -252,16 +258,17 @@ class Vocabulary:
 
     def split(self, text: str) -> list[str]:
         """Return the printable pieces the model's tokenizer cuts `text` into; empty without a tokenizer."""
-        if self.tokenizer_json is None or not text:
-            return []
-        from tokenizers import Tokenizer
-
-        try:
-            encoding = Tokenizer.from_str(self.tokenizer_json).encode(text, add_special_tokens=False)
-        except TypeError:  # a lone surrogate, from an argument that is no UTF-8
-            return []
-        parts = zip(encoding.ids, encoding.offsets, strict=True)
+        encoding = self.encode(text)
+        parts = zip(encoding.ids, encoding.offsets, strict=True) if encoding is not None else ()
         return [f"'{display(text[start:end])}' (#{token_id})" for token_id, (start, end) in parts]
+
+    def encode(self, text: str) -> Encoding | None:
+        """Return the tokens that the model's tokenizer makes of `text`; None without a tokenizer, or for no Unicode."""
+        if self.tokenizer_json is None or any("\ud800" <= character <= "\udfff" for character in text):
+            return None
+        path = Path("tokenizer.json")
+        tokenizer = parse_tokenizer(self.tokenizer_json.encode(), path)
+        return encode(tokenizer, [text], path)[0]
 
     def closest(self, query: str, *, count: int = 5) -> list[int]:
         """Return the rows whose texts look most like `query` (normalized indel similarity), best first."""

@@ -1,0 +1,412 @@
+"""What `fuzz.py` feeds the readers with: small valid files, ways to change them, and how each is read."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import models
+import numpy as np
+from gguf import GGMLQuantizationType
+from safetensors.numpy import save_file
+
+EXTREMES = (
+    *(0, 1, 2, 127, 128, 255, 256, 10**6, 10**9, 10**12, 2**15, 2**16 - 1, 2**24, 2**31 - 1, 2**31, 2**32 - 1, 2**48),
+    *(2**63 - 1, 2**63, 2**64 - 8, 2**64 - 1),
+)
+WORDS = (
+    *(b"0", b"-1", b"1e309", b"NaN", b"1e6", b"4294967296", b"18446744073709551615", b"9" * 400, b"null", b"true"),
+    *(b"[]", b"{}", b'""', b"[" * 2000, b'{"a":' * 1200, b'"\\ud800"', b"\x1b[31m", b"\xe2\x80\xae", b"\0", b"\xff"),
+)
+VALUES = (
+    *(
+        None,
+        True,
+        -1,
+        0,
+        7,
+        1e308,
+        10**9,
+        2**31,
+        2**63,
+        10**400,
+        "",
+        "x" * 5000,
+        "\x1b[31m",
+        "\u202e",
+        "\ud800",
+        "a/../b",
+    ),
+    *([], {}, [[]], [0], {"": 0}, {"type": "Sequence"}, {"Regex": "(a+)+$"}, {"String": ""}),
+)
+MATRIX = np.random.default_rng(0).normal(size=(40, 32)).astype(np.float32)
+TOKENS = 40
+
+
+@dataclass(frozen=True)
+class Reader:
+    """One kind of file, and the reader it is for.
+
+    Attributes
+    ----------
+    name : str
+    file : str
+        What the file is called.
+    seeds : list of bytes
+        Valid files.
+    read : callable
+        Given the folder that the file lies in.
+    others : Path or None
+        A folder with what lies beside it.
+    seal : callable or None
+        Given the folder, makes everything in it that vouches for the file do so again.
+    seconds, megabytes : int
+        How long an input may take, and how much memory beside twice its own size.
+    """
+
+    name: str
+    file: str
+    seeds: list[bytes]
+    read: Callable[[Path], Any]
+    others: Path | None = None
+    seal: Callable[[Path], None] | None = None
+    seconds: int = 5
+    megabytes: int = 500
+
+    def prepare(self, folder: Path) -> None:
+        """Put what lies beside the file into a new folder."""
+        if self.others is not None:
+            shutil.copytree(self.others, folder, dirs_exist_ok=True)
+
+    def write(self, folder: Path, content: bytes) -> None:
+        """Put a changed file into the folder."""
+        (folder / self.file).write_bytes(content)
+        if self.seal is not None:
+            self.seal(folder)
+
+    def mutate(self, rng: np.random.Generator) -> bytes:
+        """Return a valid file with one to six changes."""
+        content = self.seeds[rng.integers(len(self.seeds))]
+        if self.file.endswith(".json") and rng.random() < 0.7:
+            return _changed_json(content, rng)
+        for _ in range(rng.integers(1, 7)):
+            content = _changed_bytes(content, self.seeds, rng)
+        return content
+
+
+def _changed_bytes(content: bytes, seeds: list[bytes], rng: np.random.Generator) -> bytes:
+    """Change one thing, half of the times near an end, where headers and directories are."""
+    size = len(content)
+    near = min(size, 400)
+    at = int(rng.choice([rng.integers(near + 1), size - rng.integers(near + 1), rng.integers(size + 1)]))
+    length = int(rng.choice([1, 2, 4, 8, 16, 64]))
+    before, after = content[:at], content[at + length :]
+    kind = rng.integers(8)
+    if kind == 0 and at < size:
+        return before + bytes([content[at] ^ 1 << int(rng.integers(8))]) + content[at + 1 :]
+    if kind == 1:
+        return before + rng.bytes(length) + after
+    if kind == 2:
+        width = int(rng.choice([1, 2, 4, 8]))
+        value = EXTREMES[rng.integers(len(EXTREMES))] % (1 << 8 * width)
+        return before + value.to_bytes(width, "little") + content[at + width :]
+    if kind == 3:
+        return before
+    if kind == 4:
+        return before + after
+    if kind == 5:
+        return before + content[at : at + length] * int(rng.choice([2, 3, 1000])) + after
+    if kind == 6:
+        other = seeds[rng.integers(len(seeds))]
+        start = int(rng.integers(len(other)))
+        return before + other[start : start + 4 * length] + after
+    word = WORDS[rng.integers(len(WORDS))]
+    numbers = list(re.finditer(rb"\d+", content))
+    if numbers and rng.random() < 0.5:
+        number = numbers[rng.integers(len(numbers))]
+        return content[: number.start()] + word + content[number.end() :]
+    return before + word + content[at:]
+
+
+def _changed_json(content: bytes, rng: np.random.Generator) -> bytes:
+    """Replace, remove, rename or repeat parts of a JSON text."""
+    whole = json.loads(content)
+    for _ in range(rng.integers(1, 4)):
+        parent, key = _somewhere(whole, rng)
+        donor, place = _somewhere(whole, rng)
+        kind = rng.integers(5)
+        if kind == 0:
+            parent[key] = copy.deepcopy(donor[place])
+        elif kind == 1:
+            del parent[key]
+        elif kind == 2 and isinstance(parent, dict):
+            parent[str(VALUES[rng.integers(len(VALUES))]) if rng.random() < 0.5 else f"{key}x"] = parent.pop(key)
+        elif kind == 3 and isinstance(parent, list):
+            parent.extend(copy.deepcopy([parent[key]] * int(rng.choice([1, 10, 300]))))
+        else:
+            parent[key] = copy.deepcopy(VALUES[rng.integers(len(VALUES))])
+        if not whole:
+            break
+    return json.dumps(whole).encode()
+
+
+def _somewhere(whole: Any, rng: np.random.Generator) -> tuple[Any, Any]:
+    """Return a container somewhere in a JSON value that is not empty, and one of its keys."""
+    here = whole
+    while True:
+        keys = list(here) if isinstance(here, dict) else list(range(len(here)))
+        key = keys[rng.integers(len(keys))]
+        below = here[key]
+        if not isinstance(below, dict | list) or not below or rng.random() < 0.3:
+            return here, key
+        here = below
+
+
+# --- the readers ------------------------------------------------------------------------------------------------------
+
+
+def _load(name: str, folder: Path) -> None:
+    from index.sources import load
+
+    source = load(str(folder / name))
+    float(source.gamma[-1, -1])
+
+
+def _load_tokenizer(folder: Path) -> None:
+    from index.columns import reachable
+    from index.sources import load
+
+    source = load(str(folder / "gamma.npy"), tokenizer=str(folder / "tokenizer.json"))
+    reachable(source.vocabulary)
+    source.vocabulary.split("the planet")
+
+
+def _load_folder(folder: Path) -> None:
+    from index.sources import load
+
+    load(str(folder))
+
+
+def _open_matrix(name: str, folder: Path) -> None:
+    from index.distances import open_matrix
+
+    matrix = open_matrix(folder / name)
+    matrix.tile(slice(0, 2), slice(0, matrix.N))
+    matrix.row(matrix.N - 1)
+
+
+def _read_sample(name: str, folder: Path) -> None:
+    from index.distances import read_sample
+
+    read_sample(folder / name).sum()
+
+
+def _ask(folder: Path) -> None:
+    """Ask a bundle what reads every part of it, and make the reports."""
+    from index import questions, report, tables
+    from index.bundle import open_bundle
+    from index.errors import TokenError
+
+    bundle = open_bundle(folder)
+    tables.info_report(bundle.manifest, str(folder))
+    with np.errstate(all="ignore"):  # as the commands do; points may be NaN
+        report.to_json(report.densest_json(questions.densest(bundle, top=5)))
+        questions.neighbors(bundle, "#3", top=30)  # more than are kept: the points themselves are searched
+    _ = bundle.gamma[:2], bundle.metric, bundle.causal.index.ntotal
+    with suppress(TokenError):
+        questions.neighbors(bundle, "no such token")
+
+
+def _seal_manifest(folder: Path) -> None:
+    """Make a changed manifest vouch for itself: whoever hands on a bundle can do that, too."""
+    from index.bundle import MANIFEST
+    from index.checksums import seal
+
+    with suppress(ValueError, RecursionError):  # what cannot be read cannot be sealed
+        manifest = json.loads((folder / MANIFEST).read_bytes())
+        if isinstance(manifest, dict):
+            (folder / MANIFEST).write_text(json.dumps(manifest | {"checksum": seal(manifest)}))
+
+
+def seal_file(name: str, folder: Path) -> None:
+    """Make a bundle's manifest and checksums those of a changed file."""
+    from hashlib import sha256
+
+    from xxhash import xxh3_64_hexdigest
+
+    from index.bundle import MANIFEST
+    from index.checksums import BLOCK_BYTES, CHECKSUMS, seal
+
+    content = (folder / name).read_bytes()
+    blocks = [content[start : start + BLOCK_BYTES] for start in range(0, len(content), BLOCK_BYTES)]
+    sums = json.loads((folder / CHECKSUMS).read_bytes())
+    sums["blocks"][name] = list(map(xxh3_64_hexdigest, blocks))
+    (folder / CHECKSUMS).write_text(json.dumps(sums))
+    manifest = json.loads((folder / MANIFEST).read_bytes())
+    for each in (name, CHECKSUMS):
+        written = (folder / each).read_bytes()
+        manifest["files"][each] |= {"bytes": len(written), "sha256": sha256(written).hexdigest()}
+    (folder / MANIFEST).write_text(json.dumps(manifest | {"checksum": seal(manifest)}))
+
+
+def _gguf(folder: Path) -> Reader:
+    tokens = {"pieces": [f"Ġ{n}" for n in range(TOKENS)], "types": [1] * TOKENS, "merges": ["Ġ 1"], "pre": "smollm"}
+    models.write_gguf(folder / "0", MATRIX, **tokens)
+    models.write_gguf(folder / "1", MATRIX, name="output.weight", quantization=GGMLQuantizationType.Q8_0)
+    models.write_gguf(folder / "2", MATRIX, tokenizer="llama", pieces=["▁a", "<0x41>"] * 20, types=[1, 6] * 20)
+    return Reader("gguf", "x.gguf", _seeds(folder), partial(_load, "x.gguf"))
+
+
+def _safetensors(folder: Path) -> Reader:
+    save_file({"gamma": MATRIX}, folder / "0", {"format": "np"})
+    save_file({"lm_head.weight": MATRIX.astype(np.float16), "bias": MATRIX[0]}, folder / "1")
+    return Reader("safetensors", "x.safetensors", _seeds(folder), partial(_load, "x.safetensors"))
+
+
+def _npy(folder: Path) -> Reader:
+    for number, dtype in enumerate((np.float32, np.float16, ">f8")):
+        with (folder / str(number)).open("wb") as file:
+            np.save(file, MATRIX.astype(dtype))
+    return Reader("npy", "x.npy", _seeds(folder), partial(_load, "x.npy"))
+
+
+def _save_torch(folder: Path, *contents: Any) -> None:
+    import torch
+
+    for number, content in enumerate(contents):
+        for zipped in (True, False):
+            torch.save(content, folder / f"{number}{zipped}", _use_new_zipfile_serialization=zipped)
+
+
+def _pt(folder: Path) -> Reader:
+    import torch
+
+    gamma = torch.from_numpy(MATRIX)
+    _save_torch(folder, gamma, {"gamma": gamma.bfloat16().t(), "metadata": {"model": "x", "shape": (40, 3)}})
+    _save_torch(folder, {"W": torch.nn.Parameter(gamma), "sparse": torch.eye(3).to_sparse(), "dtype": torch.float16})
+    return Reader("pt", "x.pt", _seeds(folder), partial(_load, "x.pt"))
+
+
+def _pt_distances(folder: Path) -> Reader:
+    import torch
+
+    content = {"triu_values": torch.ones(780).half(), "token_indices": torch.arange(40), "N": 40, "metadata": {"a": 1}}
+    _save_torch(folder, content)
+    return Reader("pt-distances", "x.pt", _seeds(folder), partial(_open_matrix, "x.pt"))
+
+
+def _npy_distances(folder: Path) -> Reader:
+    with (folder / "0").open("wb") as file:
+        np.save(file, MATRIX @ MATRIX.T)
+    return Reader("npy-distances", "x.npy", _seeds(folder), partial(_open_matrix, "x.npy"))
+
+
+def _pt_sample(folder: Path) -> Reader:
+    import torch
+
+    _save_torch(folder, {"token_indices": torch.arange(40)}, torch.arange(9))
+    return Reader("pt-sample", "x.pt", _seeds(folder), partial(_read_sample, "x.pt"))
+
+
+def _npy_sample(folder: Path) -> Reader:
+    with (folder / "0").open("wb") as file:
+        np.save(file, np.arange(40))
+    return Reader("npy-sample", "x.npy", _seeds(folder), partial(_read_sample, "x.npy"))
+
+
+def _tokenizer(folder: Path) -> Reader:
+    models.sentencepiece_like_tokenizer().save(str(folder / "0"), pretty=False)
+    tokenizer = json.loads(models.byte_level_tokenizer().to_str())
+    vocabulary = tokenizer["model"]["vocab"]
+    kept = {piece: token_id for piece, token_id in vocabulary.items() if token_id < 300}
+    merges = [pair for pair in tokenizer["model"]["merges"] if {"".join(pair), *pair} <= set(kept)]
+    tokenizer["model"] |= {"vocab": kept, "merges": merges}
+    (folder / "1").write_text(json.dumps(tokenizer))
+    seeds = _seeds(folder)
+    np.save(folder / "gamma.npy", np.ones((300, 2), np.float32))
+    for number in ("0", "1"):
+        (folder / number).unlink()
+    return Reader("tokenizer", "tokenizer.json", seeds, _load_tokenizer, folder)
+
+
+def _model_folder(name: str, file: str, content: Any, folder: Path) -> Reader:
+    """Return a reader of one of the JSON files of a model folder."""
+    models.sentencepiece_like_tokenizer().save(str(folder / "tokenizer.json"))
+    (folder / "config.json").write_text('{"tie_word_embeddings": true}')
+    weights = "model.safetensors" if file != "model.safetensors.index.json" else "a.safetensors"
+    save_file({"model.embed_tokens.weight": MATRIX}, folder / weights)
+    return Reader(name, file, [json.dumps(content).encode()], lambda folder: _load(".", folder), folder)
+
+
+def _bundle(name: str, file: str, seal: Callable[[Path], None], folder: Path) -> Reader:
+    """Return a reader of one of the files of a bundle."""
+    from index.build import build
+    from index.settings import Settings
+
+    np.save(folder / "gamma.npy", MATRIX)
+    models.byte_level_tokenizer().save(str(folder / "tokenizer.json"))
+    target = folder / "bundle"
+    build(
+        Settings(
+            source=str(folder / "gamma.npy"),
+            tokenizer=str(folder / "tokenizer.json"),
+            out=target,
+            neighbors=20,
+            density_k=10,
+        )
+    )
+    return Reader(name, file, [(target / file).read_bytes()], _ask, target, seal)
+
+
+def _seeds(folder: Path) -> list[bytes]:
+    return [path.read_bytes() for path in sorted(folder.iterdir())]
+
+
+_ADDED = {str(number): {"content": f"<x{number}>", "special": True, "normalized": False} for number in range(267, 270)}
+_MADE: dict[str, Callable[[Path], Reader]] = {
+    "gguf": _gguf,
+    "safetensors": _safetensors,
+    "npy": _npy,
+    "pt": _pt,
+    "pt-distances": _pt_distances,
+    "pt-sample": _pt_sample,
+    "npy-distances": _npy_distances,
+    "npy-sample": _npy_sample,
+    "tokenizer": _tokenizer,
+    "config": partial(
+        _model_folder,
+        "config",
+        "config.json",
+        {"tie_word_embeddings": True, "text_config": {"tie_word_embeddings": False}, "model_type": "llama"},
+    ),
+    "shard-index": partial(
+        _model_folder,
+        "shard-index",
+        "model.safetensors.index.json",
+        {"metadata": {"total_size": 1}, "weight_map": {"model.embed_tokens.weight": "a.safetensors", "x": "b"}},
+    ),
+    "tokenizer-config": partial(
+        _model_folder,
+        "tokenizer-config",
+        "tokenizer_config.json",
+        {"added_tokens_decoder": _ADDED, "eos_token": "</s>"},
+    ),
+    "manifest": partial(_bundle, "manifest", "manifest.json", _seal_manifest),
+    "tokens-parquet": partial(_bundle, "tokens-parquet", "tokens.parquet", partial(seal_file, "tokens.parquet")),
+    "faiss": partial(_bundle, "faiss", "causal.faiss", partial(seal_file, "causal.faiss")),
+    "graph": partial(_bundle, "graph", "causal.ids.npy", partial(seal_file, "causal.ids.npy")),
+}
+NAMES = tuple(_MADE)
+
+
+def make_reader(name: str, folder: Path) -> Reader:
+    """Make a reader's valid files in an empty folder."""
+    return _MADE[name](folder)
