@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from commands.asking import answering, geometry_named, open_index, subset_of, two_geometries
-from commands.options import Among, Csv, DensityK, DensityRule, Geometries, Index, Json, Token, Top
-from commands.output import print_answer, print_table
+from commands.options import Among, Csv, DensityK, DensityRule, Geometries, Index, Json, Svg, Token, Top
+from commands.output import one_form, print_answer, print_table
 from index.density import Rule
-from index.errors import LogoscopeError, ParameterError
+from index.errors import LogoscopeError, ParameterError, one_line
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -34,21 +34,29 @@ def densest(
     among: Among = None,
     as_json: Json = False,
     as_csv: Csv = False,
+    svg: Svg = None,
 ) -> None:
     """The token at the densest point, and its neighbors in both geometries."""
     with answering():
         from index import questions, report, tables
 
+        one_form(json=as_json, csv=as_csv, svg=svg)
         bundle = open_index(index)
         geometries = two_geometries(geometry)
         found = questions.densest(
             bundle, top=top, density_k=density_k, rule=rule, geometries=geometries, among=subset_of(bundle, among)
         )
+        as_table = partial(tables.densest_report, name=bundle.name, facts=bundle.manifest)
+        if svg is not None:
+            from index.terminal_svg import write_terminal_svg
+
+            write_terminal_svg(as_table(found), svg, title=f"the densest token in {bundle.name}")
+            return
         print_answer(
             found,
             report.densest_json,
             lambda answer: report.to_csv([answer.neighborhood]),
-            partial(tables.densest_report, name=bundle.name, facts=bundle.manifest),
+            as_table,
             as_json=as_json,
             as_csv=as_csv,
         )
@@ -74,13 +82,13 @@ def neighbors(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON; of many tokens, one line for each.")] = False,
     as_csv: Csv = False,
     parquet: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the lists to a Parquet file.")] = None,
+    svg: Svg = None,
 ) -> None:
     """The nearest tokens in both geometries, and how far the two lists agree."""
     with answering():
         from index import questions, report
 
-        if as_json + as_csv + (parquet is not None) > 1:
-            raise ParameterError("--json, --csv and --parquet exclude each other; pass one")
+        one_form(json=as_json, csv=as_csv, parquet=parquet, svg=svg)
         if bool(tokens) is (file is not None):
             raise ParameterError("name tokens, or a --file with one on each line, or - for standard input")
         bundle = open_index(index)
@@ -93,7 +101,10 @@ def neighbors(
             geometries=two_geometries(geometry),
             among=subset_of(bundle, among),
         )
-        if file is not None or tokens == ["-"]:
+        many = file is not None or tokens == ["-"]
+        if many and svg is not None:
+            raise ParameterError("--svg is of tokens named on the command line; leave --file and - out")
+        if many:
             _answer_lines(file or Path("-"), ask, as_json, as_csv, parquet)
         else:
             found = [ask(token) for token in tokens or ()]
@@ -101,6 +112,8 @@ def neighbors(
                 from index.batch import write_parquet
 
                 write_parquet(found, parquet)
+            elif svg is not None:
+                _draw_all(found, svg, bundle.name)
             else:
                 print_answer(found, _all_as_json, report.to_csv, _all_as_tables, as_json=as_json, as_csv=as_csv)
 
@@ -119,6 +132,14 @@ def _all_as_tables(found: list[Neighborhood]) -> RenderableType:
     return Group(*map(neighborhood_report, found))
 
 
+def _draw_all(found: list[Neighborhood], path: Path, name: str) -> None:
+    from index.tables import shown
+    from index.terminal_svg import write_terminal_svg
+
+    named = ", ".join(shown(each.token) for each in found)
+    write_terminal_svg(_all_as_tables(found), path, title=f"nearest tokens of {named} in {name}")
+
+
 def _answer_lines(
     path: Path, ask: Callable[[str], Neighborhood], as_json: bool, as_csv: bool, parquet: Path | None
 ) -> None:
@@ -131,7 +152,7 @@ def _answer_lines(
     def refuse(number: int, error: LogoscopeError) -> None:
         nonlocal refused
         refused += 1
-        print(f"error: {name}, line {number}: {error}", file=sys.stderr)
+        print(f"error: {one_line(name)}, line {number}: {error}", file=sys.stderr)
 
     with batch.open_lines(path) as lines:
         found = batch.answers(batch.numbered_tokens(lines), ask, refuse)

@@ -15,6 +15,10 @@ Index = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, with exact texts.")]
 Csv = Annotated[bool, typer.Option("--csv", help="Print CSV, with exact texts.")]
+Svg = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Write the table as a picture of a terminal, instead of printing it."),
+]
 Top = Annotated[int, typer.Option(help="Length of the neighbor lists.")]
 DensityK = Annotated[
     int | None, typer.Option(help="Neighbors averaged in a density.", show_default="the build's own, 20")

@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 
 
-def one_form(as_json: bool, as_csv: bool) -> None:
-    """Refuse two forms at once, before the work."""
-    if as_json and as_csv:
-        raise ParameterError("--json and --csv exclude each other; pass one")
+def one_form(**forms: object) -> None:
+    """Refuse two forms at once, before the work: `one_form(json=as_json, csv=as_csv)`."""
+    if sum(map(bool, forms.values())) > 1:
+        *others, last = (f"--{name}" for name in forms)
+        raise ParameterError(f"{', '.join(others)} and {last} exclude each other; pass one")
 
 
 def print_answer(
@@ -30,7 +31,7 @@ def print_answer(
     as_csv: bool,
 ) -> None:
     """Print an answer in the one form asked for; only that one is made."""
-    one_form(as_json, as_csv)
+    one_form(json=as_json, csv=as_csv)
     if as_json:
         print_json(json(found))
     elif as_csv:

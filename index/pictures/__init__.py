@@ -1,0 +1,1 @@
+"""Pictures of answers: the arrays behind every chart, and the charts themselves."""

@@ -1,0 +1,125 @@
+"""The arrays behind the charts of a whole vocabulary. Nothing here draws."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from index import census
+from index.bundle import Bundle, Geometry
+from index.census import OverlapCensus
+from index.density import Rule
+from index.errors import ParameterError
+from index.pictures.densities import Densities, all_densities
+from index.questions import DEFAULT_GEOMETRIES, checked_density_k
+
+NORM_BINS = 60
+
+
+@dataclass(frozen=True, eq=False)
+class NormSeries:
+    """How many tokens have each norm and density, binned.
+
+    Attributes
+    ----------
+    unit : str
+        Of the norms, which are of uncentered rows: "logometers" or "Euclidean".
+    norm_edges : ndarray of shape (N + 1,), float64
+    density_edges : ndarray of shape (B + 1,), float64
+        As in `Densities`.
+    counts : ndarray of shape (N, B), int64
+    """
+
+    unit: str
+    norm_edges: np.ndarray
+    density_edges: np.ndarray
+    counts: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class EigenvalueSeries:
+    """The spectrum of the metric, (D,) float64 each, the direction of most variance first.
+
+    Attributes
+    ----------
+    covariance : ndarray
+        Eigenvalues of Cov(gamma), descending; for a given M, of its inverse.
+    metric : ndarray
+        Of M in the same directions: 1 / (covariance + ridge), ascending.
+    ridge : float or None
+        None for a given M.
+    """
+
+    covariance: np.ndarray
+    metric: np.ndarray
+    ridge: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class VocabularySeries:
+    """What the charts of a whole vocabulary show.
+
+    Attributes
+    ----------
+    densities : Densities
+    norms : NormSeries
+    overlap : OverlapCensus or None
+        Its deciles are of the rule 'notebook' at the build's own k. None where no token has K neighbors in both
+        geometries.
+    spectrum : EigenvalueSeries
+    """
+
+    densities: Densities
+    norms: NormSeries
+    overlap: OverlapCensus | None
+    spectrum: EigenvalueSeries
+
+
+def vocabulary_series(
+    bundle: Bundle,
+    *,
+    density_k: int | None = None,
+    rule: Rule = Rule.NOTEBOOK,
+    geometries: tuple[Geometry, Geometry] = DEFAULT_GEOMETRIES,
+) -> VocabularySeries:
+    """Return what the charts of a whole vocabulary show.
+
+    Parameters
+    ----------
+    bundle : Bundle
+    density_k, rule, geometries
+        As in `questions.densest`; densities and norms are of the first geometry, overlaps of both.
+
+    Raises
+    ------
+    ParameterError
+        When `density_k` or `geometries` is out of range.
+    """
+    census.check_two(geometries)
+    densities = all_densities(bundle, geometries[0], rule, checked_density_k(bundle, density_k))
+    try:
+        overlaps = census.overlap(bundle, geometries=geometries)
+    except ParameterError:  # no token has K neighbors in both geometries, as where K is V - 1 and a row is zero
+        overlaps = None
+    metric = bundle.metric
+    descending = metric.eigenvalues[::-1]
+    return VocabularySeries(
+        densities,
+        _norm_series(bundle, densities),
+        overlaps,
+        EigenvalueSeries(descending, 1 / (descending + (metric.ridge or 0.0)), metric.ridge),
+    )
+
+
+def _norm_series(bundle: Bundle, densities: Densities) -> NormSeries:
+    euclidean = densities.geometry is Geometry.COSINE
+    column = "euclidean_norm" if euclidean else "causal_norm"
+    norms = np.from_dlpack(bundle.columns(column)[column].combine_chunks())
+    binned = np.isfinite(densities.values) & (densities.values > 0)
+    low, high = (float(norms[binned].min()), float(norms[binned].max())) if binned.any() else (0.0, 1.0)
+    norm_edges = np.histogram_bin_edges(norms[binned], NORM_BINS, range=(low, high))
+    counts = np.zeros((NORM_BINS, len(densities.counts)), np.int64)
+    if binned.any():
+        counts = np.histogram2d(norms[binned], densities.values[binned], (norm_edges, densities.edges))[0]
+    return NormSeries("Euclidean" if euclidean else "logometers", norm_edges, densities.edges, counts.astype(np.int64))

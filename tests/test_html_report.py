@@ -1,0 +1,229 @@
+"""`report`: the page says what `neighbors` and `densest` say, needs no network, and no token's text becomes markup."""
+
+import hashlib
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import Built, build, invoke, query
+from report_pages import parsed, values
+
+import index
+from index.api import OpenVocabulary
+from index.crosscheck import CrossCheck, PairCheck, QuadraticForm
+from index.matrix_check import MatrixCheck
+from index.pictures.html_report import html_report
+from index.pictures.page_tables import crosscheck_facts
+from index.pictures.words import verdict_sentences
+from index.report import crosscheck_json
+from index.vocabulary import display
+
+
+@pytest.fixture(scope="module")
+def vocabulary(smollm2: Built) -> OpenVocabulary:
+    return index.open(smollm2.path)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> OpenVocabulary:
+    """Forty vectors: ten twins, a zero row, and as many neighbors kept as there are."""
+    rows = np.random.default_rng(8).normal(size=(40, 4))
+    rows[10:20] = rows[10]
+    rows[39] = 0
+    folder = tmp_path_factory.mktemp("report")
+    np.save(folder / "gamma.npy", rows)
+    build(folder / "gamma.npy", "--out", folder / "bundle", "--neighbors", 39, "--density-k", 5)
+    return index.open(folder / "bundle")
+
+
+@pytest.fixture(scope="module")
+def page(smollm2: Built, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the command writes for two tokens and the densest."""
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    done = invoke("query.py", "report", "planet", "#7", "densest", "--index", smollm2.path, "--out", path)
+    assert (done.code, done.out.strip(), done.err) == (0, str(path), "")
+    return path
+
+
+# --- what it says -----------------------------------------------------------------------------------------------------
+
+
+def cells(place: dict[str, Any]) -> list[str]:
+    """A place of a list in JSON as the row of a table."""
+    figures = [f"{place[name]:.6f}" for name in ("similarity", "distance") if name in place]
+    return [str(place["rank"]), str(place["id"]), *figures, "tied" if place["tied"] else ""]
+
+
+def test_the_tables_are_the_answers(smollm2: Built, tmp_path: Path) -> None:
+    for token in ("planet", "#7"):
+        (answer,) = query("neighbors", token, "--top", 12, "--index", smollm2.path)
+        path = tmp_path / f"{answer['token']['id']}.html"
+        assert invoke("query.py", "report", token, "--top", 12, "--index", smollm2.path, "--out", path).code == 0
+        tables = parsed(path.read_text(encoding="utf-8")).tables
+        for name, caption in (
+            ("causal", "12 nearest in the causal metric"),
+            ("cosine", "12 nearest by cosine similarity"),
+        ):
+            assert [row[:-1] for row in tables[caption][1:]] == [cells(place) for place in answer[name]]
+            assert [row[-1] for row in tables[caption][1:]] == [display(place["text"]) for place in answer[name]]
+        shared = [
+            [str(row["causal_rank"]), str(row["cosine_rank"]), str(row["id"])] for row in answer["overlap"]["tokens"]
+        ]
+        assert [row[:3] for row in tables[f"In both lists: {len(shared)}"][1:]] == shared
+        facts = dict(map(tuple, tables["The token"]))
+        assert facts["density"].split()[0] == f"{answer['token']['density']:.7g}"
+        assert facts["mean distance"].split()[0] == f"{answer['token']['mean_distance']:.7g}"
+        assert facts["id"] == str(answer["token"]["id"])
+
+
+def test_the_densest_token_has_its_rules(smollm2: Built, page: Path) -> None:
+    answer = query("densest", "--index", smollm2.path)
+    tables = parsed(page.read_text(encoding="utf-8")).tables
+    expected = [
+        [rule, f"{winner['density']:.7g}", str(winner["tied"]), str(winner["id"]), display(winner["text"])]
+        for rule, winner in answer["density"]["by_rule"].items()
+    ]
+    assert tables["Densest under each rule"][1:] == expected
+    facts = tables["Densities, in 1/logometers"]
+    assert [float(value) for _, value in facts] == pytest.approx(
+        [answer["density"][name] for name in ("min", "max", "mean", "median")], rel=1e-6
+    )
+
+
+def test_the_verdict_in_words(vocabulary: OpenVocabulary) -> None:
+    found = vocabulary.neighbors("planet", top=30)
+    said = parsed(html_report(vocabulary, [found], top=30))
+    count, tied = found.overlap.count, [sum(each.tied for each in listed) for listed in found.lists.values()]
+    assert f"Verdict: {found.overlap.verdict}" in said.headings
+    text = " ".join(said.paragraphs)
+    assert f"{count} of the 30 nearest tokens are in both lists ({count / 0.3:.1f} %)" in text
+    assert f"blindly would share {30 * 30 / (len(vocabulary) - 1):.1g}." in text
+    assert "No tie at the last place" in text
+    for where, number in zip(("causal metric", "cosine similarity"), tied, strict=True):
+        assert re.search(rf"In (the )?{where}, {number} of 30 neighbors are tied", text)
+
+
+def test_ties_that_decide_the_verdict_are_said(small: OpenVocabulary) -> None:
+    """Nine twins at distance 0 in both lists: which three are listed is arbitrary."""
+    found = small.neighbors("#12", top=3)
+    assert (found.overlap.lowest, found.overlap.highest, found.overlap.verdict) == (0, 3, "undecided")
+    text = " ".join(parsed(html_report(small, [found], top=3)).paragraphs)
+    assert "anything from 0 to 3, on both sides of 30 % and of 70 %." in text
+    assert "9 other tokens have the very same vector" in text
+    one_border = replace(found.overlap, k=10, count=4, lowest=2, highest=6)
+    said = verdict_sentences(replace(found, overlap=one_border), small.spaces, 0.1)
+    assert said[2].endswith("anything from 2 to 6, on both sides of 30 %.")
+    within = replace(one_border, lowest=4)
+    assert verdict_sentences(replace(found, overlap=within), small.spaces, 0.1)[2].endswith("anything from 4 to 6.")
+
+
+def test_every_file_has_its_checksum(smollm2: Built, page: Path) -> None:
+    rows = parsed(page.read_text(encoding="utf-8")).tables["Files of the bundle"][1:]
+    assert {name for name, _, _ in rows} == {path.name for path in smollm2.path.iterdir()}
+    for name, size, checksum in rows:
+        content = (smollm2.path / name).read_bytes()
+        assert checksum == hashlib.sha256(content).hexdigest()
+        assert size == ("" if name == "manifest.json" else f"{len(content):,}")
+
+
+def test_the_settings_are_said(vocabulary: OpenVocabulary) -> None:
+    found = vocabulary.neighbors(
+        "planet", top=5, density_k=7, rule="distinct", geometries=("causal_cosine", "cosine"), among="kind=word"
+    )
+    tables = parsed(html_report(vocabulary, [found], top=5)).tables
+    facts = dict(map(tuple, tables["The question"]))
+    assert facts["geometries compared"] == "causal cosine and cosine similarity"
+    assert (facts["length of lists"], facts["density"]) == ("5", "1 / mean distance to 7 neighbors")
+    assert facts["rule"].startswith("distinct")
+    assert facts["among"] == f"kind=word: {len(found.among):,} tokens"
+
+
+@pytest.mark.parametrize("worst_error", [1e-6, 1.0])
+def test_the_crosscheck_that_was_stored(worst_error: float) -> None:
+    pairs = PairCheck(100, worst_error, (1, 2))
+    matrix = MatrixCheck("d.pt", 9, "float16", 1e-3, 0.1, 36, 0.75, 3.5, (4, 5), 9, 8, 2, "another metric")
+    checked = CrossCheck(matrix if worst_error == 1 else None, QuadraticForm(pairs, pairs, 1e-5))
+    facts = dict(crosscheck_facts(json.loads(json.dumps(crosscheck_json(checked)))).rows)
+    assert facts["outcome"] == ("passed" if worst_error < 1e-5 else "FAILED")
+    assert ("stored matrix" in facts) == (worst_error == 1)
+    if worst_error == 1:
+        assert (facts["stored matrix"], facts["  cause"]) == ("FAILED, d.pt", "another metric")
+        assert facts["  entries"] == "36, 75.0000% within tolerance"
+
+
+def test_no_crosscheck_is_said(page: Path) -> None:
+    tables = parsed(page.read_text(encoding="utf-8")).tables
+    assert tables["Cross-check"] == [["outcome", "not run when the bundle was built"]]
+
+
+@pytest.mark.parametrize("token", ["planet", "#7"])
+def test_the_charts_show_the_lists(token: str, vocabulary: OpenVocabulary) -> None:
+    found = vocabulary.neighbors(token, top=20)
+    charts = parsed(html_report(vocabulary, [found], top=20)).charts
+    for name, listed in zip(("chart-1-1", "chart-1-2"), found.lists.values(), strict=True):
+        assert [(row["rank"], row["id"], row["distance"], row["tied"]) for row in values(charts[name])] == [
+            (each.rank, str(each.token.id), each.distance, "yes" if each.tied else "no") for each in listed
+        ]
+        assert [row["text"] for row in values(charts[name])] == [display(each.token.text) for each in listed]
+    at_20 = values(charts["chart-1-3"])[19]
+    assert at_20["k"] == 20
+    assert at_20["share"] * 20 == pytest.approx(found.overlap.count)
+    assert sum(row["tokens"] for row in values(charts["chart-1-4"])) == len(vocabulary)
+    causal, cosine = found.lists.values()
+    union = {row["id"]: row for row in values(charts["chart-1-5"])}
+    assert union.keys() == {str(each.token.id) for each in (*causal, *cosine)}
+    for each in causal:
+        assert (union[str(each.token.id)]["across"], union[str(each.token.id)]["first_rank"]) == (
+            each.distance,
+            str(each.rank),
+        )
+    for each in cosine:
+        assert (union[str(each.token.id)]["up"], union[str(each.token.id)]["second_rank"]) == (
+            each.similarity,
+            str(each.rank),
+        )
+    both = {str(shared.token.id) for shared in found.shared}
+    assert {token for token, row in union.items() if row["lists"] == "both lists"} == both
+
+
+# --- the command ------------------------------------------------------------------------------------------------------
+
+
+def test_the_same_question_gives_the_same_file(smollm2: Built, tmp_path: Path, page: Path) -> None:
+    again = tmp_path / "again.html"
+    assert invoke("query.py", "report", "planet", "#7", "densest", "--index", smollm2.path, "--out", again).code == 0
+    assert again.read_bytes() == page.read_bytes()
+    assert page.stat().st_size < 6_000_000
+
+
+def test_with_no_question_it_is_of_the_densest_token(smollm2: Built, tmp_path: Path) -> None:
+    assert invoke("query.py", "report", "--index", smollm2.path, "--out", tmp_path / "r.html").code == 0
+    said = parsed((tmp_path / "r.html").read_text(encoding="utf-8"))
+    assert said.headings[0] == "Nearest tokens of the densest token in smollm2-135m"
+
+
+def refused(*arguments: object) -> str:
+    done = invoke("query.py", "report", *arguments)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("error: ")
+    assert done.err.count("\n") == 1
+    return done.err
+
+
+def test_what_is_refused(smollm2: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    there = tmp_path / "there.html"
+    there.write_text("mine")
+    where = ("--index", smollm2.path, "--out")
+    assert "pass --overwrite" in refused("planet", *where, there)
+    assert there.read_text() == "mine"
+    assert invoke("query.py", "report", "planet", *where, there, "--overwrite").code == 0
+    assert there.read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert "no token has the text 'planett'" in refused("planett", *where, tmp_path / "new.html")
+    assert "lies in a bundle's folder" in refused("planet", *where, smollm2.path / "new.html")
+    monkeypatch.setattr("index.pictures.extras.find_spec", lambda name: None if name == "vl_convert" else object())
+    assert "uv run --extra report query.py report" in refused("planet", *where, tmp_path / "new.html")
+    assert list(tmp_path.iterdir()) == [there]

@@ -1,0 +1,487 @@
+"""`plot`: what is drawn equals the answers, any token's text can be drawn, and the files are what they say."""
+
+import re
+import sys
+import warnings
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import Built, Outcome, build, invoke
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.text import Annotation, Text
+
+import index
+from index.api import OpenVocabulary
+from index.bundle import Geometry
+from index.pictures import fonts, paper
+from index.pictures.fonts import Typeface
+from index.pictures.plot import plot
+from index.pictures.plot_neighborhood import neighborhood_figure, texts_drawn
+from index.pictures.plot_vocabulary import vocabulary_figure
+from index.pictures.series import NeighborhoodSeries, neighborhood_series
+from index.pictures.vocabulary_series import vocabulary_series
+from index.questions import Neighborhood
+from index.vocabulary import display
+
+WORST = (
+    *(
+        "<script>alert(1)</script>",
+        "</text></svg>",
+        "&amp;",
+        "]]>",
+        "$x^2$",
+        "$\\frac{",
+        "_",
+        "%",
+        "\"'`",
+        "\\alpha",
+        "",
+    ),
+    *(
+        "\x1b[31mred\x1b[0m",
+        "\x00\x07",
+        "a\u202eb\u200f",
+        "\u2068",
+        " " * 400,
+        "\n\r\t",
+        "x" * 500,
+        "\ufeff",
+        "\U000e0001",
+    ),
+    *(
+        "שלום עולם",
+        "كلمة",
+        "ภาษาไทย",
+        "中文字",
+        "한국어",
+        "हिन्दी",
+        "\u0301",
+        "e\u0301",
+        "😀",
+        "👩‍👩‍👧",
+        "𒀀",
+        "\U0010fffd",
+        "\ufffd",
+    ),
+    *("\udc80", "﷽" * 40, "ꙮ", "\u0e33", "🇫🇷", "∑∞", "a\u2028b", "\u00a0"),
+)
+"""Texts of tokens that real vocabularies hold, or could."""
+
+
+def figures(found: Neighborhood, name: str, vocabulary: OpenVocabulary) -> tuple[Figure, NeighborhoodSeries]:
+    series = neighborhood_series(vocabulary, found)
+    typeface = fonts.typeface(texts_drawn(series, found, name))
+    with paper.look(typeface):
+        return neighborhood_figure(series, found, name, typeface), series
+
+
+@pytest.fixture(scope="module")
+def vocabulary(smollm2: Built) -> OpenVocabulary:
+    return index.open(smollm2.path)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Forty vectors: twins, a zero row, and as many neighbors kept as there are."""
+    rows = np.random.default_rng(8).normal(size=(40, 4))
+    rows[10:20] = rows[10]
+    rows[39] = 0
+    folder = tmp_path_factory.mktemp("plot")
+    np.save(folder / "gamma.npy", rows)
+    build(folder / "gamma.npy", "--out", folder / "bundle", "--neighbors", 39, "--density-k", 5)
+    return folder / "bundle"
+
+
+@pytest.fixture(autouse=True)
+def _no_warnings() -> Iterator[None]:
+    """Matplotlib warns of each glyph it misses."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+
+
+def refused(*arguments: object) -> str:
+    done = invoke("query.py", "plot", *arguments)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("error: ")
+    assert done.err.count("\n") == 1
+    return done.err
+
+
+def lines(axes: Axes, *, marker: str = "None", fill: str | None = None) -> list[tuple[list[float], list[float]]]:
+    """The data of the lines that have this marker, those of keys left out."""
+    return [
+        (list(map(float, line.get_xdata())), list(map(float, line.get_ydata())))
+        for line in axes.lines
+        if line.get_marker() == marker and fill in (None, line.get_markerfacecolor())
+    ]
+
+
+def line(axes: Axes, label: str) -> tuple[list[float], list[float]]:
+    (found,) = (line for line in axes.lines if str(line.get_label()).split(":")[0] == label)
+    return list(map(float, found.get_xdata())), list(map(float, found.get_ydata()))
+
+
+def said(figure: Figure) -> list[str]:
+    return [text.get_text() for text in figure.findobj(Text) if text.get_text()]
+
+
+# --- what is drawn ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("token", ["planet", "#7"])
+def test_distances_are_those_of_the_lists(token: str, vocabulary: OpenVocabulary) -> None:
+    found = vocabulary.neighbors(token)
+    figure, _ = figures(found, "smollm2", vocabulary)
+    for axes, (geometry, listed) in zip(figure.axes[:2], found.lists.items(), strict=True):
+        every = [(neighbor.rank, neighbor.distance) for neighbor in listed]
+        (curve,) = lines(axes)
+        assert list(zip(*curve, strict=True)) == every
+        hollow, full = lines(axes, marker="o", fill="white"), lines(axes, marker="o")
+        assert list(zip(*hollow[0], strict=True)) == [
+            (neighbor.rank, neighbor.distance) for neighbor in listed if neighbor.tied
+        ]
+        assert sorted(pair for part in full for pair in zip(*part, strict=True)) == every
+        (band,) = axes.collections
+        resolution = vocabulary.spaces[geometry].resolution
+        top = {(x, y) for x, y in band.get_paths()[0].vertices.tolist()}
+        assert {(rank, distance + resolution) for rank, distance in every} <= top
+        assert {(rank, distance - resolution) for rank, distance in every} <= top
+
+
+@pytest.mark.parametrize("token", ["planet", "#7"])
+def test_overlaps_are_those_of_the_questions(token: str, vocabulary: OpenVocabulary) -> None:
+    figure, _ = figures(vocabulary.neighbors(token), "smollm2", vocabulary)
+    axes = figure.axes[2]
+    lengths, percents = line(axes, "overlap")
+    assert lengths == list(range(1, 100))
+    for k in (1, 2, 10, 30, 99):
+        agreed = vocabulary.neighbors(token, top=k).overlap
+        assert agreed is not None
+        assert percents[k - 1] == pytest.approx(agreed.percent)
+        vertices = axes.collections[0].get_paths()[0].vertices
+        at_k = [y for x, y in vertices.tolist() if x == k]
+        assert [min(at_k), max(at_k)] == pytest.approx([100 * agreed.lowest / k, 100 * agreed.highest / k])
+    assert line(axes, "chance")[1] == pytest.approx([100 * k / 49_151 for k in lengths])
+    assert line(axes, "k = 30") == ([30], [percents[29]])
+
+
+def test_density_in_the_histogram(vocabulary: OpenVocabulary) -> None:
+    found = vocabulary.neighbors("planet")
+    figure, series = figures(found, "smollm2", vocabulary)
+    axes = figure.axes[3]
+    assert [bar.get_height() for bar in axes.patches] == series.densities.counts.tolist()
+    assert [bar.get_x() for bar in axes.patches] == series.densities.edges[:-1].tolist()
+    assert sum(bar.get_height() for bar in axes.patches) == 49_152
+    assert line(axes, "this token")[0] == [found.density, found.density]
+    assert f"this token: {found.density:.4g}, percentile {series.percentile:.5g}" in said(figure)
+
+
+def test_every_neighbor_in_both_geometries(vocabulary: OpenVocabulary) -> None:
+    found = vocabulary.neighbors("planet")
+    figure, _ = figures(found, "smollm2", vocabulary)
+    axes = figure.axes[4]
+    shared = {each.token.row for each in found.shared}
+    for label, rows in (
+        ("in both lists", shared),
+        ("causal only", {each.token.row for each in found.lists[Geometry.CAUSAL]} - shared),
+        ("cosine only", {each.token.row for each in found.lists[Geometry.COSINE]} - shared),
+    ):
+        x, y = line(axes, label)
+        expected = []
+        for row in rows:
+            places = vocabulary.distance("planet", f"#{row}").to_pandas().set_index("geometry")
+            expected.append((places["similarity"]["cosine"], places["distance"]["causal"]))
+        assert sorted(zip(x, y, strict=True)) == [pytest.approx(pair, rel=1e-6) for pair in sorted(expected)]
+
+
+def test_labels_are_shared_tokens_and_hide_nothing(vocabulary: OpenVocabulary) -> None:
+    for token in ("planet", "#7", " the"):
+        found = vocabulary.neighbors(token, top=60)
+        figure, series = figures(found, "smollm2", vocabulary)
+        axes = figure.axes[4]
+        labels = [text for text in axes.texts if isinstance(text, Annotation) and text.get_fontsize() == paper.SMALL]
+        marks = np.column_stack(points(series))
+        typeface = fonts.typeface(series.union.texts)
+        place = {
+            typeface.label(text): at
+            for text, at, both in zip(series.union.texts, marks, series.union.shared, strict=True)
+            if both
+        }
+        assert len(labels) >= 2
+        boxes = [label.get_window_extent() for label in labels]
+        for at, (label, box) in enumerate(zip(labels, boxes, strict=True)):
+            assert label.xy == pytest.approx(place[label.get_text()])
+            assert not any(box.overlaps(other) for other in boxes[:at])
+            assert not any(box.contains(*mark) for mark in axes.transData.transform(marks))
+            assert axes.get_window_extent().contains(box.x0, box.y0)
+            assert axes.get_window_extent().contains(box.x1, box.y1)
+
+
+def points(series: NeighborhoodSeries) -> tuple[list[float], list[float]]:
+    union = series.union
+    return union.similarities[Geometry.COSINE].tolist(), union.distances[Geometry.CAUSAL].tolist()
+
+
+def test_the_vocabulary(vocabulary: OpenVocabulary) -> None:
+    series = vocabulary_series(vocabulary)
+    typeface = fonts.typeface([])
+    with paper.look(typeface):
+        figure = vocabulary_figure(series, vocabulary, typeface)
+    density, norms, deciles, spectrum = (figure.axes[at] for at in (0, 1, 3, 4))
+    assert [bar.get_height() for bar in density.patches] == series.densities.counts.tolist()
+    (mesh,) = norms.collections
+    cells = np.ma.filled(mesh.get_array(), 0)
+    assert cells.sum() == 49_152
+    assert cells.reshape(series.norms.counts.shape).tolist() == series.norms.counts.tolist()
+    census = vocabulary.overlap()
+    for top in (10, 30, 100):
+        expected = [100 * decile.means[top] for decile in census.deciles]
+        assert line(deciles, f"k = {top}") == (list(range(1, 11)), expected)
+    report = vocabulary.spectrum()
+    for label, expected in (("Cov(gamma)", report.covariance), ("M", report.metric)):
+        x, y = line(spectrum, label)
+        assert x == list(range(1, 577))
+        assert (min(y), max(y), sum(y)) == pytest.approx((expected.lowest, expected.highest, expected.trace))
+
+
+def test_a_zero_row_has_no_list_and_says_so(small: Path) -> None:
+    bundle = index.open(small)
+    figure, _ = figures(bundle.neighbors("#39", top=10), "small", bundle)
+    texts = said(figure)
+    assert "no list: a zero row has no direction" in texts
+    assert "no overlap: one of the lists is empty" in texts
+    assert "no neighbor has a place in both geometries" in texts
+    turned, _ = figures(bundle.neighbors("#39", top=10, geometries=("cosine", "causal")), "small", bundle)
+    assert "this token: none: its row is zero" in said(turned)
+
+
+def test_nothing_but_ties(small: Path) -> None:
+    """A twin among twins: every distance is 0, and its density is 0 or infinite, which no histogram holds."""
+    bundle = index.open(small)
+    for rule, words in (("notebook", "zero"), ("multiset", "infinite")):
+        figure, _ = figures(bundle.neighbors("#12", top=9, density_k=5, rule=rule), "small", bundle)
+        (curve,) = lines(figure.axes[0])
+        assert curve == (list(range(1, 10)), [0.0] * 9)
+        assert lines(figure.axes[0], marker="o", fill="white") == [curve]
+        assert {f"this token: {words}", f"10 of {words} density left out"} <= set(said(figure))
+        assert any("9 twins" in text for text in said(figure))
+
+
+@pytest.mark.parametrize("rule", ["notebook", "multiset"])
+def test_no_density_at_all(rule: str, tmp_path: Path) -> None:
+    """Every row is a twin of every other."""
+    np.save(tmp_path / "gamma.npy", np.ones((8, 3)))
+    build(tmp_path / "gamma.npy", "--out", tmp_path / "bundle", "--neighbors", 7, "--density-k", 3)
+    bundle = index.open(tmp_path / "bundle")
+    figure, _ = figures(bundle.neighbors("#0", top=7, rule=rule), "twins", bundle)
+    left_out = "zero" if rule == "notebook" else "infinite"
+    assert f"no density to draw\n8 of {left_out} density left out" in said(figure)
+    plot(bundle, [vocabulary_series(bundle)], tmp_path / "twins.png")
+
+
+# --- texts ------------------------------------------------------------------------------------------------------------
+
+
+def test_every_token_has_a_label(vocabulary: OpenVocabulary) -> None:
+    """Nothing that breaks a line, reorders its neighbors or opens a formula is left, and none is too wide."""
+    texts = [vocabulary.vocabulary.display(row) for row in range(len(vocabulary))]
+    typeface = fonts.typeface(texts)
+    for text in texts:
+        label = typeface.label(text)
+        assert fonts.cell_len(label) <= fonts.LABEL_CELLS
+        assert not re.search(r"[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]", label)
+        assert not typeface.missing & set(label)
+
+
+def test_what_no_font_has_is_an_escape() -> None:
+    plain = Typeface(("DejaVu Sans",), frozenset("ก𒀀"))
+    assert plain.label("aก𒀀") == "a\\u0e01\\U00012000"
+    assert plain.label("a" * 24) == "a" * 24
+    assert plain.label("a" * 25) == "a" * 23 + "…"
+    assert plain.label("ก" * 5) == "\\u0e01" * 3 + "…"  # no escape is cut
+    assert plain.label("中" * 13) == "中" * 11 + "…"
+    assert plain.label("a  b c") == "a␣␣b c"
+    assert plain.label("\u2068שלום\u2069") == "שלום"
+
+
+def test_fonts_that_are_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fonts.font_manager, "findSystemFonts", list)
+    found = fonts.typeface(["aé", "中", "\u2068ש\u2069"])
+    assert found == Typeface(("DejaVu Sans",), frozenset("中"))
+
+
+def test_a_font_that_was_installed_since(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fonts are looked for in files, not in the list that matplotlib keeps of an earlier day."""
+    known = [font for font in fonts.font_manager.fontManager.ttflist if "Noto" not in font.name]
+    monkeypatch.setattr(fonts.font_manager.fontManager, "ttflist", known)
+    found = fonts.typeface(["ไทย"])
+    if found.missing:
+        pytest.skip("no font with Thai letters is installed here")
+    assert set(found.families) <= {font.name for font in fonts.font_manager.fontManager.ttflist}
+
+
+def worded(found: Neighborhood, texts: list[str]) -> Neighborhood:
+    """The same answer, as if its tokens had these texts."""
+    rows = sorted({neighbor.token.row for listed in found.lists.values() for neighbor in listed})
+    text_of = dict(zip(rows, (texts * len(rows))[: len(rows)], strict=True))
+    lists = {
+        geometry: tuple(
+            replace(neighbor, token=replace(neighbor.token, text=text_of[neighbor.token.row], piece=None))
+            for neighbor in listed
+        )
+        for geometry, listed in found.lists.items()
+    }
+    return replace(found, token=replace(found.token, text=texts[0], piece=None), lists=lists)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
+def test_the_worst_texts_are_drawn_as_text(suffix: str, small: Path, tmp_path: Path) -> None:
+    """Each once as a title and, in turn, as a label; no warning, no markup, no formula."""
+    bundle = index.open(small)
+    found = bundle.neighbors("#0", top=28)
+    answers = [worded(found, [*WORST[at:], *WORST[:at]]) for at in range(0, len(WORST), 4)]
+    answers = [replace(answer, token=replace(answer.token, id=at)) for at, answer in enumerate(answers)]
+    plotted = plot(bundle, answers, tmp_path / f"worst{suffix}")
+    assert len(plotted.paths) == (1 if suffix == ".pdf" else len(answers))
+    if suffix == ".svg":
+        for path in plotted.paths:
+            tags = {element.tag.split("}")[1] for element in ET.parse(path).getroot().iter()}
+            assert tags <= {"svg", "metadata", "RDF", "Work", "type", "format", "creator", "Agent", "title", "defs",
+                            "style", "g", "path", "use", "clipPath", "rect"}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", WORST)
+def test_a_title_is_its_token(text: str, small: Path) -> None:
+    """As the label function writes it, and never as a formula, though the name of the bundle asks for one, too."""
+    bundle = index.open(small)
+    found = worded(bundle.neighbors("#0", top=5), [text])
+    series = neighborhood_series(bundle, found)
+    typeface = fonts.typeface(texts_drawn(series, found, "$x^2$"))
+    with paper.look(typeface):
+        title, below = neighborhood_figure(series, found, "$x^2$", typeface).texts
+        assert title.get_text() == typeface.label(display(text), cells=48)
+        assert below.get_text().startswith("#0 in $x^2$ · ")
+        assert not title.get_parse_math()
+        assert not below.get_parse_math()
+
+
+def test_letters_are_not_joined_to_another_character(small: Path) -> None:
+    """The ligature of f and i would look like the one character U+FB01: as a title, and as a label."""
+    bundle = index.open(small)
+    found = bundle.neighbors("#0", top=5)
+    images = []
+    for text in ("fi", "\ufb01"):
+        series = neighborhood_series(bundle, worded(found, [text]))
+        typeface = fonts.typeface([text])
+        with paper.look(typeface):
+            figure = neighborhood_figure(series, found, "small", typeface)
+            figure.canvas.draw()
+        images.append(np.asarray(figure.canvas.buffer_rgba()))
+    differ = (images[0] != images[1]).any(axis=(1, 2))
+    assert differ[:100].any()
+    assert differ[-800:].any()
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+def drawn(*arguments: object) -> Outcome:
+    done = invoke("query.py", "plot", *arguments)
+    assert done.code == 0, done.err
+    return done
+
+
+def test_png(small: Path, tmp_path: Path) -> None:
+    path = tmp_path / "token.PNG"
+    assert drawn("#3", "--top", 5, "--out", path, "--index", small).out == f"{path}\n"
+    content = path.read_bytes()
+    assert content.startswith(b"\x89PNG\r\n\x1a\n")
+    size = (int.from_bytes(content[16:20]), int.from_bytes(content[20:24]))
+    assert size == (int(paper.WIDTH * paper.DPI), int(paper.HEIGHT * paper.DPI))
+
+
+def test_svg(small: Path, tmp_path: Path) -> None:
+    drawn("#3", "--top", 5, "--out", tmp_path / "token.svg", "--index", small)
+    root = ET.parse(tmp_path / "token.svg").getroot()
+    assert (root.tag, root.get("width"), root.get("height")) == ("{http://www.w3.org/2000/svg}svg", "504pt", "396pt")
+
+
+def test_pdf_has_a_page_for_each(small: Path, tmp_path: Path) -> None:
+    drawn("#3", "#4", "densest", "vocabulary", "--out", tmp_path / "tokens.pdf", "--index", small)
+    content = (tmp_path / "tokens.pdf").read_bytes()
+    assert content.startswith(b"%PDF-1.")
+    assert content.rstrip().endswith(b"%%EOF")
+    assert len(re.findall(rb"/Type /Page\b", content)) == 4
+    assert b"/Type3" not in content
+
+
+@pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
+def test_the_same_bytes_again(suffix: str, small: Path, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        drawn("#3", "--top", 5, "--out", tmp_path / f"{name}{suffix}", "--index", small)
+    a, b = ((tmp_path / f"{name}{suffix}").read_bytes() for name in ("a", "b"))
+    assert a == b
+    assert not re.search(rb"CreationDate|dc:date", a)
+
+
+def test_a_file_for_each_token(small: Path, tmp_path: Path) -> None:
+    done = drawn("#3", "vocabulary", "#12", "--density-k", 5, "--out", tmp_path / "x.svg", "--index", small)
+    names = ["x-3.svg", "x-vocabulary.svg", "x-12.svg"]
+    assert done.out.splitlines() == [str(tmp_path / name) for name in names]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
+
+
+def test_what_is_there_stays(small: Path, tmp_path: Path) -> None:
+    path = tmp_path / "mine.png"
+    path.write_text("mine")
+    assert "mine.png exists; pass --overwrite" in refused("#3", "--out", path, "--index", small)
+    assert path.read_text() == "mine"
+    drawn("#3", "--overwrite", "--out", path, "--index", small)
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_wrong_use(small: Path, tmp_path: Path) -> None:
+    assert "--out must end in .png, .svg or .pdf, got: x.jpg" in refused("#3", "--out", tmp_path / "x.jpg")
+    assert "got: x" in refused("#3", "--out", tmp_path / "x", "--index", small)
+    out = tmp_path / "x.png"
+    assert "leave --top and --among out" in refused("vocabulary", "--top", 3, "--out", out, "--index", small)
+    assert "--top must be from 1 to 39" in refused("#3", "--top", 40, "--out", out, "--index", small)
+    assert "no token has the id #77" in refused("#3", "#77", "--out", out, "--index", small)
+    assert "two answers are of one token" in refused("#3", "#03", "--out", out, "--index", small)
+    assert "lies in a bundle's folder" in refused("#3", "--out", small / "x.png", "--index", small)
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_the_extra(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    message = refused("#3", "--out", tmp_path / "x.png", "--index", small)
+    assert "`plot` needs matplotlib, which is not installed; run it as `uv run --extra plot query.py plot" in message
+
+
+def test_missing_fonts_are_named(smollm2: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fonts.font_manager, "findSystemFonts", list)
+    done = drawn("#31933", "--top", 3, "--out", tmp_path / "thai.png", "--index", smollm2.path)
+    assert "note: no font here has U+0E" in done.err
+    assert "fonts-noto-core, fonts-noto-cjk, fonts-symbola" in done.err
+
+
+def test_settings_reach_the_question(smollm2: Built, tmp_path: Path, vocabulary: OpenVocabulary) -> None:
+    """What the command draws is what the library draws for the same question."""
+    settings: dict[str, Any] = {
+        "top": 12,
+        "density_k": 7,
+        "rule": "distinct",
+        "geometries": ("cosine", "causal_cosine"),
+    }
+    found = vocabulary.densest(**settings, among="kind=word").neighborhood
+    expected = plot(vocabulary, [found], tmp_path / "library.png").paths[0]
+    options = ("--top", 12, "--density-k", 7, "--rule", "distinct", "--geometry", "cosine,causal-cosine")
+    drawn("densest", *options, "--among", "kind=word", "--out", tmp_path / "x.png", "--index", smollm2.path)
+    assert (tmp_path / "x.png").read_bytes() == expected.read_bytes()

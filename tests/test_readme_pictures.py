@@ -1,0 +1,62 @@
+"""The pictures in the README are what the commands beside them make."""
+
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, Built, invoke
+
+DOCS = ROOT / "docs"
+COMMANDS = {
+    "neighbors.svg": "uv run query.py neighbors planet --top 8 --svg docs/neighbors.svg",
+    "plot.svg": "uv run --extra plot query.py plot planet --out docs/plot.svg",
+}
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def made(name: str, smollm2: Built, folder: Path) -> str:
+    """What the command of a picture makes now."""
+    *arguments, path = COMMANDS[name].split("query.py ")[1].split()
+    assert Path(path) == Path("docs", name)
+    done = invoke("query.py", *arguments, folder / name, "--index", smollm2.path)
+    assert (done.code, done.err) == (0, "")
+    return (folder / name).read_text(encoding="utf-8")
+
+
+def strokes(figure: str) -> Iterator[tuple[str, list[float]]]:
+    """What is drawn beside texts and keys, whose places depend on the fonts: commands and coordinates."""
+    pending = [ET.fromstring(figure)]
+    while pending:
+        element = pending.pop()
+        if re.match("text_|legend_", element.get("id", "")) or element.tag == f"{SVG}defs":
+            continue
+        drawn = " ".join(element.get(name, "") for name in ("d", "x", "y"))
+        if drawn.strip():
+            yield (
+                re.sub(r"[-0-9.e\s]+", " ", drawn),
+                [float(number) for number in re.findall(r"-?[0-9.]+(?:e-?\d+)?", drawn)],
+            )
+        pending.extend(element)
+
+
+def test_the_terminal(smollm2: Built, tmp_path: Path) -> None:
+    assert made("neighbors.svg", smollm2, tmp_path) == (DOCS / "neighbors.svg").read_text(encoding="utf-8")
+
+
+def test_the_figure(smollm2: Built, tmp_path: Path) -> None:
+    now = list(strokes(made("plot.svg", smollm2, tmp_path)))
+    kept = list(strokes((DOCS / "plot.svg").read_text(encoding="utf-8")))
+    assert len(now) > 200
+    assert [commands for commands, _ in now] == [commands for commands, _ in kept]
+    for (_, new), (_, old) in zip(now, kept, strict=True):
+        assert new == pytest.approx(old, abs=0.05)
+
+
+@pytest.mark.parametrize(("name", "most"), [("neighbors.svg", 60_000), ("plot.svg", 300_000)])
+def test_the_readme_shows_it_and_how_it_was_made(name: str, most: int) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert re.search(rf"!\[[^]]+\]\(docs/{re.escape(name)}\)", readme)
+    assert COMMANDS[name] in readme
+    assert (DOCS / name).stat().st_size < most

@@ -1,0 +1,194 @@
+"""Bundles whose checksums are right and whose content is not: whoever hands one on can make them so."""
+
+import json
+import os
+import shutil
+import struct
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import models
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from conftest import ROOT, Outcome, invoke
+
+from index.build import build
+from index.bundle import open_bundle
+from index.checksums import seal
+from index.errors import BundleError
+from index.manifest import misfit
+from index.settings import Settings
+
+sys.path.append(str(ROOT / "benchmarks"))
+import fuzz_inputs
+
+V = 60
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("built")
+    np.save(folder / "gamma.npy", np.random.default_rng(0).normal(size=(V, 8)).astype(np.float32))
+    models.byte_level_tokenizer().save(str(folder / "tokenizer.json"))
+    names = {"source": str(folder / "gamma.npy"), "tokenizer": str(folder / "tokenizer.json")}
+    build(Settings(**names, out=folder / "bundle", neighbors=30))
+    return folder / "bundle"
+
+
+@pytest.fixture
+def bundle(built: Path, tmp_path: Path) -> Path:
+    shutil.copytree(built, tmp_path / "bundle")
+    return tmp_path / "bundle"
+
+
+def refused(outcome: Outcome) -> str:
+    assert (outcome.code, outcome.out, outcome.err.count("\n")) == (2, "", 1), outcome
+    assert outcome.err[:-1].isprintable()
+    return outcome.err
+
+
+def change_manifest(bundle: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    change(manifest)
+    (bundle / "manifest.json").write_text(json.dumps(manifest | {"checksum": seal(manifest)}))
+
+
+def put(*keys: str, value: Any) -> Callable[[dict[str, Any]], None]:
+    def change(manifest: dict[str, Any]) -> None:
+        for key in keys[:-1]:
+            manifest = manifest[key]
+        manifest[keys[-1]] = value
+
+    return change
+
+
+def test_sealing_again_changes_nothing(bundle: Path) -> None:
+    """Whatever the other tests see is due to what they change."""
+    change_manifest(bundle, lambda manifest: None)
+    assert invoke("query.py", "densest", "--index", bundle).code == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (put("name", value=7), "name"),
+        (put("V", value=10**9), "files.causal.faiss"),
+        (put("V", value=-1), "V"),
+        (put("D", value=2.5), "D"),
+        (put("K", value=V), "K"),
+        (put("K", value=True), "K"),
+        (put("settings", "density_k", value=31), "K"),
+        (put("settings", "sample", value=[]), "settings.sample"),
+        (put("spaces", "cosine", "resolution", value=float("nan")), "spaces.cosine.resolution"),
+        (put("spaces", "cosine", "resolution", value=10**400), "spaces.cosine.resolution"),
+        (put("spaces", "causal", "excluded_rows", value=[V]), "spaces.causal.excluded_rows"),
+        (put("spaces", "causal", "approximate", value=[{"factory": "x"}]), "spaces.causal.approximate.0.recall"),
+        (put("versions", "numpy", value=None), "versions.numpy"),
+        (put("files", value=[]), "files"),
+        (put("files", "../secret", value={"bytes": 1, "sha256": ""}), "names a file that is not its own"),
+        (put("files", "x" * 300, value={"bytes": 1, "sha256": ""}), "files"),
+        (put("files", "\x1b[2J", value={"bytes": 1, "sha256": ""}), "files"),
+        (lambda manifest: manifest.pop("source"), "source"),
+    ],
+)
+def test_manifests_with_other_values(change: Callable[[dict[str, Any]], object], named: str, bundle: Path) -> None:
+    change_manifest(bundle, change)
+    said = refused(invoke("query.py", "info", "--index", bundle))
+    assert f"holds no valid {named}: " in said or named in said.split(":")[-2]
+
+
+@pytest.mark.parametrize("key", ["origin", "tensor", "name"])
+def test_manifests_are_shown_and_not_obeyed(key: str, bundle: Path) -> None:
+    evil = "\x1b[2J\u202e[red]x[/red]\r"
+    parent = {"origin": ("metric",), "tensor": ("source",), "name": ()}[key]
+    change_manifest(bundle, put(*parent, key, value=evil))
+    for command in ("info", "densest"):
+        outcome = invoke("query.py", command, "--index", bundle)
+        assert outcome.code == 0
+        assert all(character.isprintable() or character in "\n\u2068\u2069" for character in outcome.out)
+    assert "\\x1b[2J\\u202e[red]x[/red]\\r" in invoke("query.py", "info", "--index", bundle).said
+
+
+def test_the_manifest_of_a_build_fits(built: Path) -> None:
+    assert misfit(json.loads((built / "manifest.json").read_text())) is None
+
+
+@pytest.mark.parametrize("row", [V, 2**31 - 1, -2, -(2**31)])
+@pytest.mark.parametrize("name", ["causal.ids.npy", "causal.distinct_ids.npy", "causal.groups.npy"])
+def test_rows_that_are_not_there(row: int, name: str, bundle: Path) -> None:
+    array = np.load(bundle / name)
+    array[3, ...] = row
+    np.save(bundle / name, array)
+    fuzz_inputs.seal_file(name, bundle)
+    space = open_bundle(bundle).causal
+    for read in (lambda: space.ids[3], lambda: space.ids.whole, lambda: space.distinct_ids[[3]], lambda: space.groups):
+        try:
+            read()
+        except BundleError as error:
+            assert "rows that are not there" in str(error)  # noqa: PT017 - one of them must
+            return
+    pytest.fail("no reader saw it")
+
+
+def test_rows_that_are_there(bundle: Path) -> None:
+    space = open_bundle(bundle).causal
+    assert space.ids[3].shape == space.distinct_ids[3].shape == (30,)
+
+
+@pytest.mark.parametrize("header", [b"{'descr': '<i4', 'shape': (", b"\0" * 50, b"[" * 100, b"{}", b"\xff" * 60])
+def test_headers_of_arrays(header: bytes, bundle: Path) -> None:
+    whole = (bundle / "causal.ids.npy").read_bytes()
+    (bundle / "causal.ids.npy").write_bytes(whole[:10] + header + whole[10 + len(header) :])
+    fuzz_inputs.seal_file("causal.ids.npy", bundle)
+    assert "causal.ids.npy" in refused(invoke("query.py", "neighbors", "#3", "--index", bundle))
+
+
+def test_the_header_of_an_index(bundle: Path) -> None:
+    whole = bytearray((bundle / "causal.faiss").read_bytes())
+    whole[4:8] = struct.pack("<i", 9)
+    (bundle / "causal.faiss").write_bytes(whole)
+    fuzz_inputs.seal_file("causal.faiss", bundle)
+    assert "causal.faiss is not a flat FAISS index of 60 x 8" in refused(
+        invoke("query.py", "neighbors", "#3", "--top", "40", "--index", bundle)
+    )
+
+
+def columns_changed(change: Callable[[pa.Table], pa.Table], bundle: Path) -> str:
+    path = bundle / "tokens.parquet"
+    pq.write_table(change(pq.read_table(path)), path)
+    fuzz_inputs.seal_file("tokens.parquet", bundle)
+    return refused(invoke("query.py", "neighbors", "#3", "--index", bundle))
+
+
+def test_other_rows_and_types_of_columns(bundle: Path) -> None:
+    assert "other columns or rows" in columns_changed(lambda table: table.slice(0, V - 1), bundle)
+
+
+def test_other_types_of_columns(bundle: Path) -> None:
+    assert "other columns or rows" in columns_changed(
+        lambda table: table.set_column(1, "token_id", pa.array([str(row) for row in range(V)])), bundle
+    )
+
+
+def test_texts_that_are_no_unicode(bundle: Path) -> None:
+    bad = pa.array([b"\xff\xfe"] * V, pa.binary()).view(pa.string())
+    assert "tokens.parquet cannot be read: " in columns_changed(
+        lambda table: table.set_column(table.column_names.index("text"), "text", bad), bundle
+    )
+
+
+def test_a_tokenizer_without_end(bundle: Path) -> None:
+    tokenizer = json.loads((bundle / "tokenizer.json").read_text())
+    tokenizer["normalizer"] = {"type": "Replace", "pattern": {"Regex": "a*"}, "content": "a" * 999}
+    (bundle / "tokenizer.json").write_text(json.dumps(tokenizer))
+    fuzz_inputs.seal_file("tokenizer.json", bundle)
+    assert "can make a text 1e+03 times as long" in refused(invoke("query.py", "neighbors", "xyzzy", "--index", bundle))
+
+
+def test_a_pipe_for_a_manifest(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "manifest.json")
+    assert "manifest.json" in refused(invoke("query.py", "info", "--index", tmp_path))
