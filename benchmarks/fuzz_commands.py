@@ -177,6 +177,7 @@ class Program:
             parameters = command[name]
         else:
             parameters = command[""]
+            line += ["--overwrite"] if rng.random() < 0.8 else []
         for parameter in parameters:
             line += self._typed(parameter, rng)
         if rng.random() < 0.05:
@@ -217,6 +218,8 @@ class Program:
 
     def _value(self, parameter: Any, rng: np.random.Generator) -> str:
         kind = parameter.type.name
+        if parameter.name == "source" and rng.random() < 0.6:
+            return str(self.folder / "files" / "gamma.npy")
         if parameter.opts[0] in OUTPUTS:
             return str(
                 self.folder / "out" / self._any(rng, ("a", "b.parquet", "c.npz", "sub/d", "e\u202e", "x" * 300, "."))

@@ -156,7 +156,7 @@ def fill_disks(rounds: Round, times: int, draw: random.Random) -> None:
             if old:
                 shutil.copytree(rounds.folder / "old" / "bundle", rounds.target)
             process = start(rounds.target, rounds.sample, rounds.log, "--overwrite")
-            time.sleep(draw.uniform(0, rounds.seconds))
+            time.sleep(draw.uniform(0.3, 1) * rounds.seconds)  # a disk that is full before is refused at once
             rest = round(draw.uniform(0, bundle_bytes))
             with contextlib.suppress(OSError), (disk / "ballast").open("wb") as ballast:
                 os.posix_fallocate(ballast.fileno(), 0, max(1, shutil.disk_usage(disk).free - rest))

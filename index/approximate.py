@@ -17,6 +17,7 @@ from index.errors import ParameterError
 from index.files import brief
 from index.neighbors import KnnGraph
 
+LONGEST_FACTORY = 200
 RECALL_AT = 30
 ROWS_ASKED = 1000
 _SEED = 42
@@ -53,6 +54,8 @@ def check_factory(factory: str, D: int) -> None:
     """Raise ParameterError unless FAISS knows the factory string for points of width D."""
     import faiss
 
+    if len(factory) > LONGEST_FACTORY:  # FAISS takes it apart recursively, and a very long one overflows the stack
+        raise ParameterError(f"--index-factory has {len(factory)} characters, more than {LONGEST_FACTORY}")
     try:
         faiss.index_factory(D, factory)
     except (RuntimeError, TypeError) as error:  # TypeError: a text that is no Unicode

@@ -23,7 +23,7 @@ from index.density import Rule
 from index.errors import BundleError
 from index.files import brief
 from index.groups import Groups
-from index.manifest import misfit
+from index.manifest import columns_fit, misfit
 from index.spaces import Metric
 from index.stored import StoredArray, flat_index_points, npy_array, safetensors_array
 from index.vocabulary import Vocabulary
@@ -190,8 +190,7 @@ class Bundle:
             table.validate(full=True)  # Parquet holds texts that are no Unicode, too
         except (OSError, KeyError, pa.ArrowException) as error:
             raise BundleError(f"{file.path} cannot be read: {brief(error)}; build the bundle again") from error
-        kinds = {name: str(table.schema.field(name).type) for name in table.column_names if name in _COLUMN_TYPES}
-        if table.num_rows != len(self) or any(kinds[name] != _COLUMN_TYPES[name] for name in kinds):
+        if table.num_rows != len(self) or not columns_fit(table, names):
             raise BundleError(f"{file.path} holds other columns or rows than a bundle of {len(self)} tokens: {DAMAGED}")
         return table
 
@@ -246,14 +245,6 @@ class Bundle:
 def density_column(rule: Rule) -> str:
     """Return the column of `tokens.parquet` that holds the densities under a rule."""
     return f"density_{rule.value}"
-
-
-_COLUMN_TYPES = {
-    **dict.fromkeys(("text", "piece", "kind", "script"), "string"),
-    **dict.fromkeys(("row", "twin_group", "twin_count", "hubness"), "int32"),
-    **dict.fromkeys(("euclidean_norm", "causal_norm", *map(density_column, Rule)), "double"),
-    "token_id": "int64",
-}
 
 
 def open_bundle(path: str | Path) -> Bundle:

@@ -118,6 +118,7 @@ class HubFolder:
 
 def _plain(name: str, folder: Folder) -> str:
     """Refuse a name that leads out of the folder; an index may say anything."""
-    if name in ("", "..") or name != Path(name).name or "\\" in name or not name.isprintable() or len(name.encode()) > LONGEST_NAME:
+    outside = name in ("", "..") or name != Path(name).name or "\\" in name
+    if outside or not name.isprintable() or len(name.encode()) > LONGEST_NAME:
         raise SourceError(f"{folder} names the file {name!r:.80}, which is no plain file name")
     return name

@@ -1,11 +1,15 @@
-"""What a bundle's manifest must hold, so that no later reader of it meets a value of another kind."""
+"""What a bundle's manifest and its table of tokens must hold, so that no reader meets a value of another kind."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import pyarrow as pa
+
+from index.density import Rule
 
 MOST_TOKENS = (1 << 31) - 1
 """Rows are counted in int32."""
@@ -89,6 +93,21 @@ _MANIFEST = {
     "files": _Each({"bytes": _is_size, "sha256": _is_text}),
     "build_seconds": _is_number,
 }
+
+
+COLUMN_TYPES = {
+    **dict.fromkeys(("text", "piece", "kind", "script"), "string"),
+    **dict.fromkeys(("row", "twin_group", "twin_count", "hubness"), "int32"),
+    **dict.fromkeys(("euclidean_norm", "causal_norm", *(f"density_{rule.value}" for rule in Rule)), "double"),
+    "token_id": "int64",
+}
+"""Of `tokens.parquet`."""
+
+
+def columns_fit(table: pa.Table, wanted: Sequence[str]) -> bool:
+    """Whether a table has the wanted columns, and each that is known has its type."""
+    kinds = {name: str(kind) for name, kind in zip(table.column_names, table.schema.types, strict=True)}
+    return set(wanted) <= set(kinds) and all(COLUMN_TYPES.get(name, kind) == kind for name, kind in kinds.items())
 
 
 def misfit(manifest: dict[str, Any]) -> str | None:

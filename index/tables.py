@@ -107,7 +107,7 @@ def info_report(facts: dict[str, Any], folder: str) -> RenderableType:
 
 
 def info_facts(facts: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return what a manifest says of a bundle as names and values; a name that begins with spaces belongs to the last."""
+    """Return what a manifest says of a bundle: names and values; a name behind spaces belongs to the one before."""
     source, settings = facts["source"], facts["settings"]
     rows = [
         ("source", f"{display(source['location'])}, {source['tensor']} ({source['dtype']}, {source['rows']:,} rows)"),

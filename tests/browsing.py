@@ -18,7 +18,7 @@ import httpx
 import numpy as np
 import pytest
 from conftest import ROOT, build
-from playwright.sync_api import Browser, ConsoleMessage, Page, Route, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Route, sync_playwright
 from starlette.applications import Starlette
 from tokenizers import Tokenizer, models
 
@@ -235,3 +235,9 @@ def assert_shows(page: Page, answer: dict[str, Any]) -> None:
 
 def heading(page: Page) -> str:
     return page.locator("h1").inner_text()
+
+
+def charts(page: Page) -> Locator:
+    """The charts of a page, which are drawn when they are seen."""
+    page.locator(".charts").scroll_into_view_if_needed()
+    return page.locator(".chart svg")

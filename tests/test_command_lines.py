@@ -57,6 +57,12 @@ def test_slow_commands(command: str, typed: list[str], folder: Path) -> None:
     assert fuzz_commands.run("query", [command, *typed]) is not None
 
 
+def test_a_factory_that_would_overflow_the_stack(folder: Path) -> None:
+    """FAISS itself ends the process."""
+    outcome = invoke("build_index.py", folder / "files" / "gamma.npy", "--overwrite", "--index-factory", "x" * 100_000)
+    assert (outcome.code, outcome.err) == (2, "error: --index-factory has 100000 characters, more than 200\n")
+
+
 def test_every_command_is_tried(folder: Path) -> None:
     program = Program("query", folder, 0.2)
     tried = {json.loads(program.mutate(np.random.default_rng(number)))[0] for number in range(2000)}

@@ -15,6 +15,7 @@ from browsing import (
     Visitor,
     assert_shows,
     bundle_of,
+    charts,
     chromium,
     expected_list,
     heading,
@@ -29,6 +30,13 @@ from index.pictures import explore_map
 from index.vocabulary import display
 
 PHONE, DESKTOP = 360, 1280
+PIXELS = """(() => {
+    const canvas = document.querySelector(".map canvas");
+    const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+    return new Set(new Uint32Array(pixels.buffer));
+})"""
+"""The colors of the map."""
+
 PLANET, SPACE_PLANET = 46835, 3925
 
 
@@ -76,7 +84,7 @@ def test_a_walk(smollm2: Built, smollm2_pages: Served, visitor: Visitor) -> None
     assert heading(page).split() == ["␣planet", f"#{SPACE_PLANET}"]
     page.goto(f"{smollm2_pages.address}token/7")
     assert_shows(page, query("neighbors", "#7", "--index", smollm2.path)[0])
-    expect(page.locator(".chart svg")).to_have_count(5)
+    expect(charts(page)).to_have_count(5)
 
 
 def test_another_geometry_stays_chosen(smollm2: Built, smollm2_pages: Served, visitor: Visitor) -> None:
@@ -165,6 +173,8 @@ def test_reads_well(path: str, width: int, scheme: Any, smollm2_pages: Served, b
     context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
     page = context.new_page()
     page.goto(smollm2_pages.address + path)
+    if path.startswith("token"):
+        expect(charts(page)).to_have_count(5)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     found = Axe().run(page)
     assert found.violations_count == 0, found.generate_report()
@@ -195,7 +205,7 @@ def test_texts_run_nothing(visitor: Visitor, tmp_path: Path) -> None:
     with served(bundle_of(tmp_path / "hostile", texts)) as running:
         for row, text in enumerate(texts):
             page.goto(f"{running.address}token/{row}?top=20")
-            expect(page.locator(".chart svg")).to_have_count(2 if row == 5 else 5)
+            expect(charts(page)).to_have_count(2 if row == 5 else 5)
             assert page.locator("h1 bdi").text_content() == display(text)
             for each in shown_lists(page):
                 assert [row["text"] for row in each["rows"]] == [display(texts[row["id"]]) for row in each["rows"]]
@@ -257,9 +267,8 @@ def test_the_map(browser: Browser, visitor: Visitor, tmp_path: Path, monkeypatch
         page.goto(f"{running.address}token/9")
         page.wait_for_load_state("networkidle")
         canvas = page.locator(".map canvas")
-        with page.expect_response("**/map/*"):  # which is asked for when it is seen
-            canvas.scroll_into_view_if_needed()
-        page.wait_for_load_state("networkidle")
+        canvas.scroll_into_view_if_needed()
+        expect(page.locator(".map")).to_have_attribute("aria-busy", "false")
         box = canvas.bounding_box()
         assert box is not None
         # The whole map: as large as 90 % of the canvas lets it be.
@@ -269,16 +278,13 @@ def test_the_map(browser: Browser, visitor: Visitor, tmp_path: Path, monkeypatch
         expect(page.locator(".under")).to_have_text("token19 #19")
         canvas.click(position=at)
         page.wait_for_url("**/token/19")
-        page.get_by_role("button", name="neighborhood").click()
-        page.get_by_role("button", name="closer").click()
-        colors = page.evaluate(
-            """() => {
-                const canvas = document.querySelector(".map canvas");
-                const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
-                return new Set(new Uint32Array(pixels.buffer)).size;
-            }"""
-        )
-        assert colors > 3
+        canvas.scroll_into_view_if_needed()
+        expect(page.locator(".map")).to_have_attribute("aria-busy", "false")
+        assert page.evaluate(f"{PIXELS}().size") > 3
+        for view in ("closer", "whole", "further", "neighborhood"):
+            before = page.evaluate("document.querySelector('.map canvas').toDataURL()")
+            page.get_by_role("button", name=view).click()
+            assert page.evaluate("document.querySelector('.map canvas').toDataURL()") != before
         page.wait_for_load_state("networkidle")
     other = bundle_of(tmp_path / "other", texts, seed=1)
     assert explore_map.read_map(path, index.open(other)) is None

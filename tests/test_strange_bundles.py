@@ -88,6 +88,7 @@ def test_sealing_again_changes_nothing(bundle: Path) -> None:
         (put("spaces", "causal", "excluded_rows", value=[V]), "spaces.causal.excluded_rows"),
         (put("spaces", "causal", "approximate", value=[{"factory": "x"}]), "spaces.causal.approximate.0.recall"),
         (put("versions", "numpy", value=None), "versions.numpy"),
+        (put("settings", value=[]), "settings"),
         (put("files", value=[]), "files"),
         (put("files", "../secret", value={"bytes": 1, "sha256": ""}), "names a file that is not its own"),
         (put("files", "x" * 300, value={"bytes": 1, "sha256": ""}), "files"),
@@ -172,6 +173,10 @@ def test_other_types_of_columns(bundle: Path) -> None:
     assert "other columns or rows" in columns_changed(
         lambda table: table.set_column(1, "token_id", pa.array([str(row) for row in range(V)])), bundle
     )
+
+
+def test_columns_that_are_not_there(bundle: Path) -> None:
+    assert "other columns or rows" in columns_changed(lambda table: table.drop_columns(["piece"]), bundle)
 
 
 def test_texts_that_are_no_unicode(bundle: Path) -> None:

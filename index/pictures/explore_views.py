@@ -21,6 +21,7 @@ from index.pictures.explore_bundle import OpenedBundle
 from index.pictures.series import NeighborhoodSeries, neighborhood_series
 from index.questions import Neighbor, Neighborhood
 from index.tables import NEAREST_BY
+from index.vocabulary import display
 
 LISTED_TWINS = 20
 NONE = "-"
@@ -217,7 +218,7 @@ def _facts(opened: OpenedBundle, found: Neighborhood, series: NeighborhoodSeries
         ("id", str(token.id)),
         ("row", str(token.row)),
         ("exact text", "none" if token.text is None else json.dumps(token.text)),
-        ("piece", "none" if token.piece is None else json.dumps(token.piece)),
+        ("piece", "none" if token.piece is None else display(token.piece)),
         ("kind", about.get("kind")),
         ("script", about.get("script")),
         ("density", f"{found.density:.7g} {density_unit}"),

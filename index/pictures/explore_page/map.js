@@ -172,7 +172,11 @@ async function start() {
     views[event.target.value]?.();
     draw();
   });
-  new ResizeObserver(draw).observe(canvas); // which draws it at once, too
+  // Which calls it at once, too.
+  new ResizeObserver(() => {
+    draw();
+    figure.setAttribute("aria-busy", "false");
+  }).observe(canvas);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
 }
 
