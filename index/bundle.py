@@ -188,7 +188,7 @@ class Bundle:
             with pq.ParquetFile(pa.BufferReader(file.content.data)) as parquet:
                 table = parquet.read(columns=list(names) or None)
             table.validate(full=True)  # Parquet holds texts that are no Unicode, too
-        except (OSError, KeyError, pa.ArrowException) as error:
+        except (OSError, KeyError, UnicodeDecodeError, pa.ArrowException) as error:
             raise BundleError(f"{file.path} cannot be read: {brief(error)}; build the bundle again") from error
         if table.num_rows != len(self) or not columns_fit(table, names):
             raise BundleError(f"{file.path} holds other columns or rows than a bundle of {len(self)} tokens: {DAMAGED}")
@@ -262,10 +262,16 @@ def open_bundle(path: str | Path) -> Bundle:
     """
     folder = Path(path)
     manifest = _read_manifest(folder)
-    try:
-        return Bundle(folder, manifest)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise BundleError(f"{folder / MANIFEST} is damaged: {brief(error)}; build the bundle again") from error
+    while True:
+        try:
+            return Bundle(folder, manifest)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise BundleError(f"{folder / MANIFEST} is damaged: {brief(error)}; build the bundle again") from error
+        except BundleError:
+            # A build may have put another bundle in its place after the manifest was read.
+            before, manifest = manifest, _read_manifest(folder)
+            if manifest == before:
+                raise
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:
@@ -275,7 +281,9 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise BundleError(f"no bundle in {folder}: it has no {MANIFEST}; build one with build_index.py") from None
+        killed = (folder.parent / f".{folder.name}.replaced").exists()
+        advice = "a build was killed while it replaced it: run it again" if killed else "build one with build_index.py"
+        raise BundleError(f"no bundle in {folder}: it has no {MANIFEST}; {advice}") from None
     except (OSError, ValueError, RecursionError) as error:
         raise BundleError(f"{path} cannot be read: {brief(error)}; build the bundle again") from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:

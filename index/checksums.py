@@ -8,6 +8,7 @@ blocks it touches, and a search that reads all points checks each block on its w
 from __future__ import annotations
 
 import json
+import stat
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -93,7 +94,7 @@ class Checksums:
             path = folder / name
             if Path(name).name != name or name == ".." or path.is_symlink():
                 raise BundleError(f"{folder} names a file that is not its own: {brief(ValueError(name))}; {DAMAGED}")
-            size = path.stat().st_size if path.is_file() else None
+            size = _size(path)
             if size != facts["bytes"]:
                 found = "is missing" if size is None else f"has {size:,} bytes, not {facts['bytes']:,}"
                 raise BundleError(f"{path} {found}: {DAMAGED}")
@@ -104,7 +105,10 @@ class Checksums:
 
     def _read(self) -> dict[str, list[str]]:
         path = self.folder / CHECKSUMS
-        raw = path.read_bytes() if CHECKSUMS in self.files else b""
+        try:
+            raw = path.read_bytes() if CHECKSUMS in self.files else b""
+        except OSError as error:
+            raise BundleError(f"{path} cannot be read: {brief(error)}; {DAMAGED}") from error
         if sha256(raw).hexdigest() != self.files.get(CHECKSUMS, {}).get("sha256"):
             raise BundleError(f"{path} is not what was written: {DAMAGED}")
         blocks: dict[str, list[str]] = json.loads(raw)["blocks"]
@@ -115,6 +119,15 @@ class Checksums:
         if name not in self._blocks:
             raise BundleError(f"{self.folder} has no {name}: {DAMAGED}")
         return StoredFile(self.folder / name, self._blocks[name])
+
+
+def _size(path: Path) -> int | None:
+    """Return the bytes of a regular file; None where there is none."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
+    return facts.st_size if stat.S_ISREG(facts.st_mode) else None
 
 
 class StoredFile:
@@ -133,6 +146,8 @@ class StoredFile:
             self.content = np.memmap(path, np.uint8, mode="r")
         except (OSError, ValueError) as error:
             raise BundleError(f"{path} cannot be read: {brief(error)}; build the bundle again") from error
+        if len(blocks) != -(-len(self.content) // BLOCK_BYTES):
+            raise BundleError(f"{path} has {len(self.content):,} bytes, but {len(blocks):,} checksums: {DAMAGED}")
         self._blocks = blocks
         self._checked = bytearray(len(blocks))
 

@@ -110,15 +110,18 @@ def _add_configured_tokens(tokenizer: Tokenizer, folder: Folder) -> None:
     path = folder.get("tokenizer_config.json")
     config = read_json(path) if path is not None else {}
     entries = config.get("added_tokens_decoder")
+    added: dict[str, AddedToken] = {}
+    next_id = tokenizer.get_vocab_size()
     for token_id, entry in sorted(entries.items(), key=_number) if isinstance(entries, dict) else ():
         content = entry.get("content") if isinstance(entry, dict) else None
         if not isinstance(content, str) or not content or not _is_unicode(content):
             continue
-        special = entry.get("special") is True
         known = tokenizer.token_to_id(content)
-        if str(known) == token_id or (known is None and str(tokenizer.get_vocab_size()) == token_id):
-            add = tokenizer.add_special_tokens if special else tokenizer.add_tokens
-            add([AddedToken(content, special=special, normalized=entry.get("normalized") is True)])
+        if str(known) == token_id or (known is None and content not in added and str(next_id) == token_id):
+            special, normalized = (entry.get(name) is True for name in ("special", "normalized"))
+            added[content] = AddedToken(content, special=special, normalized=normalized)
+            next_id += known is None
+    tokenizer.add_tokens(list(added.values()))  # at once: each call makes the patterns of all of them anew
 
 
 def _number(item: tuple[str, Any]) -> tuple[int, str]:

@@ -272,10 +272,12 @@ class Vocabulary:
 
     def closest(self, query: str, *, count: int = 5) -> list[int]:
         """Return the rows whose texts look most like `query` (normalized indel similarity), best first."""
-        from rapidfuzz import process
+        from rapidfuzz import fuzz, process
 
         texts = [None if text is None else text.strip() for text in self.texts.to_pylist()]
-        return [row for _, _, row in process.extract(query[:200].strip(), texts, limit=count, score_cutoff=50)]
+        # Not the default scorer: by the best part, every letter of a word is as close to it as the word itself.
+        found = process.extract(query[:200].strip(), texts, scorer=fuzz.ratio, limit=count, score_cutoff=50)
+        return [row for _, _, row in found]
 
 
 def _rows_equal(column: pa.StringArray, wanted: str) -> np.ndarray:

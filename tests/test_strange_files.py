@@ -381,6 +381,19 @@ def test_tokenizer_bombs(bomb: tuple[bytes, str], tmp_path: Path, capfd: pytest.
     assert capfd.readouterr() == ("", "")  # the library itself prints its panics
 
 
+def test_tens_of_thousands_of_added_tokens(tmp_path: Path) -> None:
+    """Added one by one they would take minutes: each addition makes the patterns of all of them anew."""
+    tokenizer = models.sentencepiece_like_tokenizer()
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    first, added = tokenizer.get_vocab_size(), 30_000
+    entries = {str(first + number): {"content": f"<x{number}>", "special": True} for number in range(added)}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"added_tokens_decoder": entries}))
+    (tmp_path / "config.json").write_text("{}")
+    save_file({"lm_head.weight": np.ones((first + added, 1), np.float32)}, tmp_path / "model.safetensors")
+    vocabulary = load(str(tmp_path)).vocabulary
+    assert [vocabulary.text(first + number) for number in (0, 29_999)] == ["<x0>", "<x29999>"]
+
+
 # --- what is no plain file, and names of other files ------------------------------------------------------------------
 
 
