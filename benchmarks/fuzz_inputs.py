@@ -227,8 +227,8 @@ def _ask(folder: Path) -> None:
 
 def _seal_manifest(folder: Path) -> None:
     """Make a changed manifest vouch for itself: whoever hands on a bundle can do that, too."""
-    from index.bundle import MANIFEST
     from index.checksums import seal
+    from index.manifest import MANIFEST
 
     with suppress(ValueError, RecursionError):  # what cannot be read cannot be sealed
         manifest = json.loads((folder / MANIFEST).read_bytes())
@@ -242,14 +242,15 @@ def seal_file(name: str, folder: Path) -> None:
 
     from xxhash import xxh3_64_hexdigest
 
-    from index.bundle import MANIFEST
     from index.checksums import BLOCK_BYTES, CHECKSUMS, seal
+    from index.manifest import MANIFEST
 
-    content = (folder / name).read_bytes()
-    blocks = [content[start : start + BLOCK_BYTES] for start in range(0, len(content), BLOCK_BYTES)]
-    sums = json.loads((folder / CHECKSUMS).read_bytes())
-    sums["blocks"][name] = list(map(xxh3_64_hexdigest, blocks))
-    (folder / CHECKSUMS).write_text(json.dumps(sums))
+    if name != CHECKSUMS:
+        content = (folder / name).read_bytes()
+        blocks = [content[start : start + BLOCK_BYTES] for start in range(0, len(content), BLOCK_BYTES)]
+        sums = json.loads((folder / CHECKSUMS).read_bytes())
+        sums["blocks"][name] = list(map(xxh3_64_hexdigest, blocks))
+        (folder / CHECKSUMS).write_text(json.dumps(sums))
     manifest = json.loads((folder / MANIFEST).read_bytes())
     for each in (name, CHECKSUMS):
         written = (folder / each).read_bytes()
@@ -400,6 +401,8 @@ _MADE: dict[str, Callable[[Path], Reader]] = {
         {"added_tokens_decoder": _ADDED, "eos_token": "</s>"},
     ),
     "manifest": partial(_bundle, "manifest", "manifest.json", _seal_manifest),
+    "checksums": partial(_bundle, "checksums", "checksums.json", partial(seal_file, "checksums.json")),
+    "kept-tokenizer": partial(_bundle, "kept-tokenizer", "tokenizer.json", partial(seal_file, "tokenizer.json")),
     "tokens-parquet": partial(_bundle, "tokens-parquet", "tokens.parquet", partial(seal_file, "tokens.parquet")),
     "faiss": partial(_bundle, "faiss", "causal.faiss", partial(seal_file, "causal.faiss")),
     "graph": partial(_bundle, "graph", "causal.ids.npy", partial(seal_file, "causal.ids.npy")),

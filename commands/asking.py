@@ -37,7 +37,8 @@ def answering() -> Iterator[None]:
 
 def open_index(path: Path | None) -> Bundle:
     """Open the bundle that was named, or the only one there is."""
-    from index.bundle import MANIFEST, open_bundle
+    from index.bundle import open_bundle
+    from index.manifest import MANIFEST
 
     if path is not None:
         return open_bundle(path)

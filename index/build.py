@@ -17,12 +17,13 @@ from threadpoolctl import threadpool_limits
 
 from index import density, resume, spaces, writer
 from index.approximate import check_factory
-from index.bundle import FORMAT_VERSION, GAMMA, METRIC, TOKENS, Bundle, Geometry, density_column
+from index.bundle import GAMMA, METRIC, TOKENS, Bundle, Geometry, density_column
 from index.checksums import CHECKSUMS, describe, file_sha256
 from index.columns import token_columns
 from index.crosscheck import crosscheck
 from index.density import Rule
 from index.distances import open_matrix
+from index.manifest import FORMAT_VERSION
 from index.points import check_k
 from index.report import crosscheck_json
 from index.resources import BuildSize, check_disk, check_memory

@@ -6,7 +6,6 @@ them that was not checked (`index.checksums`).
 
 from __future__ import annotations
 
-import json
 import os
 from enum import StrEnum
 from functools import cached_property
@@ -18,12 +17,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import DTypeLike
 
-from index.checksums import DAMAGED, Checksums, seal
+from index.checksums import DAMAGED, Checksums
 from index.density import Rule
 from index.errors import BundleError
 from index.files import brief
 from index.groups import Groups
-from index.manifest import columns_fit, misfit
+from index.manifest import MANIFEST, columns_fit, read_manifest
 from index.spaces import Metric
 from index.stored import StoredArray, flat_index_points, npy_array, safetensors_array
 from index.vocabulary import Vocabulary
@@ -31,9 +30,6 @@ from index.vocabulary import Vocabulary
 if TYPE_CHECKING:
     from index.finder import Finder
 
-FORMAT = "logoscope-bundle"
-FORMAT_VERSION = 2
-MANIFEST = "manifest.json"
 TOKENS = "tokens.parquet"
 TOKENIZER = "tokenizer.json"
 GAMMA = "gamma.safetensors"
@@ -206,8 +202,13 @@ class Bundle:
         texts, pieces, kinds = (
             cast("pa.StringArray", table[name].combine_chunks()) for name in ("text", "piece", "kind")
         )
-        has_tokenizer = TOKENIZER in self.checksums
-        tokenizer = self.checksums.file(TOKENIZER).read().decode("utf-8") if has_tokenizer else None
+        tokenizer = None
+        if TOKENIZER in self.checksums:
+            file = self.checksums.file(TOKENIZER)
+            try:
+                tokenizer = file.read().decode()
+            except UnicodeDecodeError as error:
+                raise BundleError(f"{file.path} is no text: {brief(error)}; {DAMAGED}") from error
         return Vocabulary(_numbers(table["token_id"]), texts, pieces, kinds, tokenizer)
 
     @cached_property
@@ -261,7 +262,7 @@ def open_bundle(path: str | Path) -> Bundle:
         When there is none, its manifest is damaged, or it is of another format version.
     """
     folder = Path(path)
-    manifest = _read_manifest(folder)
+    manifest = read_manifest(folder)
     while True:
         try:
             return Bundle(folder, manifest)
@@ -269,42 +270,9 @@ def open_bundle(path: str | Path) -> Bundle:
             raise BundleError(f"{folder / MANIFEST} is damaged: {brief(error)}; build the bundle again") from error
         except BundleError:
             # A build may have put another bundle in its place after the manifest was read.
-            before, manifest = manifest, _read_manifest(folder)
+            before, manifest = manifest, read_manifest(folder)
             if manifest == before:
                 raise
-
-
-def _read_manifest(folder: Path) -> dict[str, Any]:
-    path = folder / MANIFEST
-    if path.exists() and not path.is_file():
-        raise BundleError(f"{path} is no regular file")
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        killed = (folder.parent / f".{folder.name}.replaced").exists()
-        advice = "a build was killed while it replaced it: run it again" if killed else "build one with build_index.py"
-        raise BundleError(f"no bundle in {folder}: it has no {MANIFEST}; {advice}") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise BundleError(f"{path} cannot be read: {brief(error)}; build the bundle again") from error
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise BundleError(f"{path} is not the manifest of a logoscope bundle")
-    if manifest.get("format_version") != FORMAT_VERSION:
-        raise _wrong_version(folder, manifest)
-    if manifest.get("checksum") != seal(manifest):
-        raise BundleError(f"{path} is not what was written: {DAMAGED}")
-    if (wrong := misfit(manifest)) is not None:
-        raise BundleError(f"{path} holds no valid {brief(wrong)}: {DAMAGED}")
-    return manifest
-
-
-def _wrong_version(folder: Path, manifest: dict[str, Any]) -> BundleError:
-    found, versions = manifest.get("format_version"), manifest.get("versions")
-    writer = versions.get("logoscope") if isinstance(versions, dict) else None
-    newer = isinstance(found, int) and found > FORMAT_VERSION
-    advice = f"install logoscope {writer or 'of the version that wrote it'}" if newer else "build it again"
-    return BundleError(
-        f"{folder} has bundle format {brief(ValueError(found))}, this version reads {FORMAT_VERSION}; {advice}"
-    )
 
 
 def _numbers(column: pa.ChunkedArray[Any]) -> np.ndarray:

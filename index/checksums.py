@@ -111,7 +111,12 @@ class Checksums:
             raise BundleError(f"{path} cannot be read: {brief(error)}; {DAMAGED}") from error
         if sha256(raw).hexdigest() != self.files.get(CHECKSUMS, {}).get("sha256"):
             raise BundleError(f"{path} is not what was written: {DAMAGED}")
-        blocks: dict[str, list[str]] = json.loads(raw)["blocks"]
+        try:
+            blocks: dict[str, list[str]] = json.loads(raw)["blocks"]
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise BundleError(f"{path} holds no checksums: {brief(error)}; {DAMAGED}") from error
+        if not isinstance(blocks, dict) or not all(isinstance(each, list) for each in blocks.values()):
+            raise BundleError(f"{path} holds no lists of checksums: {DAMAGED}")
         return blocks
 
     def file(self, name: str) -> StoredFile:

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from index.bundle import MANIFEST
 from index.errors import ParameterError
 from index.files import brief
+from index.manifest import MANIFEST
 
 
 @contextmanager

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from index.checksums import DAMAGED, seal
 from index.density import Rule
+from index.errors import BundleError
+from index.files import brief
+
+FORMAT = "logoscope-bundle"
+FORMAT_VERSION = 2
+MANIFEST = "manifest.json"
 
 MOST_TOKENS = (1 << 31) - 1
 """Rows are counted in int32."""
@@ -108,6 +117,46 @@ def columns_fit(table: pa.Table, wanted: Sequence[str]) -> bool:
     """Whether a table has the wanted columns, and each that is known has its type."""
     kinds = {name: str(kind) for name, kind in zip(table.column_names, table.schema.types, strict=True)}
     return set(wanted) <= set(kinds) and all(COLUMN_TYPES.get(name, kind) == kind for name, kind in kinds.items())
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Return the manifest of the bundle in a folder.
+
+    Raises
+    ------
+    BundleError
+        When there is none, it is not what was written, or of another format version.
+    """
+    path = folder / MANIFEST
+    if path.exists() and not path.is_file():
+        raise BundleError(f"{path} is no regular file")
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        killed = (folder.parent / f".{folder.name}.replaced").exists()
+        advice = "a build was killed while it replaced it: run it again" if killed else "build one with build_index.py"
+        raise BundleError(f"no bundle in {folder}: it has no {MANIFEST}; {advice}") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise BundleError(f"{path} cannot be read: {brief(error)}; build the bundle again") from error
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise BundleError(f"{path} is not the manifest of a logoscope bundle")
+    if manifest.get("format_version") != FORMAT_VERSION:
+        raise _wrong_version(folder, manifest)
+    if manifest.get("checksum") != seal(manifest):
+        raise BundleError(f"{path} is not what was written: {DAMAGED}")
+    if (wrong := misfit(manifest)) is not None:
+        raise BundleError(f"{path} holds no valid {brief(wrong)}: {DAMAGED}")
+    return manifest
+
+
+def _wrong_version(folder: Path, manifest: dict[str, Any]) -> BundleError:
+    found, versions = manifest.get("format_version"), manifest.get("versions")
+    writer = versions.get("logoscope") if isinstance(versions, dict) else None
+    newer = isinstance(found, int) and found > FORMAT_VERSION
+    advice = f"install logoscope {writer or 'of the version that wrote it'}" if newer else "build it again"
+    return BundleError(
+        f"{folder} has bundle format {brief(ValueError(found))}, this version reads {FORMAT_VERSION}; {advice}"
+    )
 
 
 def misfit(manifest: dict[str, Any]) -> str | None:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from index.bundle import MANIFEST, Bundle, Geometry, Space
+from index.bundle import Bundle, Geometry, Space
 from index.checksums import DAMAGED, file_sha256
 from index.crosscheck import QuadraticForm, check_quadratic_form
 from index.deep_check import DeepCheck, deep_check
 from index.errors import BundleError, ParameterError
 from index.list_check import ListCheck, check_list, total
+from index.manifest import MANIFEST
 from index.search import distances_to
 
 _SEED = 42

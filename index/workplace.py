@@ -24,10 +24,10 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from index import resume
-from index.bundle import MANIFEST
 from index.errors import BundleError
 from index.exchange import exchange
 from index.files import brief
+from index.manifest import MANIFEST
 
 
 class Stopped(KeyboardInterrupt):

@@ -15,11 +15,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from index.bundle import FORMAT, FORMAT_VERSION, MANIFEST
 from index.checksums import seal
 from index.errors import BundleError
 from index.files import brief
 from index.flat_index import FLAT_HEADER, map_flat, write_flat
+from index.manifest import FORMAT, FORMAT_VERSION, MANIFEST
 from index.neighbors import KnnGraph
 
 SAFETENSORS_DTYPES = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16"}

@@ -111,7 +111,7 @@ def test_a_stopped_build_ends_at_once_and_keeps_what_is_finished(tmp_path: Path)
             assert process.poll() is None, process.stderr.read() if process.stderr else ""
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=15)
+        _, said = process.communicate(timeout=60)
     finally:
         process.kill()
     assert process.returncode == 130

@@ -155,7 +155,7 @@ def check_stored(bundle: Built, gamma: NDArray, ridge: float) -> None:
     mean, cov = oracles.covariance(gamma)
     M = oracles.metric(cov, ridge)
     # The bundle itself is not kept: its arrays must outlive it (they once pointed into freed memory).
-    points = index.open(bundle.path).causal.points
+    points = index.open(bundle.path).causal.points.whole
     expected = 2 * (D - ridge * np.trace(M)) * V / (V - 1)
     assert mean_squared_distance(points) == pytest.approx(expected, rel=3 * IN_FLOAT32)
     norms = pq.read_table(bundle.path / "tokens.parquet")["causal_norm"].to_numpy()

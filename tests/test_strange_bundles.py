@@ -194,6 +194,26 @@ def test_a_tokenizer_without_end(bundle: Path) -> None:
     assert "can make a text 1e+03 times as long" in refused(invoke("query.py", "neighbors", "xyzzy", "--index", bundle))
 
 
+@pytest.mark.parametrize("content", [b"[]", b'{"blocks": []}', b'{"blocks": {"a": 1}}', b"[" * 100_000, b"\xff"])
+def test_checksums_that_are_none(content: bytes, bundle: Path) -> None:
+    (bundle / "checksums.json").write_bytes(content)
+    fuzz_inputs.seal_file("checksums.json", bundle)
+    assert "checksums.json holds no " in refused(invoke("query.py", "info", "--index", bundle))
+
+
+def test_a_tokenizer_that_is_no_text(bundle: Path) -> None:
+    (bundle / "tokenizer.json").write_bytes(b"\xff\xfe")
+    fuzz_inputs.seal_file("tokenizer.json", bundle)
+    assert "tokenizer.json is no text" in refused(invoke("query.py", "find", "the", "--index", bundle))
+
+
+def test_names_of_columns_that_are_no_unicode(bundle: Path) -> None:
+    path = bundle / "tokens.parquet"
+    path.write_bytes(path.read_bytes().replace(b"piece", b"pie\xffe"))
+    fuzz_inputs.seal_file("tokens.parquet", bundle)
+    assert "tokens.parquet" in refused(invoke("query.py", "neighbors", "#3", "--index", bundle))
+
+
 def test_a_pipe_for_a_manifest(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "manifest.json")
     assert "manifest.json" in refused(invoke("query.py", "info", "--index", tmp_path))

@@ -9,10 +9,11 @@ from typing import Any, TypeVar, cast
 
 from index import census, questions
 from index.api import OpenVocabulary, open_vocabulary
-from index.bundle import MANIFEST, Geometry
+from index.bundle import Geometry
 from index.census import OverlapCensus
 from index.errors import BundleError, ParameterError
 from index.files import brief
+from index.manifest import MANIFEST
 from index.pictures.densities import Densities, all_densities
 from index.pictures.explore_map import VocabularyMap, read_map
 from index.pictures.explore_suggest import Suggestions

@@ -18,11 +18,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from index.bundle import MANIFEST, Bundle, Geometry
+from index.bundle import Bundle, Geometry
 from index.errors import ParameterError
 from index.export_atlas import project
 from index.export_files import arrow_array
 from index.files import brief
+from index.manifest import MANIFEST
 from index.pictures.extras import require
 
 GEOMETRY = Geometry.CAUSAL

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from index.bundle import MANIFEST, Bundle
+from index.bundle import Bundle
 from index.export_files import placing
+from index.manifest import MANIFEST
 from index.pictures import extras, page_tables, vega, words
 from index.pictures.charts import Chart, neighborhood_charts
 from index.pictures.page_tables import Facts, Table
