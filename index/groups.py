@@ -41,6 +41,12 @@ class Groups:
         members: np.ndarray = order[starts[first] : starts[first + 1]]
         return members
 
+    def sizes(self, firsts: np.ndarray) -> np.ndarray:
+        """Return how many rows are in each of the groups that begin with some rows, (n,)."""
+        starts = self._sorted[1]
+        sizes: np.ndarray = starts[firsts + 1] - starts[firsts]
+        return sizes
+
     def others(self, row: int) -> np.ndarray:
         """Return the other rows of a row's group, ascending, (n - 1,) int32."""
         members = self.members(int(self.first[row]))

@@ -317,15 +317,16 @@ def _twins_expanded(space: Space, row: int, top: int) -> tuple[np.ndarray, np.nd
     """
     firsts, apart = space.distinct_ids[row], space.distinct_distances[row]
     firsts = firsts[firsts >= 0]
-    own, groups = space.groups.others(row), [space.groups.members(first) for first in firsts.tolist()]
-    filled = len(own) + np.cumsum([0, *map(len, groups)])  # places taken before each point
+    own, sizes = space.groups.others(row), space.groups.sizes(firsts)
+    filled = len(own) + np.concatenate([[0], np.cumsum(sizes)])  # places taken before each point
     reached = int(np.searchsorted(filled, top))  # so many points fill the places asked for
     border = (apart[reached - 1] if 0 < reached <= len(firsts) else np.float32(0)) + space.resolution
     n = int(np.searchsorted(apart[: len(firsts)], border, side="right")) + 1
-    # Stored distances are rounded; the exact ones order rows of different points.
-    exact = distances_to(space.points, space.points[[row]], rows=firsts[:n])[0]
-    ids = np.concatenate([own, *groups[:n]])
-    distances = np.repeat([0.0, *exact], [len(own), *map(len, groups[:n])])
+    near = apart[:n].astype(np.float64)
+    if (np.diff(near) == 0).any():  # rounded to the same: exact distances order the rows of different points
+        near = distances_to(space.points, space.points[[row]], rows=firsts[:n])[0]
+    ids = np.concatenate([own, *(space.groups.members(first) for first in firsts[:n].tolist())])
+    distances = np.repeat([0.0, *near], [len(own), *sizes[:n]])
     order = np.lexsort((ids, distances))
     return ids[order], distances[order].astype(np.float32)
 

@@ -104,7 +104,15 @@ def test_threads_change_no_answer(source: Path, tmp_path: Path) -> None:
 def test_a_stopped_build_ends_at_once_and_keeps_what_is_finished(tmp_path: Path) -> None:
     left = tmp_path / ".bundle.building"
     command = [sys.executable, str(ROOT / "build_index.py"), "--out", str(tmp_path / "bundle")]
-    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, env=os.environ | {"NO_COLOR": "1"})
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"NO_COLOR": "1"},
+        # Tests that run in a shell's background ignore Ctrl-C, and what they start would, too.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     try:
         deadline = time.monotonic() + 300
         while not (left / "causal.json").exists() and time.monotonic() < deadline:
