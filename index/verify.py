@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -96,12 +97,12 @@ def verify(
     present = {path.name for path in bundle.folder.iterdir()}
     sample = _sample(len(bundle), rows)
     graphs = {
-        geometry: _check_graph(space, sample, lambda share, name=geometry.label: progress(f"{name} lists", share))  # type: ignore[misc]
+        geometry: _check_graph(space, sample, partial(progress, f"{geometry.label} lists"))
         for geometry, space in bundle.spaces.items()
     }
     found = None
     if deep:
-        found = deep_check(bundle, _sample(len(bundle), deep_rows), lambda share: progress("lists from gamma", share))
+        found = deep_check(bundle, _sample(len(bundle), deep_rows), partial(progress, "lists from gamma"))
     return Verification(
         len(files),
         sum(facts["bytes"] for facts in files.values()),
