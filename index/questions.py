@@ -315,13 +315,13 @@ def _twins_expanded(space: Space, row: int, top: int) -> tuple[np.ndarray, np.nd
 
     It ends with the first point beyond the ties at the last place asked for, or with the last point that is stored.
     """
-    firsts, apart = space.distinct_ids[row], space.distinct_distances[row]
-    firsts = firsts[firsts >= 0]
+    stored = space.distinct_ids[row] >= 0
+    firsts, apart = space.distinct_ids[row][stored], space.distinct_distances[row][stored]
     own, sizes = space.groups.others(row), space.groups.sizes(firsts)
     filled = len(own) + np.concatenate([[0], np.cumsum(sizes)])  # places taken before each point
     reached = int(np.searchsorted(filled, top))  # so many points fill the places asked for
     border = (apart[reached - 1] if 0 < reached <= len(firsts) else np.float32(0)) + space.resolution
-    n = int(np.searchsorted(apart[: len(firsts)], border, side="right")) + 1
+    n = int(np.searchsorted(apart, border, side="right")) + 1
     near = apart[:n].astype(np.float64)
     if (np.diff(near) == 0).any():  # rounded to the same: exact distances order the rows of different points
         near = distances_to(space.points, space.points[[row]], rows=firsts[:n])[0]
