@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from index.errors import LogoscopeError, one_line
-from index.files import brief
+from commands.asking import failing_in_one_line
+from index.errors import one_line
 
 if TYPE_CHECKING:
     from index.settings import Settings
@@ -103,13 +103,8 @@ def build_index(
         overwrite=overwrite,
     )
     try:
-        agreed = _build_and_report(settings, as_json=as_json)
-    except LogoscopeError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise typer.Exit(2) from None
-    except OSError as error:  # a path that no file system takes, or a disk that fails
-        print(f"error: {brief(error)}", file=sys.stderr)
-        raise typer.Exit(2) from None
+        with failing_in_one_line():
+            agreed = _build_and_report(settings, as_json=as_json)
     except KeyboardInterrupt as stop:
         print(f"stopped: {_left_behind(stop)}", file=sys.stderr)
         raise typer.Exit(130) from None

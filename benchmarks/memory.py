@@ -1,9 +1,10 @@
 """The memory of a whole build, step by step, with or without a limit on it.
 
-python benchmarks/memory.py [SOURCE] --out FOLDER [--limit GB] [--neighbors K] [--sample N]
+python benchmarks/memory.py [SOURCE] --out FOLDER [--limit GB | --cgroup GB] [--neighbors K] [--sample N]
 
-Pages are told apart: anonymous ones are the build's own, those of files are given up when others need memory. A limit
+Pages are told apart: anonymous ones are the build's own, those of files are given up when others need memory. `--limit`
 is one on private memory (RLIMIT_DATA): the CUDA build of torch maps more address space than `ulimit -v` could leave.
+`--cgroup` counts files, too: the build runs in a control group (version 1, as root) below the one that is here.
 """
 
 import argparse
@@ -14,7 +15,10 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 FIELDS = {"RssAnon": "anonymous", "RssFile": "of files", "VmData": "private, mapped", "VmSize": "address space"}
@@ -59,18 +63,28 @@ class Watch(threading.Thread):
             time.sleep(0.05)
 
 
-def main() -> None:
-    """Read the options, build in a process of its own, print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("source", nargs="?")
-    parser.add_argument("--out", required=True)
-    parser.add_argument("--limit", type=float, help="GB of private memory")
-    parser.add_argument("--neighbors", type=int, default=100)
-    parser.add_argument("--sample")
-    options = vars(parser.parse_args())
-    limit = options.pop("limit")
+@contextmanager
+def control_group(limit_bytes: int) -> Iterator[Path]:
+    """Give a control group with this much memory, below the one that this process is in."""
+    lines = [line.split(":", 2) for line in Path("/proc/self/cgroup").read_text().splitlines()]
+    own = next(path for _, controllers, path in lines if "memory" in controllers.split(","))
+    group = Path("/sys/fs/cgroup/memory", own.lstrip("/"), f"logoscope-{os.getpid()}")
+    group.mkdir()
+    try:
+        (group / "memory.limit_in_bytes").write_text(str(limit_bytes))
+        yield group
+        peak, failures = (int((group / f"memory.{name}").read_text()) for name in ("max_usage_in_bytes", "failcnt"))
+        print(f"the control group held up to {peak / 1e9:.2f} GB and met its limit {failures:,} times", file=sys.stderr)
+    finally:
+        group.rmdir()
+
+
+def build(options: dict[str, Any], limit: float | None, group: Path | None) -> tuple[Watch, int]:
+    """Build in a process of its own; return what was seen of its memory, and its exit code."""
 
     def restrict() -> None:
+        if group is not None:
+            (group / "cgroup.procs").write_text(str(os.getpid()))
         if limit is not None:
             resource.setrlimit(resource.RLIMIT_DATA, (int(limit * 1e9), int(limit * 1e9)))
 
@@ -85,6 +99,23 @@ def main() -> None:
         watch.step = line.strip()
     code = process.wait()
     watch.join()
+    return watch, code
+
+
+def main() -> None:
+    """Read the options, build in a process of its own, print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source", nargs="?")
+    parser.add_argument("--out", required=True)
+    limits = parser.add_mutually_exclusive_group()
+    limits.add_argument("--limit", type=float, help="GB of private memory")
+    limits.add_argument("--cgroup", type=float, help="GB of memory and of files' pages in it")
+    parser.add_argument("--neighbors", type=int, default=100)
+    parser.add_argument("--sample")
+    options = vars(parser.parse_args())
+    limit, cgroup = options.pop("limit"), options.pop("cgroup")
+    with control_group(int(cgroup * 1e9)) if cgroup else nullcontext() as group:
+        watch, code = build(options, limit, group)
     print(f"{'peak, GB':<36}" + "".join(f"{title:>18}" for title in FIELDS.values()))
     for step, peaks in watch.peaks.items():
         print(f"{step:<36}" + "".join(f"{peaks[field] / 1e9:>18.2f}" for field in FIELDS))

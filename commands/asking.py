@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import typer
 
-from index.errors import BundleError, LogoscopeError, ParameterError
+from index.errors import BundleError, LogoscopeError, ParameterError, one_line
 from index.files import brief
 
 if TYPE_CHECKING:
@@ -22,17 +22,27 @@ ROOT = Path("data/indexes")
 
 
 @contextmanager
-def answering() -> Iterator[None]:
+def failing_in_one_line() -> Iterator[None]:
     """Turn what a user can cause into one line on standard error and exit code 2."""
     try:
-        with np.errstate(all="ignore"):  # of numbers that are none, a table says so; a warning would be a line more
-            yield
+        yield
     except LogoscopeError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise typer.Exit(2) from None
+        said = str(error)
     except OSError as error:  # a path that no file system takes, or a disk that fails
-        print(f"error: {brief(error)}", file=sys.stderr)
-        raise typer.Exit(2) from None
+        said = brief(error)
+    except MemoryError as error:
+        said = f"memory ran out ({one_line(str(error)) or 'no more is known'}); free some, or ask for less"
+    else:
+        return
+    print(f"error: {said}", file=sys.stderr)
+    raise typer.Exit(2)
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """Fail in one line; of numbers that are none, a table says so, and a warning would be a line more."""
+    with failing_in_one_line(), np.errstate(all="ignore"):
+        yield
 
 
 def open_index(path: Path | None) -> Bundle:

@@ -158,6 +158,21 @@ def test_a_limit_is_seen_before_the_work(kind: str, said: str, tmp_path: Path) -
     assert os.listdir(tmp_path) == ["gamma.npy"]
 
 
+def test_memory_that_runs_out_during_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = tmp_path / "gamma.npy"
+    np.save(source, np.random.default_rng(5).normal(size=(300, 8)).astype(np.float32))
+    arguments = ("build_index.py", source, "--out", tmp_path / "bundle")
+    with monkeypatch.context() as patch:
+        patch.setattr("index.space_build.knn_graph", lambda *_, **__: np.empty(1 << 59))
+        said = refused(invoke(*arguments))
+    assert said.startswith("error: memory ran out (Unable to allocate 4.00 EiB for an array with shape ")
+    assert said.endswith("); free some, or ask for less\n")
+    assert os.listdir(tmp_path) == ["gamma.npy"]
+    assert invoke(*arguments).code == 0
+    monkeypatch.setattr("index.questions.ranked", lambda *_: np.empty(1 << 59))
+    assert refused(invoke("query.py", "neighbors", "#3", "--index", tmp_path / "bundle")) == said
+
+
 def test_control_groups_of_both_versions(tmp_path: Path) -> None:
     membership, root = tmp_path / "cgroup", tmp_path / "sys"
     for folder, files in {
