@@ -15,7 +15,8 @@ from index.columns import OVERLAP_TOPS, overlap_shares
 from index.components import connected_groups
 from index.density import Rule
 from index.errors import ParameterError
-from index.questions import DEFAULT_GEOMETRIES, Token, checked_density_k, token_at, tokens_at
+from index.lists import Token, token_at, tokens_at
+from index.questions import DEFAULT_GEOMETRIES, checked_density_k
 from index.records import Tabular
 
 DECILES = 10

@@ -12,7 +12,7 @@ from index.bundle import Geometry
 from index.census import Agreement, Duplicates, OverlapCensus
 from index.extremes import Extremes, Measure, Placed
 from index.find import Found, Part
-from index.questions import Token
+from index.lists import Token
 from index.spectrum import Lengths, MetricReport, Spectrum
 from index.tables import facts_table, figures_table, shown, text_cell, title
 from index.vocabulary import display, stray_bytes

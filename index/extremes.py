@@ -13,7 +13,8 @@ from index.census import check_length, check_listed, check_two
 from index.columns import hubness, overlap_shares
 from index.density import Rule
 from index.errors import ParameterError
-from index.questions import DEFAULT_GEOMETRIES, Token, checked_density_k, token_at
+from index.lists import Token, token_at
+from index.questions import DEFAULT_GEOMETRIES, checked_density_k
 from index.records import Tabular
 
 PERCENTILES = (0, 1, 5, 25, 50, 75, 95, 99, 100)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from index.bundle import Bundle
 from index.errors import ParameterError
-from index.questions import Token, tokens_at
+from index.lists import Token, tokens_at
 from index.records import Tabular
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from index.bundle import Bundle, Geometry, Space
 from index.errors import ParameterError
-from index.questions import Token, token_at
+from index.lists import Token, token_at
 from index.records import Tabular
 from index.search import distances_to
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,45 +11,11 @@ from index.among import Subset
 from index.bundle import Bundle, Geometry, Space
 from index.density import Rule
 from index.errors import ParameterError
+from index.lists import Neighbor, Token, check_top, neighbor_list, ranked, token_at, tokens_at
 from index.overlap import Overlap
 from index.records import Tabular
-from index.search import distances_to, search_with_ties
 
 DEFAULT_GEOMETRIES = (Geometry.CAUSAL, Geometry.COSINE)
-
-
-@dataclass(frozen=True)
-class Token:
-    """A token: its row in the bundle, its id, its exact text and its piece (None for an orphan row)."""
-
-    row: int
-    id: int
-    text: str | None
-    piece: str | None
-
-
-@dataclass(frozen=True)
-class Neighbor:
-    """One place in a neighbor list.
-
-    Attributes
-    ----------
-    rank : int
-        From 1.
-    token : Token
-    distance : float
-        In the space's unit: logometers, or the chord between directions.
-    similarity : float or None
-        The cosine of the angle, in the angular geometries.
-    tied : bool
-        Whether the token before or after is no further apart than the resolution: the order is arbitrary there.
-    """
-
-    rank: int
-    token: Token
-    distance: float
-    similarity: float | None
-    tied: bool
 
 
 @dataclass(frozen=True)
@@ -271,101 +236,6 @@ def _agreement(
         if int(row) in place
     )
     return agreement, tuple(shared)
-
-
-def ranked(space: Space, row: int, top: int, among: Subset | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Return the neighbors of a stored token: at least `top` of them, and every one that ties with the last of these.
-
-    Parameters
-    ----------
-    space : Space
-    row : int
-    top : int
-        From 1.
-    among : Subset, optional
-        The only tokens to list.
-
-    Returns
-    -------
-    ids : ndarray of shape (n,), int32
-        Nearest first; n is less than `top` only where there are fewer points.
-    distances : ndarray of shape (n,), float32
-    """
-    if row in space.excluded:
-        return np.empty(0, np.int32), np.empty(0, np.float32)
-    rows = None if among is None else among.rows
-    kept = space.ids[row] >= 0
-    if rows is not None:
-        kept &= np.isin(space.ids[row], rows)
-    ids, distances = space.ids[row][kept], space.distances[row][kept]
-    left_out = (row, *space.excluded)
-    others = len(space.ids) - len(left_out) if rows is None else int((~np.isin(rows, left_out)).sum())
-    # A stored list is enough when it ends beyond the ties at the last place asked for.
-    if len(ids) == others or (len(ids) > top and distances[-1] > distances[top - 1] + space.resolution):
-        return ids, distances
-    if rows is None:
-        ids, distances = _twins_expanded(space, row, top)
-        if len(ids) > top and distances[-1] > distances[top - 1] + space.resolution:
-            return ids, distances
-    return search_with_ties(space.points, space.points[row], top, space.resolution, exclude=left_out, rows=rows)
-
-
-def _twins_expanded(space: Space, row: int, top: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return a longer list than the stored one, of ids and distances, where twins crowd that: off the distinct points.
-
-    It ends with the first point beyond the ties at the last place asked for, or with the last point that is stored.
-    """
-    stored = space.distinct_ids[row] >= 0
-    firsts, apart = space.distinct_ids[row][stored], space.distinct_distances[row][stored]
-    own, sizes = space.groups.others(row), space.groups.sizes(firsts)
-    filled = len(own) + np.concatenate([[0], np.cumsum(sizes)])  # places taken before each point
-    reached = int(np.searchsorted(filled, top))  # so many points fill the places asked for
-    border = (apart[reached - 1] if 0 < reached <= len(firsts) else np.float32(0)) + space.resolution
-    n = int(np.searchsorted(apart, border, side="right")) + 1
-    near = apart[:n].astype(np.float64)
-    if (np.diff(near) == 0).any():  # rounded to the same: exact distances order the rows of different points
-        near = distances_to(space.points, space.points[[row]], rows=firsts[:n])[0]
-    ids = np.concatenate([own, *(space.groups.members(first) for first in firsts[:n].tolist())])
-    distances = np.repeat([0.0, *near], [len(own), *sizes[:n]])
-    order = np.lexsort((ids, distances))
-    return ids[order], distances[order].astype(np.float32)
-
-
-def neighbor_list(
-    bundle: Bundle, space: Space, ids: np.ndarray, distances: np.ndarray, top: int
-) -> tuple[Neighbor, ...]:
-    """Return the first `top` of a ranked list, (n,) rows and distances, as records with their ties."""
-    close = np.diff(distances, prepend=-np.inf, append=np.inf) <= space.resolution
-    tied = close[:-1] | close[1:]
-    shown = zip(tokens_at(bundle, ids[:top]), distances[:top].astype(np.float64), tied[:top], strict=True)
-    return tuple(
-        Neighbor(
-            rank,
-            token,
-            float(distance),
-            # |x - y|^2 = 2 - 2 cos for rows of norm 1
-            float(1 - distance**2 / 2) if space.geometry.angular else None,
-            bool(is_tied),
-        )
-        for rank, (token, distance, is_tied) in enumerate(shown, 1)
-    )
-
-
-def tokens_at(bundle: Bundle, rows: Iterable[int]) -> list[Token]:
-    """Return the tokens of some rows."""
-    return [token_at(bundle, int(row)) for row in rows]
-
-
-def token_at(bundle: Bundle, row: int) -> Token:
-    """Return the token of a row."""
-    vocabulary = bundle.vocabulary
-    return Token(row, int(vocabulary.token_ids[row]), vocabulary.text(row), vocabulary.pieces[row].as_py())
-
-
-def check_top(bundle: Bundle, top: int) -> None:
-    """Raise ParameterError unless a list can be `top` tokens long."""
-    if not 1 <= top < len(bundle):
-        raise ParameterError(f"--top must be from 1 to {len(bundle) - 1}, one less than the tokens here, got: {top}")
 
 
 def checked_density_k(bundle: Bundle, density_k: int | None) -> int:

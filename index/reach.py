@@ -13,7 +13,7 @@ from index import spaces
 from index.among import Subset
 from index.bundle import Bundle, Geometry, Space
 from index.errors import ParameterError
-from index.questions import Neighbor, Token, check_top, neighbor_list, token_at
+from index.lists import Neighbor, Token, check_top, neighbor_list, token_at
 from index.records import Tabular
 from index.search import search, search_with_ties
 

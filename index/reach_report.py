@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from index.lists import Token
 from index.pairs import Distance, Place, Ranks
-from index.questions import Token
 from index.reach import Analogy, Within
 from index.records import records
 from index.report import (

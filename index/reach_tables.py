@@ -7,8 +7,8 @@ from rich.table import Table
 from rich.text import Text
 
 from index.bundle import Geometry
+from index.lists import Token
 from index.pairs import Distance, Place, Ranks
-from index.questions import Token
 from index.reach import Analogy, Within
 from index.tables import NEAREST_BY, TIES, among_fact, facts_table, neighbors_table, shown, title
 

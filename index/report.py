@@ -13,7 +13,8 @@ from typing import Any
 from index.among import Subset
 from index.bundle import Geometry
 from index.crosscheck import CrossCheck
-from index.questions import Densest, Neighbor, Neighborhood, Token
+from index.lists import Neighbor, Token
+from index.questions import Densest, Neighborhood
 from index.records import records
 
 PLACE_COLUMNS = ("rank", "row", "id", "text", "similarity", "distance", "tied")

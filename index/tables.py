@@ -20,9 +20,10 @@ from index.among import Subset
 from index.bundle import Geometry
 from index.crosscheck import CrossCheck, PairCheck
 from index.errors import one_line
+from index.lists import Neighbor, Token
 from index.matrix_check import MatrixCheck
 from index.overlap import Overlap, Verdict
-from index.questions import Densest, Neighbor, Neighborhood, Token
+from index.questions import Densest, Neighborhood
 from index.vocabulary import display
 
 TEXT_CELLS = 40

@@ -15,8 +15,9 @@ from test_plot import WORST
 import index
 from index.api import OpenVocabulary
 from index.bundle import Geometry
+from index.lists import Neighbor
 from index.pictures.html_report import html_report
-from index.questions import Neighbor, Neighborhood
+from index.questions import Neighborhood
 from index.vocabulary import display
 
 MARKER = "</script x><img src=x onerror=\"document.title='ran'\"><script>document.title='ran'</script>"

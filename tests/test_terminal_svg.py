@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 from test_plot import WORST
 
-from index.questions import Token
+from index.lists import Token
 from index.tables import shown
 from index.terminal_svg import COLUMNS, terminal_svg
 

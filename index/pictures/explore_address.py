@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from urllib.parse import urlencode
 
-from index import questions
 from index.bundle import Bundle, Geometry
 from index.errors import ParameterError
-from index.questions import DEFAULT_GEOMETRIES, Token
+from index.lists import Token, tokens_at
+from index.questions import DEFAULT_GEOMETRIES
 from index.vocabulary import display
 
 TOP = 30
@@ -98,4 +98,4 @@ def link(token: Token, choice: Choice) -> Link:
 
 def links(bundle: Bundle, rows: Collection[int], choice: Choice) -> list[Link]:
     """Return the tokens of some rows with their addresses."""
-    return [link(token, choice) for token in questions.tokens_at(bundle, rows)]
+    return [link(token, choice) for token in tokens_at(bundle, rows)]

@@ -12,6 +12,7 @@ import numpy as np
 
 from index import questions
 from index.bundle import Bundle, Geometry
+from index.lists import Neighbor
 from index.overlap import Overlap
 from index.pictures import words
 from index.pictures.charts import Chart, neighborhood_charts
@@ -19,7 +20,7 @@ from index.pictures.densities import unit
 from index.pictures.explore_address import Choice, Link, link
 from index.pictures.explore_bundle import OpenedBundle
 from index.pictures.series import NeighborhoodSeries, neighborhood_series
-from index.questions import Neighbor, Neighborhood
+from index.questions import Neighborhood
 from index.tables import NEAREST_BY
 from index.vocabulary import display
 

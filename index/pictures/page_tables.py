@@ -9,8 +9,9 @@ from typing import Any
 
 from index.bundle import Geometry
 from index.density import Rule
+from index.lists import Neighbor, Token
 from index.pictures.series import NeighborhoodSeries
-from index.questions import Densest, Neighbor, Neighborhood, Token
+from index.questions import Densest, Neighborhood
 from index.tables import NEAREST_BY, info_facts, passed_word
 from index.vocabulary import display
 

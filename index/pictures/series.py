@@ -8,9 +8,10 @@ import numpy as np
 
 from index import overlap
 from index.bundle import Bundle, Geometry, Space
+from index.lists import Token, ranked
 from index.overlap import Overlap
 from index.pictures.densities import Densities, all_densities, unit
-from index.questions import Neighborhood, Token, ranked
+from index.questions import Neighborhood
 from index.search import distances_to
 from index.vocabulary import display
 

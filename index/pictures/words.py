@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from index.bundle import Geometry, Space
+from index.lists import Neighbor
 from index.overlap import BORDERS, Overlap, Verdict
 from index.pictures.densities import unit
-from index.questions import Neighbor, Neighborhood
+from index.questions import Neighborhood
 from index.tables import VERDICTS
 
 TERMS = (
