@@ -64,11 +64,6 @@ def subset(bundle: Bundle, wanted: str) -> Subset:
 def _rows_where(bundle: Bundle, column: str, values: list[str]) -> np.ndarray:
     """Return the rows whose column holds one of the values, upper and lower case alike."""
     table = bundle.columns(column)
-    if column not in table.column_names:
-        raise ParameterError(
-            f"--among {column}=...: tokens.parquet of {bundle.name} has no column {column}; "
-            "build the bundle again with --overwrite to have it"
-        )
     entries = [None if entry is None else str(entry) for entry in table[column].to_pylist()]
     known = {entry.casefold(): entry for entry in entries if entry is not None}
     unknown = [value for value in values if value.casefold() not in known]

@@ -1,7 +1,5 @@
 """The inner loop of a cross-check: one tile of stored distances against scores of the same pairs."""
 
-# mypy: disallow-untyped-defs = False, disallow-untyped-calls = False, disallow-untyped-decorators = False
-
 from __future__ import annotations
 
 import numpy as np

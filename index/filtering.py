@@ -137,7 +137,7 @@ def _dense_spot(sample: Floats, center: Floats, population: int) -> tuple[Floats
 
 
 @njit(nogil=True, cache=True)
-def _within(points, rows, center, squared_radius):  # type: ignore[no-untyped-def]
+def _within(points, rows, center, squared_radius):
     inside = np.empty(rows.size, np.bool_)
     for n in range(rows.size):
         inside[n] = squared_distance(points[rows[n]], center) <= squared_radius
@@ -145,7 +145,7 @@ def _within(points, rows, center, squared_radius):  # type: ignore[no-untyped-de
 
 
 @njit(nogil=True, cache=True, fastmath=REORDER)
-def _round_residual(x, center, scale, rounded):  # type: ignore[no-untyped-def]
+def _round_residual(x, center, scale, rounded):
     """Write scale * (x - center) in the digits of `rounded`; return the squares of its length and of its error."""
     squared_norm = squared_error = 0.0
     for d in range(x.size):
@@ -166,7 +166,7 @@ def _round_residual(x, center, scale, rounded):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _recenter(start, stop, points, centers, scale, sums, rounded, bounds):  # type: ignore[no-untyped-def]
+def _recenter(start, stop, points, centers, scale, sums, rounded, bounds):
     """Fill rounded[0], ... and the bounds of positions start to stop; `sums` is 1 + g of (3)."""
     for p in range(start, stop):
         x = points[bounds.rows[p]]
@@ -186,7 +186,7 @@ def _recenter(start, stop, points, centers, scale, sums, rounded, bounds):  # ty
 
 
 @njit(nogil=True, cache=True, fastmath=REORDER)
-def _score(residual, v):  # type: ignore[no-untyped-def]
+def _score(residual, v):
     total = np.float32(0.0)
     for d in range(v.size):
         total += as_float(residual[d]) * v[d]
@@ -194,7 +194,7 @@ def _score(residual, v):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def bound_query(start, stop, g, v, squared_norm, residuals, bounds, lower, upper):  # type: ignore[no-untyped-def]
+def bound_query(start, stop, g, v, squared_norm, residuals, bounds, lower, upper):
     """Bound half the squared distances of a query from positions start to stop, all of group g.
 
     v is the query's residual from that group's center, in float32; it is of no group, so only u is rounded coarsely.

@@ -53,7 +53,7 @@ class Candidates(NamedTuple):
 
 
 @njit(nogil=True, cache=True)
-def as_float(score):  # type: ignore[no-untyped-def]
+def as_float(score):
     """Widen a score: bfloat16 travels as its bits, in uint16."""
     if isinstance(score, np.float32):
         return score
@@ -71,7 +71,7 @@ def squared_distance(x: Floats, y: Floats) -> float:
 
 
 @njit(nogil=True, cache=True)
-def measure_rows(points, query, rows, start, stop, squared):  # type: ignore[no-untyped-def]
+def measure_rows(points, query, rows, start, stop, squared):
     """Write the squared distances of a query from rows[start:stop]."""
     for n in range(start, stop):
         squared[n] = squared_distance(points[rows[n]], query)
@@ -108,7 +108,7 @@ def nearest_first(squared: Doubles, ids: Places, rows: Ints) -> Ints:
 
 
 @njit(nogil=True, cache=True)
-def settle(p, k, scale, points, rows, candidates):  # type: ignore[no-untyped-def]
+def settle(p, k, scale, points, rows, candidates):
     """Keep the k best candidates of p by exact distance."""
     ids = candidates.ids[p, : candidates.filled[p]].copy()
     squared = np.empty(ids.size)
@@ -126,7 +126,7 @@ def settle(p, k, scale, points, rows, candidates):  # type: ignore[no-untyped-de
 
 
 @njit(nogil=True, cache=True)
-def _make_room(p, k, scale, points, rows, candidates):  # type: ignore[no-untyped-def]
+def _make_room(p, k, scale, points, rows, candidates):
     """Drop what is provably not among the k nearest; where the bounds prove too little, by exact distances."""
     tighten(p, k, candidates)
     if candidates.filled[p] > candidates.ids.shape[1] - ROOM:
@@ -143,7 +143,7 @@ class Side(NamedTuple):
 
 
 @njit(nogil=True, cache=True, fastmath=REORDER)
-def _seed_limit(scores, side, high, reach, output_error, k):  # type: ignore[no-untyped-def]
+def _seed_limit(scores, side, high, reach, output_error, k):
     """Return an upper bound of the k-th smallest of a row: the k-th smallest of the minima of equal shares."""
     shares = min(scores.size, k + k // 4 + 8)
     least = np.full(shares, np.inf, np.float32)
@@ -158,7 +158,7 @@ def _seed_limit(scores, side, high, reach, output_error, k):  # type: ignore[no-
 
 
 @njit(nogil=True, cache=True, fastmath=REORDER)
-def _skim(scores, side, low, limit, reach, output_error, chunks):  # type: ignore[no-untyped-def]
+def _skim(scores, side, low, limit, reach, output_error, chunks):
     """List the chunks of a row that hold a lower bound within the limit of the row or of its column; return how many.
 
     Nearly all chunks hold none, and a count over a fixed number of scores is what compilers turn into vector code.
@@ -185,7 +185,7 @@ def _skim(scores, side, low, limit, reach, output_error, chunks):  # type: ignor
 
 
 @njit(nogil=True, cache=True)
-def offer_tile(tile, first_row, first_column, k, scale, points, bounds, candidates):  # type: ignore[no-untyped-def]
+def offer_tile(tile, first_row, first_column, k, scale, points, bounds, candidates):
     """Offer every pair of a tile to both of its points.
 
     Parameters

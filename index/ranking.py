@@ -54,7 +54,7 @@ def _exact_distances(start: int, stop: int, points: Floats, rows: Ints, candidat
 
 
 @njit(nogil=True, cache=True)
-def rank_block(start, stop, k, points, rows, candidates, twins, lists):  # type: ignore[no-untyped-def]
+def rank_block(start, stop, k, points, rows, candidates, twins, lists):
     """Turn the candidates of positions start to stop into the neighbor lists of all their rows."""
     for p in range(start, stop):
         tighten(p, k, candidates)
@@ -68,7 +68,7 @@ def rank_block(start, stop, k, points, rows, candidates, twins, lists):  # type:
 
 
 @njit(nogil=True, cache=True)
-def _write_lists(p, ids, squared, twins, lists):  # type: ignore[no-untyped-def]
+def _write_lists(p, ids, squared, twins, lists):
     """Write the lists of the rows of p: every row of a near position is a neighbor, and so are p's other rows."""
     k = lists.ids.shape[1]
     near = np.empty(k + 1, np.int64)  # one more than asked for, because each row leaves itself out

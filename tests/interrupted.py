@@ -51,6 +51,12 @@ def contents(folder: Path) -> dict[str, bytes]:
     return found | {"manifest.json": json.dumps(manifest).encode()}
 
 
+def uninterrupted(source: Path, folder: Path) -> dict[str, bytes]:
+    """The files of a build that nothing interrupts."""
+    build(Settings(source=str(source), out=folder / "bundle"))
+    return contents(folder / "bundle")
+
+
 def kill(source: Path, target: Path, step: str, done: int) -> None:
     command = [sys.executable, "-c", KILLED, str(source), str(target), step, str(done)]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""A page of `report`, as a parser and as a browser see it."""
+"""A page of `report`: made, and as a parser and as a browser see it."""
 
 import json
 from collections.abc import Iterator
@@ -8,9 +8,32 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from conftest import Built, build, invoke
 from playwright.sync_api import Browser, Page
 
+import index
+from index.api import OpenVocabulary
+
 VOID = {"meta", "img", "br", "hr", "input", "link"}
+
+
+def small_vocabulary(folder: Path) -> OpenVocabulary:
+    """Forty vectors: ten twins, a zero row, and as many neighbors kept as there are."""
+    rows = np.random.default_rng(8).normal(size=(40, 4))
+    rows[10:20] = rows[10]
+    rows[39] = 0
+    np.save(folder / "gamma.npy", rows)
+    build(folder / "gamma.npy", "--out", folder / "bundle", "--neighbors", 39, "--density-k", 5)
+    return index.open(folder / "bundle")
+
+
+def written(bundle: Built, folder: Path) -> Path:
+    """What the command writes for two tokens and the densest."""
+    path = folder / "report.html"
+    done = invoke("query.py", "report", "planet", "#7", "densest", "--index", bundle.path, "--out", path)
+    assert (done.code, done.out.strip(), done.err) == (0, str(path), "")
+    return path
 
 
 @dataclass

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import oracles
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import smollm2_oracle as oracle
@@ -14,8 +13,6 @@ from numpy.typing import NDArray
 
 import index
 from index.among import subset
-from index.bundle import Bundle
-from index.errors import ParameterError
 
 V, PLANET = 49152, 46835
 
@@ -100,15 +97,6 @@ def test_unknown_values_name_what_there_is(small: Path) -> None:
     assert outcome.code == 2
     assert "--among kind='noun': no token has it; there are " in outcome.err
     assert "orphan (5)" in outcome.err
-
-
-def test_a_bundle_without_the_column_says_what_to_do(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def without_script(self: Bundle, *names: str) -> pa.Table:
-        return pa.table({name: ["x"] * len(self) for name in names if name != "script"})
-
-    monkeypatch.setattr(Bundle, "columns", without_script)
-    with pytest.raises(ParameterError, match="has no column script; build the bundle again with --overwrite"):
-        subset(index.open(small), "script=Thai")
 
 
 # --- lists within it --------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, invoke
-from interrupted import StepError, V, contents, kill, rebuild, stop_after, write_source
+from interrupted import StepError, V, contents, kill, rebuild, stop_after, uninterrupted, write_source
 
 import index
 from index import workplace
@@ -33,10 +33,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def whole(source: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """The files of a build that nothing interrupted."""
-    path = tmp_path_factory.mktemp("whole") / "bundle"
-    build(Settings(source=str(source), out=path))
-    return contents(path)
+    return uninterrupted(source, tmp_path_factory.mktemp("whole"))
 
 
 @pytest.fixture(scope="module")

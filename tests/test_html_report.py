@@ -7,10 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from conftest import Built, build, invoke, query
-from report_pages import parsed, values
+from conftest import Built, invoke, query
+from report_pages import parsed, small_vocabulary, values, written
 
 import index
 from index.api import OpenVocabulary
@@ -30,23 +29,12 @@ def vocabulary(smollm2: Built) -> OpenVocabulary:
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> OpenVocabulary:
-    """Forty vectors: ten twins, a zero row, and as many neighbors kept as there are."""
-    rows = np.random.default_rng(8).normal(size=(40, 4))
-    rows[10:20] = rows[10]
-    rows[39] = 0
-    folder = tmp_path_factory.mktemp("report")
-    np.save(folder / "gamma.npy", rows)
-    build(folder / "gamma.npy", "--out", folder / "bundle", "--neighbors", 39, "--density-k", 5)
-    return index.open(folder / "bundle")
+    return small_vocabulary(tmp_path_factory.mktemp("report"))
 
 
 @pytest.fixture(scope="module")
 def page(smollm2: Built, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the command writes for two tokens and the densest."""
-    path = tmp_path_factory.mktemp("report") / "report.html"
-    done = invoke("query.py", "report", "planet", "#7", "densest", "--index", smollm2.path, "--out", path)
-    assert (done.code, done.out.strip(), done.err) == (0, str(path), "")
-    return path
+    return written(smollm2, tmp_path_factory.mktemp("report"))
 
 
 # --- what it says -----------------------------------------------------------------------------------------------------

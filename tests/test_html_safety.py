@@ -4,13 +4,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 from browsing import chromium
-from conftest import Built, build, invoke
+from conftest import Built
 from playwright.sync_api import Browser
-from report_pages import parsed, values, visiting
-from test_plot import WORST
+from report_pages import parsed, small_vocabulary, values, visiting, written
+from texts import WORST
 
 import index
 from index.api import OpenVocabulary
@@ -36,23 +35,12 @@ def vocabulary(smollm2: Built) -> OpenVocabulary:
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> OpenVocabulary:
-    """Forty vectors: ten twins, a zero row, and as many neighbors kept as there are."""
-    rows = np.random.default_rng(8).normal(size=(40, 4))
-    rows[10:20] = rows[10]
-    rows[39] = 0
-    folder = tmp_path_factory.mktemp("report")
-    np.save(folder / "gamma.npy", rows)
-    build(folder / "gamma.npy", "--out", folder / "bundle", "--neighbors", 39, "--density-k", 5)
-    return index.open(folder / "bundle")
+    return small_vocabulary(tmp_path_factory.mktemp("report"))
 
 
 @pytest.fixture(scope="module")
 def page(smollm2: Built, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the command writes for two tokens and the densest."""
-    path = tmp_path_factory.mktemp("report") / "report.html"
-    done = invoke("query.py", "report", "planet", "#7", "densest", "--index", smollm2.path, "--out", path)
-    assert (done.code, done.out.strip(), done.err) == (0, str(path), "")
-    return path
+    return written(smollm2, tmp_path_factory.mktemp("report"))
 
 
 # --- tokens are data --------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from conftest import Built, Outcome, build, invoke
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation, Text
+from texts import WORST
 
 import index
 from index.api import OpenVocabulary
@@ -28,50 +29,6 @@ from index.pictures.series import NeighborhoodSeries, neighborhood_series
 from index.pictures.vocabulary_series import vocabulary_series
 from index.questions import Neighborhood
 from index.vocabulary import display
-
-WORST = (
-    *(
-        "<script>alert(1)</script>",
-        "</text></svg>",
-        "&amp;",
-        "]]>",
-        "$x^2$",
-        "$\\frac{",
-        "_",
-        "%",
-        "\"'`",
-        "\\alpha",
-        "",
-    ),
-    *(
-        "\x1b[31mred\x1b[0m",
-        "\x00\x07",
-        "a\u202eb\u200f",
-        "\u2068",
-        " " * 400,
-        "\n\r\t",
-        "x" * 500,
-        "\ufeff",
-        "\U000e0001",
-    ),
-    *(
-        "שלום עולם",
-        "كلمة",
-        "ภาษาไทย",
-        "中文字",
-        "한국어",
-        "हिन्दी",
-        "\u0301",
-        "e\u0301",
-        "😀",
-        "👩‍👩‍👧",
-        "𒀀",
-        "\U0010fffd",
-        "\ufffd",
-    ),
-    *("\udc80", "﷽" * 40, "ꙮ", "\u0e33", "🇫🇷", "∑∞", "a\u2028b", "\u00a0"),
-)
-"""Texts of tokens that real vocabularies hold, or could."""
 
 
 def figures(found: Neighborhood, name: str, vocabulary: OpenVocabulary) -> tuple[Figure, NeighborhoodSeries]:

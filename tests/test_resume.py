@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import invoke
-from interrupted import contents, rebuild, stop_after, write_source
+from interrupted import contents, rebuild, stop_after, uninterrupted, write_source
 
 import index.build
 from index.build import build
@@ -25,10 +25,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def whole(source: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """The files of a build that nothing interrupted."""
-    path = tmp_path_factory.mktemp("whole") / "bundle"
-    build(Settings(source=str(source), out=path))
-    return contents(path)
+    return uninterrupted(source, tmp_path_factory.mktemp("whole"))
 
 
 # --- going on ----------------------------------------------------------------------------------------------------

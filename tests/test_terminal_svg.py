@@ -8,7 +8,7 @@ import pytest
 from conftest import Built, invoke
 from rich.console import Console
 from rich.text import Text
-from test_plot import WORST
+from texts import WORST
 
 from index.lists import Token
 from index.tables import shown

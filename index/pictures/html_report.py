@@ -170,6 +170,7 @@ def _render(context: dict[str, Any], script: str) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    # Not escaped (S704): our own style sheet, Vega's script, and JSON that cannot end the element it stands in.
     return environment.get_template("report.html").render(
         **context,
         style=Markup(style),  # noqa: S704

@@ -1,0 +1,45 @@
+"""Texts that are hard to show as they are."""
+
+WORST = (
+    *(
+        "<script>alert(1)</script>",
+        "</text></svg>",
+        "&amp;",
+        "]]>",
+        "$x^2$",
+        "$\\frac{",
+        "_",
+        "%",
+        "\"'`",
+        "\\alpha",
+        "",
+    ),
+    *(
+        "\x1b[31mred\x1b[0m",
+        "\x00\x07",
+        "a\u202eb\u200f",
+        "\u2068",
+        " " * 400,
+        "\n\r\t",
+        "x" * 500,
+        "\ufeff",
+        "\U000e0001",
+    ),
+    *(
+        "שלום עולם",
+        "كلمة",
+        "ภาษาไทย",
+        "中文字",
+        "한국어",
+        "हिन्दी",
+        "\u0301",
+        "e\u0301",
+        "😀",
+        "👩‍👩‍👧",
+        "𒀀",
+        "\U0010fffd",
+        "\ufffd",
+    ),
+    *("\udc80", "﷽" * 40, "ꙮ", "\u0e33", "🇫🇷", "∑∞", "a\u2028b", "\u00a0"),
+)
+"""Texts of tokens that real vocabularies hold, or could."""
