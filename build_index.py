@@ -145,8 +145,7 @@ def _build_and_report(settings: Settings, *, as_json: bool) -> bool:
         notes.append(f"the stored distances {outcome} (query.py crosscheck says more)")
     for note in notes:
         print(one_line(note), file=sys.stderr)
-    top = min(30, V - 1)
-    found = densest(bundle, top=top)
+    found = densest(bundle)
     if as_json:
         print(to_json(densest_json(found)))
     else:

@@ -38,7 +38,7 @@ OPTIONS = {"query": 0.2, "build": 0.07}
 SERVERS = frozenset({"explore"})
 """Commands that do not end by themselves."""
 OUTPUTS = {"--out", "--parquet", "--svg"}
-ISOLATES = "\u2068\u2069"
+ISOLATES = "\u2066\u2068\u2069"
 ROWS, WIDTH = 345, 12
 
 NUMBERS = (

@@ -27,7 +27,7 @@ app = typer.Typer()
 @app.command(epilog="Example: uv run query.py densest --top 10 --rule distinct")
 def densest(
     index: Index = None,
-    top: Top = 30,
+    top: Top = None,
     density_k: DensityK = None,
     rule: DensityRule = Rule.NOTEBOOK,
     geometry: Geometries = "causal,cosine",
@@ -74,7 +74,7 @@ def neighbors(
     file: Annotated[
         Path | None, typer.Option(help="Tokens to ask for, one on each line; answers come as they are done.")
     ] = None,
-    top: Top = 30,
+    top: Top = None,
     density_k: DensityK = None,
     rule: DensityRule = Rule.NOTEBOOK,
     geometry: Geometries = "causal,cosine",
@@ -182,7 +182,7 @@ def analogy(
         ),
     ],
     index: Index = None,
-    top: Top = 10,
+    top: Annotated[int | None, typer.Option(help="Tokens listed.", show_default="10, or all")] = None,
     include_terms: Annotated[bool, typer.Option("--include-terms", help="List the terms, too.")] = False,
     among: Among = None,
     as_json: Json = False,

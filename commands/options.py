@@ -19,7 +19,7 @@ Svg = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Write the table as a picture of a terminal, instead of printing it."),
 ]
-Top = Annotated[int, typer.Option(help="Length of the neighbor lists.")]
+Top = Annotated[int | None, typer.Option(help="Length of the neighbor lists.", show_default="30, or all")]
 DensityK = Annotated[
     int | None, typer.Option(help="Neighbors averaged in a density.", show_default="the build's own, 20")
 ]

@@ -18,7 +18,6 @@ app = typer.Typer()
 DENSEST, VOCABULARY = "densest", "vocabulary"
 """What a picture can be of, besides a token."""
 
-TOP = 30
 LISTED = 8
 """How many characters a note names before it counts the rest."""
 
@@ -42,7 +41,7 @@ def plot(
     ],
     index: Index = None,
     top: Annotated[
-        int | None, typer.Option(help="Length of the neighbor lists; not of the vocabulary.", show_default=str(TOP))
+        int | None, typer.Option(help="Length of the neighbor lists; not of the vocabulary.", show_default="30, or all")
     ] = None,
     density_k: DensityK = None,
     rule: DensityRule = Rule.NOTEBOOK,
@@ -68,7 +67,7 @@ def plot(
             raise ParameterError("plot vocabulary is of all tokens and has no lists; leave --top and --among out")
         bundle = open_index(index)
         settings: dict[str, Any] = {"density_k": density_k, "rule": rule, "geometries": two_geometries(geometry)}
-        lists = {**settings, "top": TOP if top is None else top, "among": subset_of(bundle, among)}
+        lists = {**settings, "top": top, "among": subset_of(bundle, among)}
         answers = [
             vocabulary_series(bundle, **settings)
             if question == VOCABULARY
@@ -95,7 +94,7 @@ def report(
         ),
     ] = None,
     index: Index = None,
-    top: Top = TOP,
+    top: Top = None,
     density_k: DensityK = None,
     rule: DensityRule = Rule.NOTEBOOK,
     geometry: Geometries = "causal,cosine",
@@ -105,9 +104,11 @@ def report(
     """Write an answer as one HTML file that needs no network: verdict, tables, charts. Needs the extra `report`."""
     with answering():
         from index import questions
+        from index.lists import checked_top
         from index.pictures.html_report import write_html_report
 
         bundle = open_index(index)
+        top = checked_top(bundle, top)
         settings: dict[str, Any] = {
             "top": top,
             "density_k": density_k,

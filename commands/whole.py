@@ -23,7 +23,9 @@ def overlap(
         str | None,
         typer.Option(metavar="K,...", help="Lengths of the lists compared.", show_default="10,30,100 up to those kept"),
     ] = None,
-    tokens: Annotated[int, typer.Option(help="How many tokens that agree most, and least, to list.")] = 10,
+    tokens: Annotated[
+        int | None, typer.Option(help="How many tokens that agree most, and least, to list.", show_default="10, or all")
+    ] = None,
     geometry: Geometries = "causal,cosine",
     as_json: Json = False,
     as_csv: Csv = False,
@@ -76,10 +78,13 @@ def duplicates(
 def extremes(
     what: Annotated[str, typer.Argument(metavar="norm|density|overlap|hubness", help="What to order tokens by.")],
     index: Index = None,
-    top: Annotated[int, typer.Option(help="Tokens listed at each end.")] = 10,
+    top: Annotated[int | None, typer.Option(help="Tokens listed at each end.", show_default="10, or all")] = None,
     density_k: DensityK = None,
     rule: DensityRule = Rule.NOTEBOOK,
-    overlap_k: Annotated[int, typer.Option(help="Length of the lists compared in an overlap.")] = 30,
+    overlap_k: Annotated[
+        int | None,
+        typer.Option(help="Length of the lists compared in an overlap.", show_default="30, or all kept"),
+    ] = None,
     geometry: Geometries = "causal,cosine",
     as_json: Json = False,
     as_csv: Csv = False,

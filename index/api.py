@@ -46,7 +46,7 @@ class OpenVocabulary(Bundle):
     def densest(
         self,
         *,
-        top: int = 30,
+        top: int | None = None,
         density_k: int | None = None,
         rule: str = "notebook",
         geometries: Sequence[str] = ("causal", "cosine"),
@@ -65,7 +65,7 @@ class OpenVocabulary(Bundle):
         self,
         token: str,
         *,
-        top: int = 30,
+        top: int | None = None,
         density_k: int | None = None,
         rule: str = "notebook",
         geometries: Sequence[str] = ("causal", "cosine"),
@@ -98,7 +98,7 @@ class OpenVocabulary(Bundle):
         return reach.within(self, token, radius=radius, similarity=similarity, geometry=space)
 
     def analogy(
-        self, expression: str, *, top: int = 30, include_terms: bool = False, among: str | None = None
+        self, expression: str, *, top: int | None = None, include_terms: bool = False, among: str | None = None
     ) -> Analogy:
         """Find the tokens nearest to a signed sum of tokens, in every geometry.
 
@@ -122,7 +122,11 @@ class OpenVocabulary(Bundle):
         return pairs.rank(self, a, b)
 
     def overlap(
-        self, *, tops: Sequence[int] | None = None, listed: int = 10, geometries: Sequence[str] = ("causal", "cosine")
+        self,
+        *,
+        tops: Sequence[int] | None = None,
+        listed: int | None = None,
+        geometries: Sequence[str] = ("causal", "cosine"),
     ) -> OverlapCensus:
         """Measure how far two geometries agree over the whole vocabulary.
 
@@ -139,7 +143,9 @@ class OpenVocabulary(Bundle):
         """
         return census.duplicates(self, within=within)
 
-    def extremes(self, measure: str, *, top: int = 10, geometries: Sequence[str] = ("causal", "cosine")) -> Extremes:
+    def extremes(
+        self, measure: str, *, top: int | None = None, geometries: Sequence[str] = ("causal", "cosine")
+    ) -> Extremes:
         """Find the tokens at either end of `norm`, `density`, `overlap` or `hubness`."""
         return ends.extremes(self, ends.measure_named(measure), top=top, geometries=_two(geometries))
 

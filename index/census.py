@@ -20,6 +20,7 @@ from index.questions import DEFAULT_GEOMETRIES, checked_density_k
 from index.records import Tabular
 
 DECILES = 10
+LISTED = 10
 QUARTILES = (25, 50, 75)
 
 
@@ -123,7 +124,7 @@ def overlap(
     bundle: Bundle,
     *,
     tops: Sequence[int] | None = None,
-    listed: int = 10,
+    listed: int | None = None,
     geometries: tuple[Geometry, Geometry] = DEFAULT_GEOMETRIES,
 ) -> OverlapCensus:
     """Compare the neighbor lists of every token in two geometries.
@@ -132,9 +133,9 @@ def overlap(
     ----------
     bundle : Bundle
     tops : sequence of int, optional
-        Lengths of the lists, each from 1 to the K of the bundle; by default 10, 30 and 100 as far as K goes.
-    listed : int
-        How many tokens that agree most, and least, to name.
+        Lengths of the lists, each from 1 to the K of the bundle; by default 10, 30 and 100 as far as the lists go.
+    listed : int, optional
+        How many tokens that agree most, and least, to name: 10 by default, or all where they are fewer.
     geometries : pair of Geometry
         Deciles are of the density in the first.
 
@@ -144,12 +145,14 @@ def overlap(
         When `tops`, `listed` or `geometries` is out of range.
     """
     K, V = int(bundle.manifest["K"]), len(bundle)
-    tops = sorted({min(top, K) for top in OVERLAP_TOPS} if tops is None else set(tops))
+    check_two(geometries)
+    listed = checked_listed("--tokens", listed, V)
+    first, second = (bundle.spaces[geometry] for geometry in geometries)
+    # A zero row is in no list, so that lists may be shorter than K.
+    longest = max(1, min(K, V - 1 - max(len(first.excluded), len(second.excluded))))
+    tops = sorted({min(top, longest) for top in OVERLAP_TOPS} if tops is None else set(tops))
     for top in tops:
         check_length("--top", top, bundle)
-    check_two(geometries)
-    check_listed("--tokens", listed, V)
-    first, second = (bundle.spaces[geometry] for geometry in geometries)
     shares = {top: overlap_shares(first.ids.whole, second.ids.whole, top) for top in tops}
     means = density.mean_distances(
         first.distances.whole, first.distinct_distances.whole, Rule.NOTEBOOK, checked_density_k(bundle, None)
@@ -219,10 +222,13 @@ def check_two(geometries: tuple[Geometry, Geometry]) -> None:
         raise ParameterError(f"two different geometries are compared, got {geometries[0].label} twice")
 
 
-def check_listed(option: str, count: int, V: int) -> None:
-    """Raise ParameterError unless some of V tokens can be listed."""
+def checked_listed(option: str, count: int | None, V: int) -> int:
+    """Return how many of V tokens to list: as many as asked for, 10 by default; else a ParameterError."""
+    if count is None:
+        return min(LISTED, V)
     if not 1 <= count <= V:
         raise ParameterError(f"{option} must be from 1 to {V}, the tokens here, got: {count}")
+    return count
 
 
 def _overlap_at(shares: np.ndarray, chance: float) -> OverlapAt:

@@ -13,7 +13,7 @@
 Every message is one line: what, where, got, wanted, what to do next.
 """
 
-_ISOLATES = frozenset("\u2068\u2069")
+_ISOLATES = frozenset("\u2066\u2068\u2069")
 """Around a text with right-to-left letters; what they do ends with the line."""
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from index import density
 from index.bundle import Bundle, Geometry
-from index.census import check_length, check_listed, check_two
+from index.census import check_length, check_two, checked_listed
 from index.columns import hubness, overlap_shares
 from index.density import Rule
 from index.errors import ParameterError
@@ -17,6 +17,7 @@ from index.lists import Token, token_at
 from index.questions import DEFAULT_GEOMETRIES, checked_density_k
 from index.records import Tabular
 
+OVERLAP_K = 30
 PERCENTILES = (0, 1, 5, 25, 50, 75, 95, 99, 100)
 
 _NORMS = {
@@ -88,10 +89,10 @@ def extremes(
     bundle: Bundle,
     measure: Measure,
     *,
-    top: int = 10,
+    top: int | None = None,
     density_k: int | None = None,
     rule: Rule = Rule.NOTEBOOK,
-    overlap_k: int = 30,
+    overlap_k: int | None = None,
     geometries: tuple[Geometry, Geometry] = DEFAULT_GEOMETRIES,
 ) -> Extremes:
     """Find the tokens of the highest and the lowest norm, density, overlap or hubness.
@@ -101,12 +102,12 @@ def extremes(
     bundle : Bundle
     measure : Measure
         Hubness is how many tokens have a token among their `density_k` nearest.
-    top : int
-        How many tokens at each end.
+    top : int, optional
+        How many tokens at each end: 10 by default, or all where they are fewer.
     density_k, rule
         As in `questions.densest`.
-    overlap_k : int
-        Length of the lists whose overlap is taken.
+    overlap_k : int, optional
+        Length of the lists whose overlap is taken: 30 by default, at most the K of the bundle.
     geometries : pair of Geometry
         An overlap is of both; everything else is taken in the first. Norms are of uncentered rows: Euclidean for
         cosine, causal for the other two.
@@ -116,9 +117,10 @@ def extremes(
     ParameterError
         When a number or `geometries` is out of range.
     """
-    check_listed("--top", top, len(bundle))
+    top = checked_listed("--top", top, len(bundle))
     k = checked_density_k(bundle, density_k)
     if measure is Measure.OVERLAP:
+        overlap_k = min(OVERLAP_K, int(bundle.manifest["K"])) if overlap_k is None else overlap_k
         check_length("--overlap-k", overlap_k, bundle)
         check_two(geometries)
         a, b = (bundle.spaces[geometry] for geometry in geometries)

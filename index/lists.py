@@ -12,6 +12,9 @@ from index.bundle import Bundle, Space
 from index.errors import ParameterError
 from index.search import distances_to, search_with_ties
 
+LIST_LENGTH = 30
+"""Of a neighbor list, where none is asked for."""
+
 
 @dataclass(frozen=True)
 class Token:
@@ -136,7 +139,11 @@ def token_at(bundle: Bundle, row: int) -> Token:
     return Token(row, int(vocabulary.token_ids[row]), vocabulary.text(row), vocabulary.pieces[row].as_py())
 
 
-def check_top(bundle: Bundle, top: int) -> None:
-    """Raise ParameterError unless a list can be `top` tokens long."""
-    if not 1 <= top < len(bundle):
-        raise ParameterError(f"--top must be from 1 to {len(bundle) - 1}, one less than the tokens here, got: {top}")
+def checked_top(bundle: Bundle, top: int | None, *, usual: int = LIST_LENGTH) -> int:
+    """Return how long a list is to be: as asked for, or as usual where the tokens suffice; else a ParameterError."""
+    longest = len(bundle) - 1
+    if top is None:
+        return min(usual, longest)
+    if not 1 <= top <= longest:
+        raise ParameterError(f"--top must be from 1 to {longest}, one less than the tokens here, got: {top}")
+    return top

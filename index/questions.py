@@ -11,7 +11,7 @@ from index.among import Subset
 from index.bundle import Bundle, Geometry, Space
 from index.density import Rule
 from index.errors import ParameterError
-from index.lists import Neighbor, Token, check_top, neighbor_list, ranked, token_at, tokens_at
+from index.lists import Neighbor, Token, checked_top, neighbor_list, ranked, token_at, tokens_at
 from index.overlap import Overlap
 from index.records import Tabular
 
@@ -95,7 +95,7 @@ class Densest(Tabular):
 def densest(
     bundle: Bundle,
     *,
-    top: int = 30,
+    top: int | None = None,
     density_k: int | None = None,
     rule: Rule = Rule.NOTEBOOK,
     geometries: tuple[Geometry, Geometry] = DEFAULT_GEOMETRIES,
@@ -106,8 +106,8 @@ def densest(
     Parameters
     ----------
     bundle : Bundle
-    top : int
-        Length of the neighbor lists.
+    top : int, optional
+        Length of the neighbor lists: 30 by default, or all others where they are fewer.
     density_k : int, optional
         Neighbors averaged; the build's own by default, at most the K of the bundle.
     rule : Rule
@@ -148,7 +148,7 @@ def neighbors(
     bundle: Bundle,
     token: str,
     *,
-    top: int = 30,
+    top: int | None = None,
     density_k: int | None = None,
     rule: Rule = Rule.NOTEBOOK,
     geometries: tuple[Geometry, Geometry] = DEFAULT_GEOMETRIES,
@@ -161,8 +161,9 @@ def neighbors(
     bundle : Bundle
     token : str
         `#id`, an exact text, an exact piece, or a text without its leading space.
-    top : int
-        Length of the lists, up to V - 1: beyond the K of the bundle the points themselves are searched.
+    top : int, optional
+        Length of the lists, up to V - 1: beyond the K of the bundle the points themselves are searched. The default
+        is that of `densest`.
     density_k, rule, geometries
         As in `densest`.
     among : Subset, optional
@@ -182,13 +183,13 @@ def neighbors(
 def _neighborhood(
     bundle: Bundle,
     row: int,
-    top: int,
+    top: int | None,
     density_k: int,
     rule: Rule,
     geometries: tuple[Geometry, Geometry],
     among: Subset | None,
 ) -> Neighborhood:
-    check_top(bundle, top)
+    top = checked_top(bundle, top)
     if geometries[0] is geometries[1]:
         raise ParameterError(f"two different geometries are compared, got {geometries[0].value} twice")
     first, second = (bundle.spaces[geometry] for geometry in geometries)

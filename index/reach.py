@@ -13,7 +13,7 @@ from index import spaces
 from index.among import Subset
 from index.bundle import Bundle, Geometry, Space
 from index.errors import ParameterError
-from index.lists import Neighbor, Token, check_top, neighbor_list, token_at
+from index.lists import Neighbor, Token, checked_top, neighbor_list, token_at
 from index.records import Tabular
 from index.search import search, search_with_ties
 
@@ -118,7 +118,7 @@ def within(
     """
     geometry, threshold = _threshold(radius, similarity, geometry)
     if top is not None:
-        check_top(bundle, top)
+        checked_top(bundle, top)
     row = bundle.vocabulary.resolve(token)
     space = bundle.spaces[geometry]
     # |x - y|^2 = 2 - 2 cos for rows of norm 1
@@ -140,7 +140,7 @@ def within(
 
 
 def analogy(
-    bundle: Bundle, expression: str, *, top: int = 30, include_terms: bool = False, among: Subset | None = None
+    bundle: Bundle, expression: str, *, top: int | None = None, include_terms: bool = False, among: Subset | None = None
 ) -> Analogy:
     """Find the tokens nearest to a signed sum of tokens, in every geometry.
 
@@ -152,8 +152,8 @@ def analogy(
     bundle : Bundle
     expression : str
         `vier - four + planet`: see `parse_terms`.
-    top : int
-        Length of the lists.
+    top : int, optional
+        Length of the lists: 10 by default, or all tokens but one where they are fewer.
     include_terms : bool
         Whether the terms themselves may be listed.
     among : Subset, optional
@@ -166,7 +166,7 @@ def analogy(
     ParameterError
         When the expression cannot be read, or `top` is out of range.
     """
-    check_top(bundle, top)
+    top = checked_top(bundle, top, usual=10)
     signed = [(sign, bundle.vocabulary.resolve(text)) for sign, text in parse_terms(expression)]
     vector = _signed_sum(bundle, signed)
     left_out = () if include_terms else tuple({row for _, row in signed})

@@ -26,7 +26,7 @@ LISTED_IDS = 10
 
 SPACE_MARK = "␣"
 DOTTED_CIRCLE = "◌"
-FIRST_STRONG_ISOLATE, POP_ISOLATE = "\u2068", "\u2069"
+LEFT_TO_RIGHT_ISOLATE, FIRST_STRONG_ISOLATE, POP_ISOLATE = "\u2066", "\u2068", "\u2069"
 
 _BYTE_PIECE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 _NAMED_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\\": "\\\\"}
@@ -105,6 +105,11 @@ def _visible(character: str) -> str:
     return f"\\x{point:02x}" if point < 0x100 else f"\\u{point:04x}" if point < 0x10000 else f"\\U{point:08x}"
 
 
+def _visible_or_byte(character: str) -> str:
+    """Show a byte that decoding with `surrogateescape` left over as one."""
+    return f"\\x{ord(character) - 0xDC00:02x}" if "\udc80" <= character <= "\udcff" else _visible(character)
+
+
 def display(text: str | None, piece: str | None = None) -> str:
     r"""Return a form of a token that is safe to print and hides nothing.
 
@@ -116,17 +121,16 @@ def display(text: str | None, piece: str | None = None) -> str:
         return "(no text)"
     raw = stray_bytes(text, piece) if piece is not None else None
     if raw is not None:
-        return "".join(_visible(character) for character in raw.decode("utf-8", errors="surrogateescape")).replace(
-            "\\udc", "\\x"
-        )
+        text = raw.decode("utf-8", errors="surrogateescape")
     core = text.strip(" ")
     before = len(text) - len(text.lstrip(" ")) if core else len(text)
     after = len(text) - before - len(core)
-    visible = "".join(_visible(character) for character in core)
+    visible = "".join(_visible(character) if raw is None else _visible_or_byte(character) for character in core)
     if visible and unicodedata.category(visible[0])[0] == "M":
         visible = DOTTED_CIRCLE + visible
     if any(unicodedata.bidirectional(character) in {"R", "AL", "AN"} for character in visible):
-        visible = FIRST_STRONG_ISOLATE + visible + POP_ISOLATE
+        # An escape reads from left to right wherever it stands.
+        visible = (LEFT_TO_RIGHT_ISOLATE if "\\" in visible else FIRST_STRONG_ISOLATE) + visible + POP_ISOLATE
     return SPACE_MARK * before + visible + SPACE_MARK * after
 
 

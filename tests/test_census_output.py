@@ -30,7 +30,7 @@ def test_tables_fit_and_lose_no_figure(arguments: list[str], smollm2: Built, mon
     monkeypatch.setenv("COLUMNS", "80")
     shown = CliRunner().invoke(app.app, [*arguments, "--index", str(smollm2.path)]).stdout
     assert max(map(cell_len, shown.splitlines())) <= 80
-    assert all(character.isprintable() or character in "\n\u2068\u2069" for character in shown)
+    assert all(character.isprintable() or character in "\n\u2066\u2068\u2069" for character in shown)
     assert not any("…" in word and any(character.isdigit() for character in word) for word in shown.split()[:-1])
 
 

@@ -307,7 +307,7 @@ def test_no_line_is_wider_than_the_terminal(
     monkeypatch.setenv("COLUMNS", "80")
     shown = ask(*arguments, "--index", smollm2.path).stdout
     assert max(map(cell_len, shown.splitlines())) <= 80
-    assert all(character.isprintable() or character in "\n\u2068\u2069" for character in shown)
+    assert all(character.isprintable() or character in "\n\u2066\u2068\u2069" for character in shown)
 
 
 def test_info_shows_the_manifest(smollm2: Built) -> None:

@@ -155,7 +155,7 @@ def test_no_line_is_wider_than_the_terminal(
     shown = CliRunner().invoke(program.app, [*arguments, "--index", str(smollm2.path)]).stdout
     assert max(map(cell_len, shown.splitlines())) <= 80
     assert "similari…" not in shown
-    assert all(character.isprintable() or character in "\n\u2068\u2069" for character in shown)
+    assert all(character.isprintable() or character in "\n\u2066\u2068\u2069" for character in shown)
 
 
 def test_tables_hold_what_json_holds(smollm2: Built) -> None:

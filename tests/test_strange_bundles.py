@@ -110,7 +110,7 @@ def test_manifests_are_shown_and_not_obeyed(key: str, bundle: Path) -> None:
     for command in ("info", "densest"):
         outcome = invoke("query.py", command, "--index", bundle)
         assert outcome.code == 0
-        assert all(character.isprintable() or character in "\n\u2068\u2069" for character in outcome.out)
+        assert all(character.isprintable() or character in "\n\u2066\u2068\u2069" for character in outcome.out)
     assert "\\x1b[2J\\u202e[red]x[/red]\\r" in invoke("query.py", "info", "--index", bundle).said
 
 

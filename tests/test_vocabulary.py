@@ -55,6 +55,10 @@ def test_byte_alphabet_is_the_one_of_the_tokenizers_library() -> None:
         ("שלום", None, "\u2068שלום\u2069"),
         ("\ufffd", "ä¸", "\\xe4\\xb8"),
         ("\ufffd\n", "ä¸Ċ", "\\xe4\\xb8\\n"),
+        (" \ufffd ", "Ġä¸Ġ", "␣\\xe4\\xb8␣"),
+        ("י\ufffd", "×Ļ×", "\u2066י\\xd7\u2069"),  # escapes read from left to right
+        ("א\n", None, "\u2066א\\n\u2069"),
+        ("\\udc\ufffd", "\\udcä", "\\\\udc\\xe4"),  # four characters and a byte
         ("\ud800", None, "\\ud800"),
         ("", "", ""),
         (None, None, "(no text)"),

@@ -1,0 +1,80 @@
+"""Vocabularies smaller than the usual lists: a default is cut to what there is, what was asked for is refused."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import build, invoke, query
+
+V = 5
+
+
+@pytest.fixture(scope="module")
+def five(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five tokens on a line, whose order is plain: 0 and 1 are near, 4 is far."""
+    folder = tmp_path_factory.mktemp("five")
+    np.save(folder / "gamma.npy", np.array([[1.0, 0], [1, 0.1], [1, 0.3], [1, 0.7], [1, 2]]))
+    build(folder / "gamma.npy", "--out", folder / "bundle", "--neighbors", 4, "--density-k", 2)
+    return folder / "bundle"
+
+
+def test_lists_hold_all_others(five: Path) -> None:
+    for answer in (query("densest", "--index", five), query("neighbors", "#0", "--index", five)[0]):
+        assert [len(answer[geometry]) for geometry in ("causal", "cosine")] == [4, 4]
+        assert (answer["overlap"]["k"], answer["overlap"]["count"]) == (4, 4)
+    assert [place["id"] for place in answer["causal"]] == [1, 2, 3, 4]
+    sums = query("analogy", "#0 - #1 + #2", "--index", five)
+    assert sorted(place["id"] for place in sums["causal"]) == [3, 4]
+
+
+def test_questions_to_all_tokens(five: Path) -> None:
+    overlap = query("overlap", "--index", five)
+    assert {top: at["mean"] for top, at in overlap["tops"].items()} == {"4": 1}
+    assert [len(overlap[end]) for end in ("most", "least")] == [V, V]
+    for measure in ("norm", "density", "overlap", "hubness"):
+        ends = query("extremes", measure, "--density-k", 2, "--index", five)
+        assert [len(ends[end]) for end in ("highest", "lowest")] == [V, V]
+
+
+def test_lists_that_a_zero_row_shortens(tmp_path: Path) -> None:
+    """Of 14 tokens, 13 have a direction: no cosine list holds the 13 others that K allows."""
+    rows = np.random.default_rng(2).normal(size=(14, 3))
+    rows[3] = 0
+    np.save(tmp_path / "gamma.npy", rows)
+    build(tmp_path / "gamma.npy", "--out", tmp_path / "bundle", "--neighbors", 13, "--density-k", 2)
+    overlap = query("overlap", "--index", tmp_path / "bundle")
+    assert list(overlap["tops"]) == ["10", "12"]
+    # twelve of the causal thirteen, which miss one: the zero row, or another where that one is listed
+    assert overlap["tops"]["12"]["mean"] == pytest.approx(_mean_overlap(rows, 12))
+
+
+def _mean_overlap(rows: np.ndarray, k: int) -> float:
+    metric = np.linalg.inv(np.cov(rows.T, bias=True) + 1e-6 * np.eye(rows.shape[1]))
+    shares = []
+    for at in np.flatnonzero(rows.any(axis=1)):
+        differences = rows - rows[at]
+        causal = np.sqrt(np.einsum("ij,jk,ik->i", differences, metric, differences))
+        with np.errstate(invalid="ignore"):
+            cosine = 1 - rows @ rows[at] / np.linalg.norm(rows, axis=1) / np.linalg.norm(rows[at])
+        causal[at] = cosine[at] = np.inf
+        nearest = [set(np.argsort(np.nan_to_num(each, nan=np.inf))[:k]) for each in (causal, cosine)]
+        shares.append(len(nearest[0] & nearest[1]) / k)
+    return float(np.mean(shares))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["densest", "--top", 30], "--top must be from 1 to 4, one less than the tokens here, got: 30"),
+        (["neighbors", "#0", "--top", 5], "--top must be from 1 to 4, "),
+        (["analogy", "#0 + #1", "--top", 5], "--top must be from 1 to 4, "),
+        (["overlap", "--tokens", 6], "--tokens must be from 1 to 5, "),
+        (["overlap", "--top", 10], "--top must be from 1 to 4, "),
+        (["extremes", "norm", "--top", 6], "--top must be from 1 to 5, "),
+        (["extremes", "overlap", "--overlap-k", 5], "--overlap-k must be from 1 to 4, "),
+    ],
+)
+def test_what_is_asked_for_is_not_cut(arguments: list[object], said: str, five: Path) -> None:
+    outcome = invoke("query.py", *arguments, "--index", five)
+    assert outcome.code == 2
+    assert said in outcome.err
