@@ -27,10 +27,10 @@ from index.manifest import FORMAT_VERSION
 from index.points import check_k
 from index.report import crosscheck_json
 from index.resources import BuildSize, check_disk, check_memory
-from index.row_build import Rows, write_rows
+from index.row_build import Progress, Rows, write_rows
 from index.settings import Settings, chosen_device, sampled_rows
 from index.sources import Source, load
-from index.space_build import Progress, build_space, map_points, space_files
+from index.space_build import build_space, map_points, space_files
 from index.vocabulary import Kind
 from index.workplace import Workplace, building, check_target
 
@@ -172,15 +172,13 @@ def _build_spaces(job: _Job, rows: Rows) -> tuple[dict[Geometry, dict[str, Any]]
     reused = tuple(facts)
     for geometry in Geometry:
         if geometry not in reused:
-            facts[geometry] = build_space(
-                place.bundle, geometry, rows.gamma, rows.metric, settings, job.device, job.progress
-            )
+            facts[geometry] = build_space(place.bundle, geometry, rows, settings, job.device, job.progress)
             resume.keep(place.folder, geometry.value, inputs[geometry], files[geometry], facts[geometry])
     return {geometry: facts[geometry] for geometry in Geometry}, reused
 
 
 def _inputs(folder: Path, settings: Settings) -> dict[Geometry, dict[str, Any]]:
-    """Return all that decides what is in the files of each space; the device and the threads do not."""
+    """Return all that decides what is in the files of each space: the device and the threads are no part of it."""
     shared = {
         "format_version": FORMAT_VERSION,
         "versions": _versions(),
@@ -255,15 +253,14 @@ def _versions() -> dict[str, str]:
 def _token_table(folder: Path, rows: Rows, settings: Settings) -> pa.Table:
     gamma, vocabulary = rows.gamma, rows.vocabulary
     causal, cosine = (writer.map_graph(folder, each.value) for each in (Geometry.CAUSAL, Geometry.COSINE))
-    groups = spaces.twin_groups(gamma)
-    counts = np.bincount(groups, minlength=len(groups))[groups]
+    counts = np.bincount(rows.twins, minlength=len(gamma))[rows.twins]
     columns: dict[str, Any] = {
         "row": np.arange(len(gamma), dtype=np.int32),
         "token_id": vocabulary.token_ids,
         "text": vocabulary.texts,
         "piece": vocabulary.pieces,
         "kind": vocabulary.kinds,
-        "twin_group": groups,
+        "twin_group": rows.twins,
         "twin_count": counts.astype(np.int32),
         "euclidean_norm": spaces.norms(gamma),
         "causal_norm": spaces.norms(map_points(folder, Geometry.CAUSAL, gamma.shape)),

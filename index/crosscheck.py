@@ -17,6 +17,8 @@ from index.matrix_check import MatrixCheck, check_matrix
 
 _PAIRS_PER_BLOCK = 4096
 _SEED = 42
+MOST_PAIRS = 10_000_000
+"""They are drawn at once; a sample of this many is finer than any figure that is printed of it."""
 
 
 @dataclass(frozen=True)
@@ -87,12 +89,17 @@ def crosscheck(
     DistancesError
         When `distances` is no distance matrix.
     ParameterError
-        When `pairs` is below 1.
+        When `pairs` is out of range.
     """
-    if pairs < 1:
-        raise ParameterError(f"--pairs must be 1 or more, got: {pairs}")
+    check_pairs(pairs)
     matrix = None if distances is None else check_matrix(bundle, distances, progress)
     return CrossCheck(matrix, check_quadratic_form(bundle, pairs))
+
+
+def check_pairs(pairs: int, *, least: int = 1) -> None:
+    """Raise ParameterError unless so many random pairs can be drawn."""
+    if not least <= pairs <= MOST_PAIRS:
+        raise ParameterError(f"--pairs must be from {least} to {MOST_PAIRS:,}, got: {pairs}")
 
 
 def check_quadratic_form(bundle: Bundle, pairs: int) -> QuadraticForm:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -40,6 +41,7 @@ def write_flat(path: Path, shape: tuple[int, int], blocks: Iterable[np.ndarray],
             file.write(np.ascontiguousarray(block, dtype="<f4").data)
 
 
-def map_flat(path: Path, shape: tuple[int, int]) -> np.ndarray:
-    """Map the points of an index that this process has written or checked, (V, D) float32, read-only."""
-    return np.asarray(np.memmap(path, np.float32, mode="r", offset=FLAT_HEADER.size, shape=shape))
+def map_flat(path: Path, shape: tuple[int, int], *, writable: bool = False) -> np.ndarray:
+    """Map the points of an index that this process has written or checked, (V, D) float32."""
+    mode: Literal["r", "r+"] = "r+" if writable else "r"
+    return np.asarray(np.memmap(path, np.float32, mode=mode, offset=FLAT_HEADER.size, shape=shape))

@@ -10,7 +10,7 @@ import numpy as np
 from index.among import Subset
 from index.bundle import Bundle, Space
 from index.errors import ParameterError
-from index.search import distances_to, search_with_ties
+from index.search import search_with_ties
 
 LIST_LENGTH = 30
 """Of a neighbor list, where none is asked for."""
@@ -83,8 +83,9 @@ def ranked(space: Space, row: int, top: int, among: Subset | None = None) -> tup
     if rows is None:
         ids, distances = _twins_expanded(space, row, top)
         if len(ids) > top and distances[-1] > distances[top - 1] + space.resolution:
-            return ids, distances
-    return search_with_ties(space.points, space.points[row], top, space.resolution, exclude=left_out, rows=rows)
+            return _in_the_graphs_order(space, row, ids, distances)
+    found = search_with_ties(space.points, space.points[row], top, space.resolution, exclude=left_out, rows=rows)
+    return _in_the_graphs_order(space, row, *found)
 
 
 def _twins_expanded(space: Space, row: int, top: int) -> tuple[np.ndarray, np.ndarray]:
@@ -99,13 +100,27 @@ def _twins_expanded(space: Space, row: int, top: int) -> tuple[np.ndarray, np.nd
     reached = int(np.searchsorted(filled, top))  # so many points fill the places asked for
     border = (apart[reached - 1] if 0 < reached <= len(firsts) else np.float32(0)) + space.resolution
     n = int(np.searchsorted(apart, border, side="right")) + 1
-    near = apart[:n].astype(np.float64)
-    if (np.diff(near) == 0).any():  # rounded to the same: exact distances order the rows of different points
-        near = distances_to(space.points, space.points[[row]], rows=firsts[:n])[0]
     ids = np.concatenate([own, *(space.groups.members(first) for first in firsts[:n].tolist())])
-    distances = np.repeat([0.0, *near], [len(own), *sizes[:n]])
+    distances = np.repeat(np.concatenate([[np.float32(0)], apart[:n]]), [len(own), *sizes[:n]])
     order = np.lexsort((ids, distances))
-    return ids[order], distances[order].astype(np.float32)
+    return ids[order], distances[order]
+
+
+def _in_the_graphs_order(
+    space: Space, row: int, ids: np.ndarray, distances: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Order the ids, (n,), of different points whose distances round to the same float32.
+
+    The engine's own sums decide, then the row: other sums of the same numbers may round otherwise.
+    """
+    firsts = space.groups.first[ids]
+    if not ((np.diff(distances) == 0) & (np.diff(firsts) != 0)).any():
+        return ids, distances
+    from index.kernels import measure_rows
+
+    squared = np.empty(len(ids))
+    measure_rows(space.points[ids], space.points[row], np.arange(len(ids)), 0, len(ids), squared)
+    return ids[np.lexsort((ids, squared, distances))], distances
 
 
 def neighbor_list(

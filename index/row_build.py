@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -14,10 +15,12 @@ from index.bundle import GAMMA, METRIC, TOKENIZER
 from index.errors import MetricError
 from index.settings import Settings
 from index.sources import Source
-from index.space_build import Progress
 from index.spaces import Metric
 from index.tensors import read_npy, read_safetensors, read_torch
 from index.vocabulary import Vocabulary
+
+Progress = Callable[[str, int, int], None]
+"""Called with the step in words, how many of its items are done, and how many there are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +35,8 @@ class Rows:
         Of the V rows.
     metric : Metric
         Of the whole source, whatever sample of it is indexed.
+    twins : ndarray of shape (V,), int32
+        The first row that is bit-identical to each.
     source : dict
         The source's entry in the manifest.
     """
@@ -39,6 +44,7 @@ class Rows:
     gamma: np.ndarray
     vocabulary: Vocabulary
     metric: Metric
+    twins: np.ndarray
     source: dict[str, Any]
 
 
@@ -74,7 +80,8 @@ def write_rows(
         "rows": len(source.gamma),
         "sha256": _checksum(source.gamma),
     }
-    return Rows(read_safetensors(folder / GAMMA, ("gamma",)).values, vocabulary, metric, facts)
+    gamma = read_safetensors(folder / GAMMA, ("gamma",)).values
+    return Rows(gamma, vocabulary, metric, spaces.twin_groups(gamma), facts)
 
 
 def _metric(source: Source, settings: Settings, progress: Progress) -> Metric:

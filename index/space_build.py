@@ -20,11 +20,8 @@ from index.approximate import Recall, build_approximate, file_name, measure_reca
 from index.bundle import Geometry
 from index.flat_index import map_flat
 from index.neighbors import KnnGraph, knn_graph
+from index.row_build import Progress, Rows
 from index.settings import Settings
-from index.spaces import Metric
-
-Progress = Callable[[str, int, int], None]
-"""Called with the step in words, how many of its items are done, and how many there are."""
 
 
 def space_files(geometry: Geometry, settings: Settings) -> list[str]:
@@ -42,8 +39,7 @@ def map_points(folder: Path, geometry: Geometry, shape: tuple[int, int]) -> np.n
 def build_space(
     folder: Path,
     geometry: Geometry,
-    gamma: np.ndarray,
-    metric: Metric,
+    rows: Rows,
     settings: Settings,
     device: str,
     progress: Progress,
@@ -55,8 +51,7 @@ def build_space(
     folder : Path
         Of the bundle.
     geometry : Geometry
-    gamma : ndarray of shape (V, D)
-    metric : Metric
+    rows : Rows
     settings : Settings
     device : str
     progress : callable
@@ -66,11 +61,12 @@ def build_space(
     dict
         The space's entry in the manifest.
     """
-    name, k, V = geometry.value, settings.neighbors, len(gamma)
+    name, k, (V, D) = geometry.value, settings.neighbors, rows.gamma.shape
     centered = geometry is Geometry.CAUSAL_COSINE and settings.centered
     progress(f"mapping into {geometry.label} space", 0, 1)
-    blocks = _point_blocks(gamma, geometry, metric, centered=centered)
-    points = writer.save_points(folder / f"{name}.faiss", gamma.shape, blocks, inner_product=geometry.angular)
+    blocks = _point_blocks(rows, geometry, centered=centered)
+    points = writer.save_points(folder / f"{name}.faiss", (V, D), blocks, inner_product=geometry.angular)
+    _move_to_twins(folder / f"{name}.faiss", points, rows.twins)
     progress(f"mapping into {geometry.label} space", 1, 1)
     excluded = spaces.zero_rows(points) if geometry.angular else np.empty(0, dtype=np.int64)
     largest = float(spaces.norms(points).max())
@@ -96,17 +92,38 @@ def build_space(
     }
 
 
-def _point_blocks(gamma: np.ndarray, geometry: Geometry, metric: Metric, *, centered: bool) -> Iterator[np.ndarray]:
+def _point_blocks(rows: Rows, geometry: Geometry, *, centered: bool) -> Iterator[np.ndarray]:
     """Yield the points of consecutive blocks of rows."""
-    height = max(1, spaces.BLOCK_BYTES // (8 * gamma.shape[1]))
-    for start in range(0, len(gamma), height):
-        rows = gamma[start : start + height]
+    height = max(1, spaces.BLOCK_BYTES // (8 * rows.gamma.shape[1]))
+    for start in range(0, len(rows.gamma), height):
+        gamma = rows.gamma[start : start + height]
         if geometry is Geometry.CAUSAL:
-            yield spaces.causal_points(rows, metric)
+            yield spaces.causal_points(gamma, rows.metric)
         elif geometry is Geometry.COSINE:
-            yield spaces.cosine_points(rows)
+            yield spaces.cosine_points(gamma)
         else:
-            yield spaces.causal_cosine_points(rows, metric, centered=centered)
+            yield spaces.causal_cosine_points(gamma, rows.metric, centered=centered)
+
+
+def _move_to_twins(path: Path, points: np.ndarray, twins: np.ndarray) -> None:
+    """Give each row the point of the first row like it: BLAS may round a matrix's last rows otherwise than the others.
+
+    Parameters
+    ----------
+    path : Path
+        Of the points.
+    points : ndarray of shape (V, D)
+        Mapped from there.
+    twins : ndarray of shape (V,)
+        The first row that is like each.
+    """
+    later = np.flatnonzero(twins != np.arange(len(twins)))
+    height = max(1, spaces.BLOCK_BYTES // (8 * points.shape[1]))
+    for start in range(0, len(later), height):
+        rows = later[start : start + height]
+        apart = rows[(points[rows] != points[twins[rows]]).any(axis=1)]
+        if len(apart):
+            map_flat(path, points.shape, writable=True)[apart] = points[twins[apart]]
 
 
 def _graph_without(

@@ -18,6 +18,10 @@ from index.stored import Matrix
 BLOCK_BYTES = 1 << 26
 """Size of one float64 block of rows while a matrix is streamed."""
 
+WORST_CONDITION = 2.0**31
+"""Of the largest to the smallest eigenvalue of the covariance. An inverse in float64 is in error by 2^-53 times that
+(Higham, "Accuracy and Stability of Numerical Algorithms", chapter 14), which must not exceed the resolution's 2^-22."""
+
 ASYMMETRY = 1e-3
 """How far a given M may differ from its transpose, relative to its largest entry: float32 pipelines reach 2e-6."""
 
@@ -97,11 +101,13 @@ def metric_from_covariance(mean: np.ndarray, cov: np.ndarray, ridge: float) -> M
     Raises
     ------
     MetricError
-        When cov + ridge * I is singular in float64.
+        When cov is not finite, or cov + ridge * I is singular, or too close to it, for distances in float32.
     """
     D = len(cov)
     if not (np.isfinite(ridge) and ridge >= 0):
         raise MetricError(f"ridge must be 0 or more, got: {ridge:g}")
+    if not np.isfinite(cov).all():
+        raise MetricError("Cov(gamma) overflows float64: gamma's entries are too large; divide them all by one number")
     eigenvalues, vectors = np.linalg.eigh(cov)
     regularized = eigenvalues + ridge
     smallest, largest = regularized[0], regularized[-1]
@@ -109,6 +115,12 @@ def metric_from_covariance(mean: np.ndarray, cov: np.ndarray, ridge: float) -> M
         raise MetricError(
             f"Cov(gamma) + {ridge:g} I is singular: eigenvalues from {smallest:.3g} to {largest:.3g} over {D} "
             "dimensions; pass a larger --ridge (fewer tokens than dimensions always need one)"
+        )
+    if largest > WORST_CONDITION * smallest:
+        raise MetricError(
+            f"Cov(gamma) + {ridge:g} I is too close to singular for distances in float32: eigenvalues from "
+            f"{smallest:.3g} to {largest:.3g}, a factor of {largest / smallest:.3g} where {WORST_CONDITION:.3g} is the "
+            f"most; pass --ridge {1.1 * largest / WORST_CONDITION:.2g} or more"
         )
     inverse = np.linalg.inv(cov + ridge * np.eye(D))
     return Metric(
@@ -151,7 +163,7 @@ def metric_from_matrix(matrix: np.ndarray, mean: np.ndarray, *, origin: str) -> 
             f"{origin}: M is not symmetric: it differs from its transpose by {asymmetry:.3g} "
             f"where its entries reach {scale:.3g}"
         )
-    matrix = (matrix + matrix.T) / 2
+    matrix = matrix / 2 + matrix.T / 2  # the sum alone may overflow
     eigenvalues, vectors = np.linalg.eigh(matrix)
     if eigenvalues[0] <= 0:
         raise MetricError(

@@ -14,7 +14,7 @@ import numpy as np
 
 from index.bundle import Bundle
 from index.components import pair_distances
-from index.errors import ParameterError
+from index.crosscheck import check_pairs
 from index.records import Tabular
 from index.spaces import Metric
 
@@ -135,10 +135,9 @@ def metric(bundle: Bundle, *, pairs: int = 20_000) -> MetricReport:
     Raises
     ------
     ParameterError
-        When `pairs` is less than 2.
+        When `pairs` is out of range.
     """
-    if pairs < 2:
-        raise ParameterError(f"--pairs must be 2 or more, got: {pairs}")
+    check_pairs(pairs, least=2)
     found, rows = bundle.metric, int(bundle.manifest["source"]["rows"])
     variance = _expected_variance(found)
     mean_norm = float(found.mean @ found.matrix @ found.mean)

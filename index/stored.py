@@ -65,7 +65,7 @@ class StoredArray:
             if here:
                 self._check_rows(min(here[0], here[-1]), max(here[0], here[-1]) + 1)
         elif isinstance(rows, list | np.ndarray) and np.asarray(rows).dtype.kind == "i" and np.size(rows):
-            starts = self._offset + np.ravel(rows) % len(self) * self._row_bytes
+            starts = self._offset + np.ravel(rows).astype(np.int64) % len(self) * self._row_bytes
             self._file.check_pieces(starts, self._row_bytes)
         else:
             self._check_rows(0, len(self))

@@ -10,7 +10,7 @@ import numpy as np
 
 from index.bundle import Bundle, Geometry, Space
 from index.checksums import DAMAGED, file_sha256
-from index.crosscheck import QuadraticForm, check_quadratic_form
+from index.crosscheck import QuadraticForm, check_pairs, check_quadratic_form
 from index.deep_check import DeepCheck, deep_check
 from index.errors import BundleError, ParameterError
 from index.list_check import ListCheck, check_list, total
@@ -87,9 +87,10 @@ def verify(
     BundleError
         When files are damaged; all of them are named.
     ParameterError
-        When `rows`, `deep_rows` or `pairs` is below 1.
+        When `rows`, `deep_rows` or `pairs` is out of range.
     """
-    for option, number in (("--rows", rows), ("--deep-rows", deep_rows), ("--pairs", pairs)):
+    check_pairs(pairs)
+    for option, number in (("--rows", rows), ("--deep-rows", deep_rows)):
         if number < 1:
             raise ParameterError(f"{option} must be 1 or more, got: {number}")
     _check_files(bundle, progress)

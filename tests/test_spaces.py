@@ -1,12 +1,18 @@
 """The two maps, and what is refused as a metric."""
 
+from pathlib import Path
+
 import ml_dtypes
 import numpy as np
 import oracles
 import pytest
 from numpy.typing import NDArray
 
+import index
+from index import spaces
+from index.build import build
 from index.errors import MetricError
+from index.settings import Settings
 from index.spaces import (
     causal_points,
     cosine_points,
@@ -112,3 +118,52 @@ def test_resolution_bounds_what_rounding_does() -> None:
     moved = np.abs(oracles.all_distances(exact) - oracles.all_distances(rounded.astype(np.float64)))
     bound = resolution(float(np.linalg.norm(exact, axis=1).max()))
     assert 0.05 * bound < 2 * moved.max() <= bound
+
+
+def test_a_covariance_that_overflows() -> None:
+    rows = np.random.default_rng(0).normal(size=(40, 3)) * 1e200
+    with pytest.raises(MetricError, match="overflows float64"), np.errstate(over="ignore", invalid="ignore"):
+        metric_from_covariance(*covariance(rows), 1e-6)
+
+
+def test_a_covariance_too_close_to_singular_names_a_ridge_that_is_enough() -> None:
+    rows = np.random.default_rng(0).normal(size=(300, 4)) * [1e-5, 1, 1, 1]
+    found = covariance(rows)
+    with pytest.raises(MetricError, match="too close to singular") as error:
+        metric_from_covariance(*found, 0.0)
+    advised = float(str(error.value).rpartition("--ridge ")[2].split()[0])
+    metric = metric_from_covariance(*found, advised)
+    # What the bound is for: the inverse and the factor agree on every distance to within the resolution.
+    differences = rows[:100] - rows[100:200]
+    squares = np.einsum("ij,jk,ik->i", differences, metric.matrix, differences)
+    lengths = np.linalg.norm(differences @ metric.factor, axis=1)
+    largest = np.linalg.norm(rows @ metric.factor, axis=1).max()
+    assert np.abs(np.sqrt(squares) - lengths).max() < resolution(largest)
+
+
+def test_a_given_metric_of_huge_entries() -> None:
+    metric = metric_from_matrix(np.diag([1e308, 1e308]), np.zeros(2), origin="m.npy")
+    np.testing.assert_allclose(metric.factor @ metric.factor.T / 1e308, np.eye(2), rtol=1e-12)
+
+
+def test_twins_share_a_point_wherever_they_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """BLAS may round the last rows of a matrix otherwise than the first: here it does so for certain."""
+    rows = np.random.default_rng(4).normal(size=(300, 5)).astype(np.float32)
+    rows[[40, 298, 299]] = rows[3]
+    rows[297] = rows[200]
+    np.save(tmp_path / "gamma.npy", rows)
+    mapped = spaces.causal_points
+
+    def rounded_at_the_end(gamma: NDArray, metric: spaces.Metric) -> NDArray[np.float32]:
+        points = mapped(gamma, metric)
+        points[-3:] = np.nextafter(points[-3:], np.float32(9))
+        return points
+
+    monkeypatch.setattr(spaces, "causal_points", rounded_at_the_end)
+    build(Settings(source=str(tmp_path / "gamma.npy"), out=tmp_path / "bundle", neighbors=10, density_k=3))
+    bundle = index.open(tmp_path / "bundle")
+    points = bundle.causal.points.whole
+    assert (points[[40, 298, 299]] == points[3]).all()
+    assert (points[297] == points[200]).all()
+    assert bundle.causal.groups.first[[3, 40, 200, 297, 298, 299]].tolist() == [3, 3, 200, 200, 3, 3]
+    assert not bundle.causal.distances[298][:3].any()
