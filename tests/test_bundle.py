@@ -1,10 +1,12 @@
 """An open bundle: what is mapped stays valid, and nothing of it can be written to."""
 
 import gc
+import subprocess
+import sys
 
 import numpy as np
 import pytest
-from conftest import Built
+from conftest import ROOT, Built
 
 import index
 
@@ -72,3 +74,16 @@ def test_an_index_answers_as_the_graph_does(smollm2: Built) -> None:
         assert len(set(ids[1:]) & set(bundle.cosine.ids[row, :30])) == 30
     squared, _ = bundle.causal.index.search(bundle.causal.points[rows], 31)
     np.testing.assert_allclose(np.sqrt(squared[:, 1:]), bundle.causal.distances[rows, :30], rtol=1e-4)
+
+
+def test_reading_the_tokens_starts_no_thread(smollm2: Built) -> None:
+    """Arrow's threads may abort a process that ends soon after, its answer already printed."""
+    code = (
+        "import sys, psutil, pyarrow.parquet, index\n"
+        "bundle = index.open(sys.argv[1])\n"
+        "before = psutil.Process().num_threads()\n"
+        "bundle.tokens, bundle.vocabulary\n"
+        "print(psutil.Process().num_threads() - before)"
+    )
+    command = [sys.executable, "-c", code, str(smollm2.path)]
+    assert subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout == "0\n"
