@@ -1,5 +1,6 @@
 """`explore` as a person meets it: in real headless Chromium, what the page shows is what `neighbors --json` says."""
 
+import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -161,6 +162,77 @@ def test_the_keyboard_alone(smollm2_pages: Served, visitor: Visitor) -> None:
     page.keyboard.press("ArrowDown")  # and around to the first
     page.keyboard.press("Enter")
     page.wait_for_url(f"**/token/{PLANET}")
+
+
+def test_suggestions_are_taken_by_a_click(smollm2_pages: Served, visitor: Visitor) -> None:
+    """Not by another button, nor by a press that is drawn away."""
+    page = visitor.page
+    page.goto(smollm2_pages.address)
+    box = page.get_by_role("combobox", name="Token")
+    box.press_sequentially("planet")
+    option = page.get_by_role("option").first
+    expect(option).to_contain_text(f"planet #{PLANET}")
+    option.click(button="right")
+    expect(page.get_by_role("listbox")).to_be_visible()
+    option.hover()
+    page.mouse.down()
+    expect(box).to_be_focused()
+    page.mouse.move(5, 800)
+    page.mouse.up()
+    page.wait_for_load_state("networkidle")
+    assert page.url == smollm2_pages.address
+    option.click()
+    page.wait_for_url(f"**/token/{PLANET}")
+
+
+def test_a_finger_that_scrolls_takes_no_suggestion(smollm2_pages: Served, browser: Browser) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 500}, has_touch=True)
+    page = context.new_page()
+    page.goto(smollm2_pages.address)
+    page.get_by_role("combobox", name="Token").press_sequentially("planet")
+    option = page.get_by_role("option").nth(2)
+    place = option.bounding_box()
+    assert place is not None
+    x, y = place["x"] + 20, place["y"] + 10
+    session = context.new_cdp_session(page)
+    touch = "Input.dispatchTouchEvent"
+    session.send(touch, {"type": "touchStart", "touchPoints": [{"x": x, "y": y}]})
+    for step in range(1, 6):
+        session.send(touch, {"type": "touchMove", "touchPoints": [{"x": x, "y": y - 30 * step}]})
+    session.send(touch, {"type": "touchEnd", "touchPoints": []})
+    page.wait_for_load_state("networkidle")
+    assert page.url == smollm2_pages.address
+    page.evaluate("scrollTo(0, 0)")
+    option.tap()
+    page.wait_for_url("**/token/*")
+    context.close()
+
+
+@pytest.mark.parametrize("width", [390, DESKTOP])
+def test_an_exact_text_is_exact(width: int, smollm2: Built, smollm2_pages: Served, visitor: Visitor) -> None:
+    """A newline and eighty spaces, over as many lines as they need."""
+    page = visitor.page
+    page.set_viewport_size({"width": width, "height": 800})
+    page.goto(f"{smollm2_pages.address}token/46778")
+    text = query("neighbors", "#46778", "--index", smollm2.path)[0]["token"]["text"]
+    assert (text[0], len(text) > 70, set(text[1:])) == ("\n", True, {" "})
+    cell = page.locator(".facts tr", has_text="exact text").locator("td")
+    assert cell.inner_text() == json.dumps(text)
+    assert cell.evaluate("(cell) => cell.scrollWidth <= cell.clientWidth")
+    if width == 390:
+        line = page.locator(".facts tr", has_text="kind").first.bounding_box()
+        assert cell.bounding_box()["height"] > 1.5 * line["height"]
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
+@pytest.mark.parametrize("width", [390, DESKTOP])
+def test_tables_of_the_vocabulary_need_no_scrolling(width: int, smollm2_pages: Served, visitor: Visitor) -> None:
+    page = visitor.page
+    page.set_viewport_size({"width": width, "height": 800})
+    page.goto(f"{smollm2_pages.address}vocabulary")
+    wider = "(all) => all.filter((each) => each.scrollWidth > each.clientWidth).map((each) => each.ariaLabel)"
+    assert page.locator(".scroll").evaluate_all(wider) == []
+    assert page.locator(".scroll").count() == 4
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -1,5 +1,6 @@
 """`explore` as a program: what its threads share, the map beside the bundle, ports, Ctrl-C and missing extras."""
 
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -93,6 +94,17 @@ def test_a_map_is_kept_and_read(opened: OpenedBundle, places: np.ndarray, tmp_pa
     np.testing.assert_array_equal(np.frombuffer(packed, "<i4", V, 8 * V), np.arange(V))
     answer = request(application(opened.vocabulary.folder, path), f"/map/{found.fingerprint}")
     assert answer.content == packed
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o027])
+def test_a_map_is_as_readable_as_any_file(umask: int, opened: OpenedBundle, places: np.ndarray, tmp_path: Path) -> None:
+    before = os.umask(umask)
+    try:
+        (tmp_path / "any").touch()
+        explore_map.make_map(opened.vocabulary, tmp_path / "map.parquet")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "map.parquet").stat().st_mode == (tmp_path / "any").stat().st_mode
 
 
 @pytest.mark.parametrize("content", ["Parquet", "text"])

@@ -4,9 +4,11 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import httpx
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from browsing import MARKUP, bundle_of, request
-from conftest import Built
+from conftest import Built, build
 from starlette.applications import Starlette
 
 import index
@@ -139,6 +141,9 @@ def test_a_lone_surrogate_can_be_typed(app: Starlette) -> None:
         ("/static/macros.html", 404, "there is no such file"),
         ("/map/0123", 404, "there is no such map"),
         ("/name/99", 404, "no token has the id #99"),
+        ("/name/" + "9" * 5000, 404, "no token has the id"),
+        ("/name/-1", 404, "no token has the text"),
+        ("/search?q=%2399", 404, "No such token"),
     ],
 )
 def test_what_cannot_be_answered_is_said(path: str, status: int, said: str, app: Starlette) -> None:
@@ -152,6 +157,68 @@ def test_one_address_for_one_token(app: Starlette) -> None:
         answer = request(app, path)
         assert (answer.status_code, answer.headers["location"]) == (303, "/token/6?top=7")
     assert request(app, "/search?q=").headers["location"] == "/"
+
+
+def test_a_name(app: Starlette) -> None:
+    for path in ("/name/6", "/name/006", "/name/filler6"):
+        assert request(app, path).json() == {"text": "filler6"}
+
+
+def test_several_tokens_with_one_text(smollm2: Built) -> None:
+    """Fragments of characters all have the text U+FFFD: the page lists every one of them."""
+    app = application(smollm2.path, explore_map.default_path(smollm2.path))
+    table = pq.read_table(smollm2.path / "tokens.parquet", columns=["token_id", "text"]).to_pydict()
+    same = [token_id for token_id, text in zip(*table.values(), strict=True) if text == "\ufffd"]
+    assert len(same) > 20
+    answer = request(app, "/search?q=%EF%BF%BD&top=7")
+    assert answer.status_code == 300
+    assert "<h1>Several tokens have this text</h1>" in answer.text
+    assert "No such token" not in answer.text
+    shown = Shown(answer.text)
+    assert f"{len(same)} tokens answer to" in answer.text
+    assert [each for each in shown.addresses if each.startswith("/token/")] == [f"/token/{i}?top=7" for i in same]
+
+
+def test_what_a_text_may_name() -> None:
+    """In the order of `Vocabulary.resolve`, which takes the first way that any token answers to."""
+    texts = ["a", "a", " b", " b", "c", " c", "x", "y", "#3", "#3", None]
+    pieces = ["p", "q", "r", "s", "c", "t", "same", "same", "u", "v", None]
+    suggestions = Suggestions(Vocabulary.from_tokens(texts, pieces))
+    for typed, rows in {
+        "a": [0, 1],
+        "b": [2, 3],
+        " b": [2, 3],
+        "c": [],
+        "same": [6, 7],
+        "p": [],
+        "#3": [],
+        "": [],
+    }.items():
+        assert suggestions.meant(typed) == rows
+
+
+def test_tokens_without_text_are_called_by_their_ids(tmp_path: Path) -> None:
+    rows = np.random.default_rng(3).normal(size=(6, 3))
+    np.save(tmp_path / "gamma.npy", rows)
+    build(tmp_path / "gamma.npy", "--out", tmp_path / "bundle", "--neighbors", 4, "--density-k", 2)
+    app = application(tmp_path / "bundle", explore_map.default_path(tmp_path / "bundle"))
+    page = request(app, "/token/3").text
+    assert "<title>#3 · bundle</title>" in " ".join(page.split())
+    shown = Shown(page)
+    assert shown.texts[0] == "#3"
+    assert (
+        shown.texts[1:] == [address.replace("/token/", "#") for address in shown.addresses if "/token/" in address][1:]
+    )
+    assert "(no text)" not in page
+    overlaps = request(app, "/vocabulary")
+    assert overlaps.status_code == 200
+    assert "Overlap of 6 tokens" in overlaps.text
+    assert request(app, "/suggest?q=%233").json()[0] == {
+        "text": "#3",
+        "number": "",
+        "piece": None,
+        "address": "/token/3",
+    }
 
 
 def test_an_address_names_only_what_is_unusual(opened: OpenedBundle) -> None:

@@ -2,17 +2,21 @@
 
 import hashlib
 import json
+import math
 import re
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from conftest import Built, invoke, query
 from report_pages import parsed, small_vocabulary, values, written
 
 import index
 from index.api import OpenVocabulary
+from index.bundle import Geometry
 from index.crosscheck import CrossCheck, PairCheck, QuadraticForm
 from index.matrix_check import MatrixCheck
 from index.pictures.html_report import html_report
@@ -107,6 +111,63 @@ def test_ties_that_decide_the_verdict_are_said(small: OpenVocabulary) -> None:
     assert said[2].endswith("anything from 2 to 6, on both sides of 30 %.")
     within = replace(one_border, lowest=4)
     assert verdict_sentences(replace(found, overlap=within), small.spaces, 0.1)[2].endswith("anything from 4 to 6.")
+
+
+@pytest.mark.parametrize(
+    ("k", "count", "chance", "found", "expected"),
+    [
+        (1, 0, 1 / 49_151, "The nearest token is not the same in both lists (0.0 %)", "0.00002"),
+        (1, 1, 0.5, "The nearest token is the same in both lists (100.0 %)", "0.5"),
+        (30, 1, 900 / 49_151, "1 of the 30 nearest tokens is in both lists (3.3 %)", "0.02"),
+        (30, 29, 900 / 39, "29 of the 30 nearest tokens are in both lists (96.7 %)", "23.1"),
+    ],
+)
+def test_counts_are_said_in_plain_numbers(
+    k: int, count: int, chance: float, found: str, expected: str, small: OpenVocabulary
+) -> None:
+    answer = small.neighbors("#0", top=3)
+    agreed = replace(answer.overlap, k=k, count=count, percent=100 * count / k, lowest=count, highest=count)
+    sentence = verdict_sentences(replace(answer, overlap=agreed), small.spaces, chance)[0]
+    assert sentence == f"{found}; two lists drawn blindly would share {expected}."
+
+
+def test_denser_than(vocabulary: OpenVocabulary, small: OpenVocabulary) -> None:
+    """The share of tokens below; of two that tie for the highest density, neither is denser than all others."""
+    for bundle, token in ((vocabulary, "#7"), (vocabulary, "planet"), (small, "#0"), (small, "#12")):
+        found = bundle.neighbors(token)
+        known = [math.inf if value is None else value for value in densities_of(bundle)]
+        share = Fraction(100 * sum(value < known[found.token.row] for value in known), len(known))
+        page = parsed(html_report(bundle, [found], top=30))
+        (percent, of) = dict(map(tuple, page.tables["The token"]))["denser than"].split(" %")
+        step = Fraction(1, 10 ** len(percent.split(".")[1]))
+        assert of == " of all tokens"
+        assert 0 <= share - Fraction(percent) < step <= max(Fraction(1, 10), Fraction(100, len(known)))
+        assert (float(percent) == 0) == (share == 0)
+    assert float(percent) == 0  # a twin at density 0
+
+
+def densities_of(bundle: OpenVocabulary) -> list[float]:
+    return pq.read_table(bundle.folder / "tokens.parquet")["density_notebook"].to_pylist()
+
+
+def test_tokens_without_text_are_called_by_their_ids(small: OpenVocabulary) -> None:
+    answers = [small.neighbors(token, top=4) for token in ("#0", "#1")]
+    said = parsed(html_report(small, answers, top=4))
+    assert said.headings[0] == "Nearest tokens of #0, #1 in bundle"
+    assert {"#0", "#1"} <= set(said.headings)
+    twins = parsed(html_report(small, [small.neighbors("#12", top=4)], top=4)).tables["The token"]
+    assert dict(map(tuple, twins))["twins"] == "9: " + ", ".join(f"#{row}" for row in range(10, 20) if row != 12)
+    assert [row["text"] for row in values(said.charts["chart-1-1"])] == [
+        f"#{each.token.id}" for each in answers[0].lists[Geometry.CAUSAL]
+    ]
+
+
+def test_a_key_names_only_what_is_drawn(small: OpenVocabulary) -> None:
+    for token, top in (("#12", 9), ("#0", 1), ("#0", 9)):
+        chart = parsed(html_report(small, [small.neighbors(token, top=top)], top=top)).charts["chart-1-5"]
+        fill, shape = (chart["layer"][0]["encoding"][name]["scale"] for name in ("fill", "shape"))
+        assert set(fill["domain"]) == set(shape["domain"]) == {row["lists"] for row in values(chart)}
+        assert len(fill["range"]) == len(shape["range"]) == len(fill["domain"])
 
 
 def test_every_file_has_its_checksum(smollm2: Built, page: Path) -> None:

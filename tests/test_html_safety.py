@@ -1,8 +1,10 @@
 """A page of `report`: no text becomes markup or runs, nothing is asked of a network, and every chart is drawn."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from browsing import chromium
@@ -15,6 +17,7 @@ import index
 from index.api import OpenVocabulary
 from index.bundle import Geometry
 from index.lists import Neighbor
+from index.overlap import Verdict
 from index.pictures.html_report import html_report
 from index.questions import Neighborhood
 from index.vocabulary import display
@@ -138,6 +141,65 @@ def test_dark_light_and_paper(page: Path, browser: Browser) -> None:
         assert light[0] == paper[0] == "rgb(255, 255, 255)"
         assert dark[0] != light[0]
         assert dark[1] != light[1] == paper[1]
+
+
+def luminance(color: str) -> float:
+    """Relative luminance as WCAG 2.2 defines it, of a computed `rgb(...)`."""
+    shares = [int(part) / 255 for part in re.findall(r"\d+", color)[:3]]
+    linear = [share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4 for share in shares]
+    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def contrast(one: str, other: str) -> float:
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("settings", [{"color_scheme": "light"}, {"color_scheme": "dark"}, {"media": "print"}])
+def test_each_verdict_has_its_color(settings: Any, small: OpenVocabulary, browser: Browser, tmp_path: Path) -> None:
+    """Told apart from the ground on both of its sides, by 3 to 1 at least, as WCAG asks of graphics."""
+    (tmp_path / "page.html").write_text(html_report(small, [small.neighbors("#39", top=3)], top=3), encoding="utf-8")
+    with visiting(browser, tmp_path / "page.html") as visit:
+        visit.page.emulate_media(**settings)
+        assert visit.page.locator(".verdict").get_attribute("data-verdict") == "none"
+        colors = []
+        for verdict in (*Verdict, "none"):
+            border, inside, outside = visit.page.evaluate(
+                """(verdict) => {
+                    const box = document.querySelector(".verdict");
+                    box.dataset.verdict = verdict;
+                    const own = getComputedStyle(box);
+                    return [own.borderLeftColor, own.backgroundColor, getComputedStyle(document.body).backgroundColor];
+                }""",
+                str(verdict),
+            )
+            assert min(contrast(border, inside), contrast(border, outside)) >= 3
+            colors.append(border)
+        assert len(set(colors)) == 4
+        assert colors[-1] == colors[-2]  # undecided, and none
+
+
+def test_charts_are_read_on_paper(page: Path, browser: Browser) -> None:
+    """Printed, every chart is drawn as wide as A4 between its margins, and on the screen as before."""
+    widths = "Array.from(document.querySelectorAll('.chart svg'), (each) => Number(each.getAttribute('width')))"
+    with visiting(browser, page) as visit:
+        visit.page.wait_for_selector("#chart-3-5 svg")
+        before = visit.page.evaluate(widths)
+        visit.page.evaluate(f"addEventListener('beforeprint', () => {{ window.printed = {widths}; }})")
+        assert visit.page.pdf(format="A4").startswith(b"%PDF")
+        assert visit.page.evaluate("window.printed") == [640] * 15
+        visit.page.wait_for_function(f"{widths}.at(-1) > 640")
+        assert visit.page.evaluate(widths) == before
+        visit.page.set_viewport_size({"width": 680, "height": 900})  # A4 between its margins: 180 mm
+        visit.page.emulate_media(media="print")
+        visit.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        letters = visit.page.evaluate(
+            "Array.from(document.querySelectorAll('.chart svg text'), (each) => each.getBoundingClientRect().height)"
+        )
+        assert min(letter for letter in letters if letter > 0) >= 9  # pixels: 10 of the font, and no smaller
+        sides = visit.page.locator(".charts figure").evaluate_all("(all) => all.map((each) => each.offsetLeft)")
+        assert len(set(sides)) == 1
+        assert visit.log == []
 
 
 # --- what may be missing ----------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import re
 import sys
 import warnings
 import xml.etree.ElementTree as ET
+import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -137,7 +138,9 @@ def test_density_in_the_histogram(vocabulary: OpenVocabulary) -> None:
     assert [bar.get_x() for bar in axes.patches] == series.densities.edges[:-1].tolist()
     assert sum(bar.get_height() for bar in axes.patches) == 49_152
     assert line(axes, "this token")[0] == [found.density, found.density]
-    assert f"this token: {found.density:.4g}, percentile {series.percentile:.5g}" in said(figure)
+    lower = sum(value < found.density for value in series.densities.values.tolist())
+    (words,) = (text for text in said(figure) if text.startswith(f"this token: {found.density:.4g}, denser than"))
+    assert 0 <= 100 * lower / 49_152 - float(words.split()[-2]) < 0.001
 
 
 def test_every_neighbor_in_both_geometries(vocabulary: OpenVocabulary) -> None:
@@ -216,7 +219,100 @@ def test_a_zero_row_has_no_list_and_says_so(small: Path) -> None:
     assert "no overlap: one of the lists is empty" in texts
     assert "no neighbor has a place in both geometries" in texts
     turned, _ = figures(bundle.neighbors("#39", top=10, geometries=("cosine", "causal")), "small", bundle)
-    assert "this token: none: its row is zero" in said(turned)
+    assert any(text.startswith("this token has no density: its row is zero\n") for text in said(turned))
+    for shown, empty in ((figure, 1), (turned, 0)):
+        for place, axes in enumerate(shown.axes[:2]):
+            assert any(tick.tick1line.get_visible() for tick in axes.yaxis.get_major_ticks()) == (place != empty)
+        lower = shown.axes[1]  # the ranks stand below it, whichever strip has a list
+        assert {tick.label1.get_visible() for tick in lower.xaxis.get_major_ticks()} == {True}
+        assert ranks_between(lower.get_xticks(), 1, 10) == [2, 4, 6, 8, 10]
+        assert lower.get_xlabel() == "rank"
+        assert legend(shown.axes[3])[-1] == "all tokens"
+
+
+def ranks_between(ticks: np.ndarray, low: int, high: int) -> list[float]:
+    return [float(tick) for tick in ticks if low <= tick <= high]
+
+
+def legend(axes: Axes) -> list[str]:
+    found = axes.get_legend()
+    return [] if found is None else [text.get_text() for text in found.get_texts()]
+
+
+@pytest.mark.parametrize("top", [1, 2, 3])
+def test_counts_and_ranks_have_no_fractions(top: int, small: Path) -> None:
+    bundle = index.open(small)
+    figure, _ = figures(bundle.neighbors("#0", top=top), "small", bundle)
+    upper, lower, overlap, density, union = figure.axes
+    for axis in (upper.xaxis, lower.xaxis, overlap.xaxis, density.yaxis):
+        ticks = axis.get_major_locator()()
+        assert len(ticks) >= 1
+        assert all(float(tick).is_integer() for tick in ticks)
+    series = vocabulary_series(bundle)
+    typeface = fonts.typeface([])
+    with paper.look(typeface):
+        drawn = vocabulary_figure(series, bundle, typeface)
+    counts, _, tokens, deciles, spectrum = drawn.axes
+    for axis in (counts.yaxis, tokens.yaxis, deciles.xaxis, spectrum.xaxis):
+        assert all(float(tick).is_integer() for tick in axis.get_major_locator()())
+    assert len(union.get_legend().get_texts()) == sum(len(points[0]) > 0 for points in lines_with_points(union))
+
+
+def test_lists_of_one(tmp_path: Path) -> None:
+    """A line of one point is not drawn, and so not explained."""
+    np.save(tmp_path / "gamma.npy", np.random.default_rng(4).normal(size=(3, 2)))
+    build(tmp_path / "gamma.npy", "--out", tmp_path / "bundle", "--neighbors", 1, "--density-k", 1)
+    bundle = index.open(tmp_path / "bundle")
+    figure, _ = figures(bundle.neighbors("#1", top=1), "small", bundle)
+    assert legend(figure.axes[0]) == ["apart"]
+    assert legend(figure.axes[2]) == ["chance", "k = 1"]
+    assert re.search(r" · [01] of 1 neighbor in both lists", figure.texts[1].get_text())
+
+
+def lines_with_points(axes: Axes) -> list[tuple[list[float], list[float]]]:
+    return [*lines(axes, marker="o"), *lines(axes, marker="s")]
+
+
+def test_the_band_is_explained_where_it_can_be_seen(small: Path) -> None:
+    bundle = index.open(small)
+    found = bundle.neighbors("#0", top=10)
+    assert "± resolution" not in legend(figures(found, "small", bundle)[0].axes[0])
+    bundle.spaces[Geometry.CAUSAL].resolution = 0.1
+    assert "± resolution" in legend(figures(found, "small", bundle)[0].axes[0])
+
+
+def test_the_line_below_the_title_has_no_marks_of_spaces(small: Path) -> None:
+    bundle = index.open(small)
+    typeface = fonts.typeface([])
+    with paper.look(typeface):
+        below = vocabulary_figure(vocabulary_series(bundle), bundle, typeface).texts[1].get_text()
+    assert below.startswith("40 tokens x 4 · 39 neighbors kept · inverse of Cov(gamma)")
+    assert "␣" not in below
+    assert "␣" not in figures(bundle.neighbors("#0"), "small", bundle)[0].texts[1].get_text()
+
+
+def test_tokens_without_text_are_told_apart(small: Path) -> None:
+    bundle = index.open(small)
+    found = bundle.neighbors("#12", top=9)
+    figure, _ = figures(found, "small", bundle)
+    assert figure.texts[0].get_text() == "#12"
+    labels = {text.get_text() for text in figure.axes[4].texts if isinstance(text, Annotation)} & set(said(figure))
+    named = {label for label in labels if label.startswith("#")}
+    assert named
+    assert named <= {f"#{each.token.id}" for listed in found.lists.values() for each in listed}
+
+
+def test_norms_that_are_level_are_seen(tmp_path: Path) -> None:
+    """Cells as high as a line of the panel, not as rounding."""
+    np.save(tmp_path / "gamma.npy", np.eye(8))
+    build(tmp_path / "gamma.npy", "--out", tmp_path / "bundle", "--neighbors", 4, "--density-k", 2)
+    bundle = index.open(tmp_path / "bundle")
+    typeface = fonts.typeface([])
+    with paper.look(typeface):
+        series = vocabulary_series(bundle, geometries=(Geometry.COSINE, Geometry.CAUSAL))
+        norms = vocabulary_figure(series, bundle, typeface).axes[1]
+    low, high = norms.get_ylim()
+    assert np.ptp(norms.collections[0].get_coordinates()[:2, 0, 1]) > 0.01 * (high - low)
 
 
 def test_nothing_but_ties(small: Path) -> None:
@@ -227,7 +323,10 @@ def test_nothing_but_ties(small: Path) -> None:
         (curve,) = lines(figure.axes[0])
         assert curve == (list(range(1, 10)), [0.0] * 9)
         assert lines(figure.axes[0], marker="o", fill="white") == [curve]
-        assert {f"this token: {words}", f"10 of {words} density left out"} <= set(said(figure))
+        assert f"this token's density is {words}\n10 of {words} density left out" in said(figure)
+        assert legend(figure.axes[0]) == ["tied"]
+        assert legend(figure.axes[3]) == ["all tokens"]
+        assert legend(figure.axes[4]) == ["in both lists"]
         assert any("9 twins" in text for text in said(figure))
 
 
@@ -239,7 +338,7 @@ def test_no_density_at_all(rule: str, tmp_path: Path) -> None:
     bundle = index.open(tmp_path / "bundle")
     figure, _ = figures(bundle.neighbors("#0", top=7, rule=rule), "twins", bundle)
     left_out = "zero" if rule == "notebook" else "infinite"
-    assert f"no density to draw\n8 of {left_out} density left out" in said(figure)
+    assert f"no density to draw\nthis token's density is {left_out}\n8 of {left_out} density left out" in said(figure)
     plot(bundle, [vocabulary_series(bundle)], tmp_path / "twins.png")
 
 
@@ -266,6 +365,7 @@ def test_what_no_font_has_is_an_escape() -> None:
     assert plain.label("中" * 13) == "中" * 11 + "…"
     assert plain.label("a  b c") == "a␣␣b c"
     assert plain.label("\u2068שלום\u2069") == "שלום"
+    assert plain.label("\u2066י\\xd7\u2069") == "\\u05d9\\xd7"
 
 
 def test_fonts_that_are_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -377,6 +477,24 @@ def test_pdf_has_a_page_for_each(small: Path, tmp_path: Path) -> None:
     assert content.rstrip().endswith(b"%%EOF")
     assert len(re.findall(rb"/Type /Page\b", content)) == 4
     assert b"/Type3" not in content
+
+
+@pytest.mark.parametrize("text", ["planet", "中文字"])
+def test_fonts_in_a_pdf_are_what_it_calls_them(text: str, small: Path, tmp_path: Path) -> None:
+    """No font with PostScript outlines is embedded as TrueType, and texts can be copied."""
+    bundle = index.open(small)
+    path = plot(bundle, [worded(bundle.neighbors("#0", top=5), [text])], tmp_path / "text.pdf").paths[0]
+    content = path.read_bytes()
+    streams = [
+        zlib.decompress(content[match.end() :]) if b"FlateDecode" in match[1] else content[match.end() :]
+        for match in re.finditer(rb"<<((?:(?!>>).)*/Length1 .*?)>>\s*stream\r?\n", content, re.DOTALL)
+    ]
+    postscript = fonts.typeface([text]).postscript
+    assert (b"/Type3" in content, bool(streams)) == (postscript, not postscript)
+    assert not any(stream.startswith((b"OTTO", b"ttcf")) for stream in streams)
+    assert content.count(b"/ToUnicode") >= 1
+    if text == "planet":
+        assert not postscript
 
 
 @pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])

@@ -1,6 +1,9 @@
 """The arrays behind the charts, against float64 brute force on a small vocabulary of clusters, twins and a zero row."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -157,13 +160,35 @@ def test_histogram_of_densities(small: Small, geometry: Geometry) -> None:
     assert found.counts.sum() + found.zero + found.infinite + (geometry is Geometry.COSINE) == V
 
 
-def test_percentile(small: Small) -> None:
-    found = small.vocabulary.neighbors("#150")
-    series = neighborhood_series(small.vocabulary, found)
-    values = series.densities.values
+def percent(lower: int, of: int) -> str:
+    """Rounded down, with the fewest digits, one at least, that let no share but none seem 0."""
+    share = Fraction(100 * lower, of)
+    digits = next(n for n in range(1, 20) if Fraction(100, of) >= Fraction(1, 10**n))
+    return f"{Decimal(math.floor(share * 10**digits)).scaleb(-digits)} %"
+
+
+def test_denser_than(small: Small) -> None:
+    series = neighborhood_series(small.vocabulary, small.vocabulary.neighbors("#150"))
+    values = series.densities.values.tolist()
     assert series.density == values[150]
-    assert series.percentile == pytest.approx(100 * ((values < values[150]).sum() + 0.5) / V)
-    assert series.densities.percentile(0.0) == pytest.approx(50 * len(TWINS) / V)  # level with all twins, above none
+    assert series.denser_than == percent(sum(value < values[150] for value in values), V)
+    assert series.densities.denser_than(0.0) == percent(0, V)  # level with all twins, above none
+    assert series.densities.denser_than(max(values)) == percent(V - values.count(max(values)), V)
+
+
+@pytest.mark.parametrize("V", [1, 2, 3, 40, 99, 100, 101, 1000, 1001, 49_152, 151_936])
+def test_no_rounding_makes_one_denser_than_all(V: int, small: Small) -> None:
+    known = all_densities(small.vocabulary, Geometry.CAUSAL, Rule.NOTEBOOK, DENSITY_K)
+    apart = replace(known, values=np.append(np.arange(V, dtype=np.float64), np.nan))
+    for lower in {0, 1, V // 2, V - 1} & set(range(V)):
+        said = apart.denser_than(lower)
+        assert said == percent(lower, V)
+        assert (float(said.split()[0]) == 0) == (lower == 0)
+        assert float(said.split()[0]) < 100
+    level = replace(known, values=np.full(V, 0.7))
+    assert level.denser_than(0.7) == percent(0, V)
+    twins = replace(known, values=np.append(np.arange(V, dtype=np.float64), V - 1))
+    assert twins.denser_than(V - 1) == percent(V - 1, V + 1)
 
 
 @pytest.mark.parametrize("row", [0, 4, 150, TWINS[3]])
@@ -175,7 +200,7 @@ def test_union_of_both_lists(small: Small, row: int) -> None:
     causal, cosine = lists[Geometry.CAUSAL], lists[Geometry.COSINE]
     assert rows == [*causal, *(other for other in cosine if other not in causal)]
     assert union.shared.tolist() == [other in causal and other in cosine for other in rows]
-    assert union.texts == ("(no text)",) * len(rows)
+    assert union.texts == tuple(f"#{other}" for other in rows)  # none has a text
     for geometry, listed in lists.items():
         expected = small.distances[geometry][row][rows]
         oracles.assert_close(union.distances[geometry], expected, absolute=small.tolerance[geometry])
@@ -196,7 +221,7 @@ def test_a_zero_row(small: Small) -> None:
     assert np.isfinite(series.union.distances[Geometry.CAUSAL]).all()
     assert np.isnan(series.union.similarities[Geometry.COSINE]).all()
     turned = small.vocabulary.neighbors(f"#{ZERO}", top=10, geometries=("cosine", "causal"))
-    assert np.isnan(neighborhood_series(small.vocabulary, turned).percentile)
+    assert neighborhood_series(small.vocabulary, turned).denser_than is None
 
 
 def test_a_zero_row_among_the_neighbors(small: Small) -> None:
@@ -265,6 +290,50 @@ def test_a_vocabulary_without_directions(tmp_path: Path) -> None:
     np.save(tmp_path / "gamma.npy", np.concatenate([np.zeros((5, 3)), np.ones((1, 3))]))
     build(tmp_path / "gamma.npy", "--out", tmp_path / "bundle", "--neighbors", 3, "--density-k", 2)
     assert vocabulary_series(index.open(tmp_path / "bundle")).overlap is None
+
+
+def vocabulary_of(rows: NDArray[np.float64], folder: Path, K: int) -> OpenVocabulary:
+    np.save(folder / "gamma.npy", rows)
+    build(folder / "gamma.npy", "--out", folder / "bundle", "--neighbors", K, "--density-k", min(2, K))
+    return index.open(folder / "bundle")
+
+
+def test_a_vocabulary_of_six_tokens(tmp_path: Path) -> None:
+    """Fewer than the ten that agree most: all are named."""
+    found = vocabulary_series(vocabulary_of(np.random.default_rng(1).normal(size=(6, 3)), tmp_path, 3)).overlap
+    assert found is not None
+    assert (found.tokens, list(found.tops)) == (6, [3])
+    assert {each.token.row for each in found.most} == {each.token.row for each in found.least} == set(range(6))
+
+
+def test_lists_that_a_zero_row_shortens(tmp_path: Path) -> None:
+    """No token has K = V - 1 neighbors by cosine; the shorter lists are compared."""
+    rows = np.random.default_rng(2).normal(size=(40, 4))
+    rows[7] = 0
+    found = vocabulary_series(vocabulary_of(rows, tmp_path, 39)).overlap
+    assert found is not None
+    assert (found.tokens, list(found.tops)) == (39, [10, 30, 38])
+    points = oracles.causal_points(rows, oracles.metric(oracles.covariance(rows)[1], 1e-6))
+    causal, others = oracles.all_distances(points), np.delete(np.arange(40), 7)
+    chords = np.full((40, 40), np.inf)
+    chords[np.ix_(others, others)] = oracles.all_distances(oracles.unit_rows(rows[others]))
+    for top, at in found.tops.items():
+        shares = [
+            oracles.overlap(oracles.nearest(causal[row], row, top), oracles.nearest(chords[row], row, top)) / top
+            for row in others
+        ]
+        assert at.mean == pytest.approx(np.mean(shares))
+
+
+@pytest.mark.parametrize("low", [0.0, 1e-12])
+def test_norms_that_are_all_level(low: float, tmp_path: Path) -> None:
+    """Bins no wider than rounding would be drawn as nothing: they lie around the one norm instead."""
+    rows = np.eye(8) * (3 + low * np.arange(8))[:, None]
+    found = vocabulary_series(vocabulary_of(rows, tmp_path, 4), geometries=(Geometry.COSINE, Geometry.CAUSAL)).norms
+    assert found.norm_edges[[0, -1]] == pytest.approx([1.5, 6])
+    assert np.diff(found.norm_edges) == pytest.approx(np.full(60, 4.5 / 60))
+    place = int(np.searchsorted(found.norm_edges, 3, side="right")) - 1
+    assert found.counts.sum() == found.counts[place - 1 : place + 2].sum() == 8
 
 
 def test_the_same_geometry_twice(small: Small) -> None:

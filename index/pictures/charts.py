@@ -13,6 +13,7 @@ from index.overlap import BORDERS
 from index.pictures.densities import Densities
 from index.pictures.series import NeighborhoodSeries, RankSeries, UnionSeries
 from index.pictures.vega import BOTH, INK, PAIR, PAPER, SOFT, axis, records, specification, tip
+from index.pictures.words import counted
 
 LABEL_LETTERS = 24
 """How long a token's text may be beside a point; tooltips have it whole."""
@@ -60,7 +61,7 @@ def _rank_chart(ranks: RankSeries, color: str, union: UnionSeries) -> Chart:
             "tied": ["yes" if tied else "no" for tied in ranks.tied],
         }
     )
-    x, y = axis("rank", "rank", tickMinStep=1), axis("distance", ranks.unit, grid=True)
+    x, y = axis("rank", "rank", tickMinStep=1, format="d"), axis("distance", ranks.unit, grid=True)
     band = {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}}
     points = {
         "x": x,
@@ -82,8 +83,8 @@ def _ties_caption(ranks: RankSeries) -> str:
     if tied == 0:
         return f"No ties: each distance is further from the next than {resolution}."
     return (
-        f"{tied} of {len(ranks.tied)} are tied (hollow): the one before or after is no further off than {resolution}, "
-        "so their order is arbitrary."
+        f"{tied} of {len(ranks.tied)} {'is' if tied == 1 else 'are'} tied (hollow): the one before or after is no "
+        f"further off than {resolution}, so the order is arbitrary there."
     )
 
 
@@ -100,7 +101,7 @@ def _overlap_chart(series: NeighborhoodSeries) -> Chart:
             "chance": found.chance,
         }
     )
-    x = axis("k", "k, the length of both lists", tickMinStep=1)
+    x = axis("k", "k, the length of both lists", tickMinStep=1, format="d")
     y = axis("share", "share of k in both lists", scale={"domain": [0, 1]}, format="%")
     band = {"x": x, "y": {**y, "field": "lowest"}, "y2": {"field": "highest"}}
     tips = [tip("k", "k"), *(tip(name, name, ".2%") for name in ("share", "lowest", "highest", "chance"))]
@@ -167,27 +168,27 @@ def _density_chart(series: NeighborhoodSeries) -> Chart:
 
 
 def _density_rule(series: NeighborhoodSeries) -> dict[str, Any]:
-    own = {"text": series.text, "density": series.density, "percentile": series.percentile}
+    own = {"text": series.text, "density": series.density, "below": series.denser_than}
     return {
         "data": {"values": [own]},
         "mark": {"type": "rule", "color": PAIR[0], "strokeWidth": 3},
         "encoding": {
             "x": {"field": "density", "type": "quantitative"},
-            "tooltip": [tip("text", "token"), tip("density", "density", ".7g"), tip("percentile", "percentile", ".4g")],
+            "tooltip": [tip("text", "token"), tip("density", "density", ".7g"), tip("below", "denser than")],
         },
     }
 
 
 def _density_caption(series: NeighborhoodSeries) -> str:
     densities = series.densities
-    if math.isnan(series.percentile):
+    if series.denser_than is None:
         place = "This token has no point here, and so no density."
     elif series.density == 0 or math.isinf(series.density):
         place = f"This token's density is {series.density:g}: it is in no bar."
     else:
         place = (
-            f"The line is this token: {series.density:.7g} {densities.unit}, denser than {series.percentile:.4g} % of "
-            "all tokens."
+            f"The line is this token: {series.density:.7g} {densities.unit}, denser than {series.denser_than} of all "
+            "tokens."
         )
     return place + " Counts on a logarithmic scale." + _left_out(densities)
 
@@ -205,13 +206,20 @@ def _union_chart(series: NeighborhoodSeries) -> Chart:
     known = np.flatnonzero(~np.isnan(_measures(union, first)) & ~np.isnan(_measures(union, second)))
     if len(known) == 0:
         return Chart(title, "This token's row is zero: no token has a place in both geometries.", None)
-    lists = ["both lists", f"{first.label} list only", f"{second.label} list only"]
+    lists = ("both lists", f"{first.label} list only", f"{second.label} list only")
+    values = _union_values(union, known, (first, second), lists)
+    looks = [
+        (name, *look)
+        for name, *look in zip(lists, (BOTH, *PAIR), ("circle", "triangle-up", "square"), strict=True)
+        if any(row["lists"] == name for row in values)
+    ]
+    present, colors, shapes = map(list, zip(*looks, strict=True))
     place = {"x": axis("across", _measure_name(first), grid=True), "y": axis("up", _measure_name(second), grid=True)}
-    look: dict[str, Any] = {"field": "lists", "type": "nominal", "sort": lists}
+    look: dict[str, Any] = {"field": "lists", "type": "nominal", "sort": present}
     points = {
         **place,
-        "fill": look | {"scale": {"domain": lists, "range": [BOTH, *PAIR]}},
-        "shape": look | {"scale": {"domain": lists, "range": ["circle", "triangle-up", "square"]}},
+        "fill": look | {"scale": {"domain": present, "range": colors}},
+        "shape": look | {"scale": {"domain": present, "range": shapes}},
         "tooltip": [
             *_TOKEN_TIPS,
             tip("across", _measure_name(first), ".7g"),
@@ -233,12 +241,11 @@ def _union_chart(series: NeighborhoodSeries) -> Chart:
                 "encoding": {**place, "text": {"field": "label"}},
             }
         )
-    values = _union_values(union, known, (first, second), lists)
     return Chart(title, _union_caption(union), specification(title, values, layers))
 
 
 def _union_values(
-    union: UnionSeries, known: np.ndarray, geometries: tuple[Geometry, Geometry], lists: list[str]
+    union: UnionSeries, known: np.ndarray, geometries: tuple[Geometry, Geometry], lists: tuple[str, str, str]
 ) -> list[dict[str, Any]]:
     """Return the points of a union at the places `known`, (n,), each with the one of three `lists` it belongs to."""
     first, second = geometries
@@ -259,7 +266,8 @@ def _union_caption(union: UnionSeries) -> str:
     shared = int(union.shared.sum())
     if shared == 0:
         return "No token is in both lists."
-    return f"{shared} of {len(union.tokens)} tokens are in both lists; they are labeled where there is room."
+    are = "is" if shared == 1 else "are"
+    return f"{shared} of {counted(len(union.tokens), 'token')} {are} in both lists, and labeled where there is room."
 
 
 def _measures(union: UnionSeries, geometry: Geometry) -> np.ndarray:

@@ -46,10 +46,15 @@ class Densities:
     zero: int
     infinite: int
 
-    def percentile(self, value: float) -> float:
-        """Return the percent of tokens of a lower density than `value`, and half of those level with it."""
+    def denser_than(self, value: float) -> str:
+        """Return the percent of tokens of a lower density than `value`, with digits enough to tell tokens apart.
+
+        Rounded down: of 49,152 tokens one is denser than 99.997 % at most, never than all.
+        """
         known = self.values[~np.isnan(self.values)]
-        return float(50 * ((known < value).mean() + (known <= value).mean()))
+        lower, digits = int((known < value).sum()), max(1, len(str(len(known) - 1)) - 2)
+        steps = lower * 10 ** (2 + digits) // len(known)
+        return f"{steps // 10**digits}.{steps % 10**digits:0{digits}} %"
 
 
 def all_densities(bundle: Bundle, geometry: Geometry, rule: Rule, k: int) -> Densities:
@@ -82,15 +87,19 @@ def all_densities(bundle: Bundle, geometry: Geometry, rule: Rule, k: int) -> Den
 
 
 def _logarithmic_edges(values: np.ndarray, bins: int) -> np.ndarray:
-    """Return the edges of equal bins of log(value), the first and the last at the extremes; of one value, around it."""
+    """Return the edges of equal bins of log(value), the first and the last at the extremes."""
     if len(values) == 0:
         return np.empty(0)
-    low, high = float(values.min()), float(values.max())
-    if low == high:
-        low, high = low / 2, high * 2
+    low, high = ends(values)
     edges = np.geomspace(low, high, bins + 1)
     edges[0], edges[-1] = low, high
     return edges
+
+
+def ends(values: np.ndarray) -> tuple[float, float]:
+    """Return the extremes of some numbers from 0 on; where float32 could not tell these apart, half and double them."""
+    low, high = float(values.min()), float(values.max())
+    return (low, high) if high - low > 1e-9 * high else (low / 2, 2 * high or 1.0)
 
 
 def unit(geometry: Geometry) -> str:

@@ -77,7 +77,7 @@ def application(folder: Path, map_path: Path) -> Starlette:
         "/suggest": pages.suggest,
         "/densest": pages.densest,
         "/token/{token:path}": pages.token,
-        "/name/{token_id:int}": pages.name,
+        "/name/{token}": pages.name,
         "/analogy": pages.analogy,
         "/vocabulary": pages.vocabulary,
         "/map/{fingerprint}": pages.map_points,
@@ -160,7 +160,7 @@ class Pages:
             [
                 {
                     "text": each.text,
-                    "id": each.id,
+                    "number": each.number,
                     "piece": None if each.piece is None else display(each.piece),
                     "address": each.address,
                 }
@@ -178,9 +178,9 @@ class Pages:
         typed = request.path_params["token"][:LONGEST]
         choice = read_choice(request.query_params, opened.vocabulary)
         try:
-            row = opened.vocabulary.vocabulary.resolve(f"#{typed}" if typed.isdecimal() else typed)
+            row = opened.vocabulary.vocabulary.resolve(_asked(typed))
         except TokenError as error:
-            return self._unknown(opened, choice, typed, error)
+            return self._unknown(opened, choice, _asked(typed), error)
         if typed != str(_id(opened, row)):
             return RedirectResponse(choice.of_token(_id(opened, row)), HTTPStatus.SEE_OTHER)
         return self._page("token.html", opened, choice, view=token_view(opened, row, choice))
@@ -188,7 +188,7 @@ class Pages:
     def name(self, request: Request, opened: OpenedBundle) -> Response:
         """Return the printable form of a token, as JSON."""
         try:
-            row = opened.vocabulary.vocabulary.resolve(f"#{request.path_params['token_id']}")
+            row = opened.vocabulary.vocabulary.resolve(_asked(request.path_params["token"]))
         except TokenError as error:
             raise HTTPException(HTTPStatus.NOT_FOUND, str(error)) from error
         return JSONResponse({"text": opened.vocabulary.vocabulary.display(row)})
@@ -252,10 +252,11 @@ class Pages:
         return self._problem(status, status.phrase, detail)
 
     def _unknown(self, opened: OpenedBundle, choice: Choice, typed: str, error: TokenError) -> Response:
-        near = links(opened.vocabulary, opened.suggestions.rows(typed, count=20), choice)
-        return self._page(
-            "unknown.html", opened, choice, HTTPStatus.NOT_FOUND, searched=typed, problem=str(error), near=near
-        )
+        several = opened.suggestions.meant(typed)
+        near = links(opened.vocabulary, several or opened.suggestions.rows(typed, count=20), choice)
+        status = HTTPStatus.MULTIPLE_CHOICES if several else HTTPStatus.NOT_FOUND
+        shown = {"several": bool(several), "near": near, "problem": str(error), "printable": display(typed)}
+        return self._page("unknown.html", opened, choice, status, searched=typed, **shown)
 
     def _page(
         self, name: str, opened: OpenedBundle, choice: Choice, status: HTTPStatus = HTTPStatus.OK, **context: Any
@@ -284,6 +285,11 @@ class _Headers:
             await send(message)
 
         await self._app(scope, receive, send_with_headers if scope["type"] == "http" else send)
+
+
+def _asked(typed: str) -> str:
+    """Return what a part of an address asks for, as `Vocabulary.resolve` takes it: digits are an id."""
+    return f"#{typed}" if typed.isdecimal() else typed
 
 
 def _id(opened: OpenedBundle, row: int) -> int:

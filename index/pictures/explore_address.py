@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 from index.bundle import Bundle, Geometry
 from index.errors import ParameterError
 from index.lists import Token, tokens_at
+from index.pictures.series import called
 from index.questions import DEFAULT_GEOMETRIES
 from index.vocabulary import display
 
@@ -54,13 +55,19 @@ class Choice:
 
 @dataclass(frozen=True)
 class Link:
-    """A token to go to: its printable form, its id, its row, its piece and its address."""
+    """A token to go to: what it is called (`series.called`), its id, its row, its piece and its address."""
 
     text: str
     id: int
     row: int
     piece: str | None
     address: str
+
+    @property
+    def number(self) -> str:
+        """The id as it stands beside the text: nothing where the token is called by it."""
+        number = f"#{self.id}"
+        return "" if self.piece is None and self.text == number else number
 
 
 def read_choice(parameters: Mapping[str, str], bundle: Bundle) -> Choice:
@@ -93,7 +100,7 @@ def usual_choice(bundle: Bundle) -> Choice:
 
 def link(token: Token, choice: Choice) -> Link:
     """Return a token with its address."""
-    return Link(display(token.text, token.piece), token.id, token.row, token.piece, choice.of_token(token.id))
+    return Link(called(token), token.id, token.row, token.piece, choice.of_token(token.id))
 
 
 def links(bundle: Bundle, rows: Collection[int], choice: Choice) -> list[Link]:

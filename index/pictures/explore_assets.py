@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from index.bundle import Geometry
 from index.pictures import vega
 from index.pictures.html_report import PAGE
+from index.pictures.words import counted
 
 CHARTS = "charts.js"
 """Vega, and the script that draws the charts of a report."""
@@ -71,4 +72,5 @@ def templates(assets: Assets) -> Environment:
     )
     environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
     environment.globals |= {"static": assets.address, "example": EXAMPLE, "geometries": tuple(Geometry)}
+    environment.globals["counted"] = counted
     return environment

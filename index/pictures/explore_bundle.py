@@ -7,16 +7,17 @@ from pathlib import Path
 from threading import RLock
 from typing import Any, TypeVar, cast
 
-from index import census, questions
+from index import questions
 from index.api import OpenVocabulary, open_vocabulary
 from index.bundle import Geometry
 from index.census import OverlapCensus
-from index.errors import BundleError, ParameterError
+from index.errors import BundleError
 from index.files import brief
 from index.manifest import MANIFEST
 from index.pictures.densities import Densities, all_densities
 from index.pictures.explore_map import VocabularyMap, read_map
 from index.pictures.explore_suggest import Suggestions
+from index.pictures.vocabulary_series import overlap_census
 from index.questions import Densest, Neighborhood
 
 ABOUT = ("kind", "script", "reachable", "euclidean_norm", "causal_norm", "hubness")
@@ -65,16 +66,8 @@ class OpenedBundle:
         return self._once(key, lambda: all_densities(self.vocabulary, geometry, found.rule, found.density_k))
 
     def overlap(self, geometries: tuple[Geometry, Geometry]) -> OverlapCensus | None:
-        """Return how far two geometries agree over the vocabulary; None where no token has a full list in both."""
-
-        def take() -> OverlapCensus | None:
-            try:
-                return census.overlap(self.vocabulary, geometries=geometries)
-            except ParameterError:
-                return None
-
-        census.check_two(geometries)
-        return self._once(("overlap", geometries), take)
+        """Return how far two geometries agree over the vocabulary; None where no token has neighbors in both."""
+        return self._once(("overlap", geometries), lambda: overlap_census(self.vocabulary, geometries))
 
     def about(self, row: int) -> dict[str, Any]:
         """Return what `tokens.parquet` says of a token, by the names of `ABOUT`; older bundles lack some."""

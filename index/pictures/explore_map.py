@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pyarrow as pa
@@ -75,24 +74,18 @@ def make_map(bundle: Bundle, path: Path) -> None:
     require("umap", extra="explore --extra map", command="explore --map")
     if (path.parent / MANIFEST).is_file():
         raise ParameterError(f"--map-file {path} lies in a bundle's folder, whose files are sealed; pass another")
-    # Before the long work: whether it can be kept.
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.writing-", dir=path.parent)
-        os.close(descriptor)
+        # Made before the long work, to see whether its outcome can be kept.
+        with TemporaryDirectory(prefix=f".{path.name}.writing-", dir=path.parent) as folder:
+            places = project(bundle, bundle.spaces[GEOMETRY])
+            columns = [arrow_array(bundle.vocabulary.token_ids), arrow_array(places[:, 0]), arrow_array(places[:, 1])]
+            table = pa.Table.from_arrays(columns, names=list(COLUMNS))
+            written = Path(folder) / path.name
+            pq.write_table(table.replace_schema_metadata({_BUNDLE: _fingerprint(bundle)}), written)
+            written.replace(path)
     except OSError as error:
         raise ParameterError(f"{path} cannot be written: {brief(error)}; pass another --map-file") from error
-    beside = Path(name)
-    try:
-        places = project(bundle, bundle.spaces[GEOMETRY])
-        columns = [arrow_array(bundle.vocabulary.token_ids), arrow_array(places[:, 0]), arrow_array(places[:, 1])]
-        table = pa.Table.from_arrays(columns, names=list(COLUMNS))
-        pq.write_table(table.replace_schema_metadata({_BUNDLE: _fingerprint(bundle)}), beside)
-        beside.replace(path)
-    except OSError as error:
-        raise ParameterError(f"{path} cannot be written: {brief(error)}; pass another --map-file") from error
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def read_map(path: Path, bundle: Bundle) -> VocabularyMap | None:

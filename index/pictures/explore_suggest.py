@@ -45,6 +45,16 @@ class Suggestions:
                 break
         return list(found)[:count]
 
+    def meant(self, typed: str) -> list[int]:
+        """Return the rows of all tokens that `typed` names, none unless `Vocabulary.resolve` finds more than one."""
+        if typed.startswith("#") and typed[1:].isdecimal():
+            return []
+        for column, wanted in ((self._texts, typed), (self._pieces, typed), (self._texts, " " + typed)):
+            rows = [row for row, each in enumerate(column) if each == wanted]
+            if rows:
+                return rows if len(rows) > 1 else []
+        return []
+
     def _exact(self, typed: str, count: int) -> Iterator[int]:
         digits = typed.strip().removeprefix("#")
         if digits.isdecimal() and int(digits) in self._rows:

@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from index import questions
 from index.bundle import Bundle, Geometry
 from index.lists import Neighbor
@@ -214,7 +212,8 @@ def _facts(opened: OpenedBundle, found: Neighborhood, series: NeighborhoodSeries
     density_unit = series.densities.unit
     mean = "undefined"
     if not math.isnan(found.mean_distance):
-        mean = f"{found.mean_distance:.7g} {density_unit.removeprefix('1/')}, {found.density_k} neighbors"
+        averaged = words.counted(found.density_k, "neighbor")
+        mean = f"{found.mean_distance:.7g} {density_unit.removeprefix('1/')}, {averaged}"
     rows = [
         ("id", str(token.id)),
         ("row", str(token.row)),
@@ -223,21 +222,25 @@ def _facts(opened: OpenedBundle, found: Neighborhood, series: NeighborhoodSeries
         ("kind", about.get("kind")),
         ("script", about.get("script")),
         ("density", f"{found.density:.7g} {density_unit}"),
-        ("percentile", None if math.isnan(series.percentile) else f"{series.percentile:.4g} of all densities"),
+        ("denser than", None if series.denser_than is None else f"{series.denser_than} of all tokens"),
         ("mean distance", mean),
         ("Euclidean norm", _number(about.get("euclidean_norm"))),
         ("causal norm", _number(about.get("causal_norm"), " logometers")),
-        ("hubness", _number(about.get("hubness"), f" others have it among their {_density_k(opened)} nearest")),
+        ("hubness", _hubness(about.get("hubness"), _density_k(opened))),
         ("reachable", _reachable(about.get("reachable"))),
     ]
     rows += [(f"resolution, {ranks.geometry.label}", f"{ranks.resolution:.3g} {ranks.unit}") for ranks in series.ranks]
     return [(name, value) for name, value in rows if value is not None]
 
 
-def _number(value: float | int | None, suffix: str = "") -> str | None:
-    if value is None:
+def _number(value: float | None, suffix: str = "") -> str | None:
+    return None if value is None else f"{value:.7g}{suffix}"
+
+
+def _hubness(others: int | None, k: int) -> str | None:
+    if others is None:
         return None
-    return f"{value:,}{suffix}" if isinstance(value, int | np.integer) else f"{value:.7g}{suffix}"
+    return f"{words.counted(others, 'other')} {'has' if others == 1 else 'have'} it among the {k} nearest"
 
 
 def _reachable(value: bool | None) -> str | None:

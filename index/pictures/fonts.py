@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from fontTools.ttLib import TTFont
 from matplotlib import font_manager
 from matplotlib.ft2font import FT2Font
 from rich.cells import cell_len
 
-from index.vocabulary import FIRST_STRONG_ISOLATE, POP_ISOLATE, SPACE_MARK
+from index.vocabulary import FIRST_STRONG_ISOLATE, LEFT_TO_RIGHT_ISOLATE, POP_ISOLATE, SPACE_MARK
 
 PACKAGES = ("fonts-noto-core", "fonts-noto-cjk", "fonts-symbola")
 """The Debian packages whose fonts are looked for; other systems have them under similar names."""
@@ -24,7 +26,7 @@ _FALLBACKS = re.compile(r"NotoSans.*-Regular|Symbola.*|Arial Unicode")
 
 _GAPS = re.compile(" {2,}")
 
-_ISOLATES = str.maketrans("", "", FIRST_STRONG_ISOLATE + POP_ISOLATE)
+_ISOLATES = str.maketrans("", "", LEFT_TO_RIGHT_ISOLATE + FIRST_STRONG_ISOLATE + POP_ISOLATE)
 
 
 @dataclass(frozen=True)
@@ -37,10 +39,13 @@ class Typeface:
         Matplotlib takes each character from the first that has it.
     missing : frozenset of str
         Characters that none of them has.
+    postscript : bool
+        Whether one has PostScript outlines (CFF), as Noto's Chinese, Japanese and Korean one.
     """
 
     families: tuple[str, ...]
     missing: frozenset[str]
+    postscript: bool = False
 
     def label(self, text: str, cells: int = LABEL_CELLS) -> str:
         r"""Return the form of a text to draw: `\uXXXX` for what is missing, and an ellipsis where it is too wide.
@@ -72,20 +77,24 @@ def typeface(texts: Iterable[str]) -> Typeface:
     """
     missing = {character for text in texts for character in bare(text)} | {SPACE_MARK, "…"}
     families: list[str] = []
+    postscript = False
     for path in _font_files():
         font = FT2Font(path)
         drawn = {character for character in missing if font.get_char_index(ord(character))}
         if drawn or not families:
             font_manager.fontManager.addfont(path)
             families.append(font.family_name)
+            postscript |= _is_postscript(path)
             missing -= drawn
         if not missing:
             break
-    return Typeface(tuple(families), frozenset(missing))
+    return Typeface(tuple(families), frozenset(missing), postscript)
 
 
 def bare(text: str) -> str:
-    """Return a printable form without its bidi isolates."""
+    """Return a printable form without its bidi isolates; right-to-left letters among escapes become escapes, too."""
+    if LEFT_TO_RIGHT_ISOLATE in text:
+        text = "".join(_escape(each) if unicodedata.bidirectional(each) in {"R", "AL", "AN"} else each for each in text)
     return text.translate(_ISOLATES)
 
 
@@ -98,6 +107,11 @@ def _cut(parts: list[str], cells: int) -> str:
 def _escape(character: str) -> str:
     point = ord(character)
     return f"\\u{point:04x}" if point < 0x10000 else f"\\U{point:08x}"
+
+
+def _is_postscript(path: Path) -> bool:
+    with TTFont(path, fontNumber=0, lazy=True) as font:  # of a collection, the first, as FT2Font reads it
+        return bool(font.sfntVersion == "OTTO")
 
 
 def _font_files() -> list[Path]:

@@ -17,11 +17,12 @@ from typing import Any
 
 from index.bundle import Bundle
 from index.export_files import placing
+from index.lists import Token
 from index.manifest import MANIFEST
 from index.pictures import extras, page_tables, vega, words
 from index.pictures.charts import Chart, neighborhood_charts
 from index.pictures.page_tables import Facts, Table
-from index.pictures.series import NeighborhoodSeries, neighborhood_series
+from index.pictures.series import NeighborhoodSeries, called, neighborhood_series
 from index.questions import Densest, Neighborhood
 from index.tables import shown
 
@@ -38,8 +39,8 @@ class Section:
 
     Attributes
     ----------
-    token, id : str
-        Its printable form and its id.
+    token, number : str
+        What it is called, and its `#id`, empty where it is called by that.
     verdict : str or None
         In a word.
     sentences : list of str
@@ -53,7 +54,7 @@ class Section:
     """
 
     token: str
-    id: str
+    number: str
     verdict: str | None
     sentences: list[str]
     facts: list[Facts]
@@ -85,7 +86,7 @@ def html_report(bundle: Bundle, answers: Sequence[Densest | Neighborhood], *, to
     with ThreadPoolExecutor(1) as pool:  # the script takes a second, on a core of its own
         script = pool.submit(vega.script, (PAGE / "report.js").read_text(encoding="utf-8"))
         sections = _sections(bundle, answers)
-        names = ["the densest token" if isinstance(answer, Densest) else shown(answer.token) for answer in answers]
+        names = ["the densest token" if isinstance(answer, Densest) else _named(answer.token) for answer in answers]
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
         context = {
             "title": f"Nearest tokens of {', '.join(names[:NAMED])}{more} in {bundle.name}",
@@ -122,6 +123,10 @@ def write_html_report(
         paths[0].write_text(html_report(bundle, answers, top=top), "utf-8", "backslashreplace", newline="\n")
 
 
+def _named(token: Token) -> str:
+    return called(token) if token.text is None else shown(token)
+
+
 def _around(answer: Densest | Neighborhood) -> Neighborhood:
     return answer.neighborhood if isinstance(answer, Densest) else answer
 
@@ -146,7 +151,7 @@ def _section(bundle: Bundle, answer: Densest | Neighborhood, series: Neighborhoo
     listed = [(ranks, found.lists[ranks.geometry]) for ranks in series.ranks if len(ranks.ranks)]
     return Section(
         series.text,
-        str(found.token.id),
+        "" if found.token.text is None else f"#{found.token.id}",
         None if found.overlap is None else found.overlap.verdict.value,
         words.verdict_sentences(found, bundle.spaces, chance),
         facts,

@@ -10,7 +10,8 @@ from typing import Any
 from index.bundle import Geometry
 from index.density import Rule
 from index.lists import Neighbor, Token
-from index.pictures.series import NeighborhoodSeries
+from index.pictures.series import NeighborhoodSeries, called
+from index.pictures.words import counted
 from index.questions import Densest, Neighborhood
 from index.tables import NEAREST_BY, info_facts, passed_word
 from index.vocabulary import display
@@ -56,18 +57,19 @@ def token_facts(found: Neighborhood, series: NeighborhoodSeries) -> Facts:
         ("id", str(found.token.id)),
         ("row", str(found.token.row)),
         ("density", f"{found.density:.7g} {unit}"),
-        ("mean distance", f"{mean}, {found.density_k} neighbors"),
+        ("mean distance", f"{mean}, {counted(found.density_k, 'neighbor')}"),
         ("twins", _twins(found.twins)),
     ]
-    if not math.isnan(series.percentile):
-        rows.insert(3, ("percentile", f"denser than {series.percentile:.4g} % of all tokens"))
+    if series.denser_than is not None:
+        rows.insert(3, ("denser than", f"{series.denser_than} of all tokens"))
     return Facts("The token", tuple(rows))
 
 
 def _twins(twins: Sequence[Token]) -> str:
     if not twins:
         return "none"
-    named = ", ".join(f"{text_of(twin)} #{twin.id}" for twin in twins[:LISTED_TWINS])
+    listed = twins[:LISTED_TWINS]
+    named = ", ".join(called(twin) if twin.text is None else f"{called(twin)} #{twin.id}" for twin in listed)
     more = f" and {len(twins) - LISTED_TWINS} more" if len(twins) > LISTED_TWINS else ""
     return f"{len(twins)}: {named}{more}"
 
@@ -129,7 +131,7 @@ def question_facts(names: Sequence[str], found: Neighborhood, top: int) -> Facts
         ("nearest tokens of", ", ".join(names)),
         ("geometries compared", " and ".join(geometry.words for geometry in found.lists)),
         ("length of lists", str(top)),
-        ("density", f"1 / mean distance to {found.density_k} neighbors"),
+        ("density", f"1 / mean distance to {counted(found.density_k, 'neighbor')}"),
         ("rule", f"{found.rule.value}: {rules[found.rule]}"),
     ]
     if found.among is not None:

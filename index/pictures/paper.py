@@ -10,6 +10,7 @@ import matplotlib
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
@@ -50,7 +51,6 @@ _LOOK: dict[Any, Any] = {
     "legend.handlelength": 1.4,
     "legend.handletextpad": 0.5,
     "lines.linewidth": 1.0,
-    "pdf.fonttype": 42,  # text stays text; journals refuse matplotlib's default, Type 3
     "svg.fonttype": "path",  # the same everywhere: whoever opens the file need not have the fonts
     "svg.hashsalt": "logoscope",  # the same ids in each run
     "text.parse_math": False,  # a token such as `$x_1$` is no formula
@@ -68,7 +68,9 @@ def look(typeface: Typeface) -> Iterator[None]:
     """Draw and save in the look of the project, whatever a user's matplotlibrc says; undone at the end."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update({**_LOOK, "font.family": list(typeface.families)})
+        # Journals refuse matplotlib's default, Type 3, but as Type 42 it would call PostScript outlines TrueType.
+        fonttype = 3 if typeface.postscript else 42
+        matplotlib.rcParams.update({**_LOOK, "font.family": list(typeface.families), "pdf.fonttype": fonttype})
         yield
 
 
@@ -91,9 +93,8 @@ def name_panel(axes: Axes, letter: str, title: str) -> None:
 
 def key(axes: Axes, *extra: Artist) -> None:
     """Explain what is drawn, in one line above the panel, where it can hide nothing."""
-    handles, labels = axes.get_legend_handles_labels()
-    handles += list(extra)
-    labels += [str(handle.get_label()) for handle in extra]
+    handles = [*axes.get_legend_handles_labels()[0], *extra]
+    labels = [str(handle.get_label()) for handle in handles]
     above = offset_copy(axes.transAxes, axes.get_figure(root=True), y=4, units="points")
     axes.legend(handles, labels, loc="lower left", bbox_to_anchor=(0, 1), bbox_transform=above, ncols=4)
 
@@ -101,8 +102,8 @@ def key(axes: Axes, *extra: Artist) -> None:
 def say(axes: Axes, text: str) -> None:
     """Write in the middle of a panel why it is empty."""
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=GRAY, wrap=True)
-    axes.set_xticks([])
-    axes.set_yticks([])
+    # Hidden rather than removed: another panel may share the axis.
+    axes.tick_params(which="both", bottom=False, left=False, labelbottom=False, labelleft=False)
 
 
 def span(axes: Axes, which: Literal["x", "y"], values: np.ndarray, *, share: float = 0.06) -> None:
@@ -117,14 +118,24 @@ def span(axes: Axes, which: Literal["x", "y"], values: np.ndarray, *, share: flo
     _plain_ticks(axes, which, ticks, low, high)
 
 
-def logarithmic(axes: Axes, which: Literal["x", "y"], low: float, high: float) -> None:
-    """Make an axis logarithmic, with plain ticks: powers of ten, 1, 2 and 5 times these, or more, as there is room."""
+def whole(axis: Axis) -> None:
+    """Let an axis of whole numbers have no ticks between them."""
+    axis.set_major_locator(MaxNLocator(MOST_TICKS, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
+
+
+def logarithmic(axes: Axes, which: Literal["x", "y"], low: float, high: float, *, counts: bool = False) -> None:
+    """Make an axis logarithmic, with plain ticks: powers of ten, 1, 2 and 5 times these, or more, as there is room.
+
+    An axis of `counts` has no ticks between whole numbers.
+    """
     axes.set(**{f"{which}scale": "log", f"{which}lim": (low, high)})
     powers = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
     steps = np.outer(powers, (1, 2, 5)).ravel()
     inside = int(((steps >= low) & (steps <= high)).sum())
     if inside > MOST_TICKS:
         ticks = powers[:: 1 + len(powers) // (MOST_TICKS + 2)]
+    elif counts:
+        ticks = steps[steps >= 1]
     else:
         ticks = steps if inside > 1 else np.array(MaxNLocator(3).tick_values(low, high))
     _plain_ticks(axes, which, ticks, low, high)

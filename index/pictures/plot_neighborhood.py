@@ -14,6 +14,7 @@ from index.pictures import labels, paper
 from index.pictures.fonts import Typeface
 from index.pictures.plot_densities import draw_densities
 from index.pictures.series import NeighborhoodSeries, OverlapSeries, RankSeries, UnionSeries
+from index.pictures.words import counted
 from index.questions import Neighborhood
 from index.vocabulary import display
 
@@ -52,7 +53,7 @@ def neighborhood_figure(series: NeighborhoodSeries, found: Neighborhood, name: s
     _draw_overlap(figure.add_subplot(grid[0, 1]), series.overlap, found)
     density = figure.add_subplot(grid[1, 0])
     paper.name_panel(density, "c", f"Density, {found_in(series.densities.geometry)}")
-    draw_densities(density, series.densities, (series.density, series.percentile))
+    draw_densities(density, series.densities, (series.density, series.denser_than))
     _draw_union(figure.add_subplot(grid[1, 1]), series.union, typeface)
     return figure
 
@@ -61,13 +62,14 @@ def subtitle(series: NeighborhoodSeries, found: Neighborhood, name: str) -> str:
     """Return what the figure is of, in one line."""
     said = [f"#{found.token.id} in {display(name)}"]
     if found.twins:
-        said.append(f"{len(found.twins):,} twin{'s' if len(found.twins) > 1 else ''}")
+        said.append(counted(len(found.twins), "twin"))
     if found.among is not None:
         said.append(f"neighbors among {display(found.among.name)}")
     if found.overlap is not None:
         agreed = found.overlap
         said.append(
-            f"{agreed.count} of {agreed.k} neighbors in both lists ({agreed.percent:.1f} %): {agreed.verdict.value}"
+            f"{agreed.count} of {counted(agreed.k, 'neighbor')} in both lists ({agreed.percent:.1f} %): "
+            f"{agreed.verdict.value}"
         )
         if agreed.lowest < agreed.highest:
             said.append(f"ties could make it {agreed.lowest} to {agreed.highest}")
@@ -89,17 +91,29 @@ def _draw_ranks(figure: Figure, cell: SubplotSpec, series: tuple[RankSeries, Ran
             paper.say(axes, "no list: a zero row has no direction")
             continue
         _draw_distances(axes, ranks, color)
+    listed = [(axes, ranks) for axes, ranks in zip((upper, lower), series, strict=True) if len(ranks.ranks)]
     upper.tick_params(labelbottom=False)
+    lower.tick_params(bottom=bool(listed), labelbottom=bool(listed))
     lower.set_xlabel("rank")
+    paper.whole(lower.xaxis)
     paper.name_panel(upper, "a", "Distance by rank")
-    paper.key(
-        upper,
-        *(
-            Line2D([], [], marker="o", ls="", ms=3, mec=paper.INK, mfc=fill, label=label)
-            for fill, label in ((paper.INK, "apart"), ("white", "tied"))
-        ),
-        Patch(color=paper.PALE, label="± resolution"),
+    tied = np.concatenate([ranks.tied for ranks in series])
+    apart, hollow = (
+        Line2D([], [], marker="o", ls="", ms=3, mec=paper.INK, mfc=fill, label=label)
+        for fill, label in ((paper.INK, "apart"), ("white", "tied"))
     )
+    parts = {
+        apart: not tied.all(),
+        hollow: tied.any(),
+        Patch(color=paper.PALE, label="± resolution"): any(_band_seen(axes, ranks) for axes, ranks in listed),
+    }
+    paper.key(upper, *(part for part, drawn in parts.items() if drawn))
+
+
+def _band_seen(axes: Axes, series: RankSeries) -> bool:
+    """Whether the resolution is a pixel high or more."""
+    bottom, top = axes.transData.transform([(0, 0), (0, 2 * series.resolution)])[:, 1]
+    return len(series.ranks) > 1 and bool(top - bottom >= 1)
 
 
 def _draw_distances(axes: Axes, series: RankSeries, color: str) -> None:
@@ -128,13 +142,16 @@ def _draw_overlap(axes: Axes, series: OverlapSeries, found: Neighborhood) -> Non
         100 * series.highest,
         color=paper.PALE,
         linewidth=0,
-        label="range over ties",
+        label="range over ties" if (series.lowest < series.highest).any() else None,
     )
-    axes.plot(series.lengths, 100 * series.shares, color=paper.BOTH, label="overlap")
-    axes.plot(series.lengths, 100 * series.chance, color=paper.GRAY, ls="--", lw=0.8, label="chance")
+    single = len(series.lengths) == 1  # no line
+    axes.plot(series.lengths, 100 * series.shares, color=paper.BOTH, label=None if single else "overlap")
+    chance = {"marker": "_"} if single else {"ls": "--", "lw": 0.8}
+    axes.plot(series.lengths, 100 * series.chance, color=paper.GRAY, label="chance", **chance)
     k = found.overlap.k
     axes.plot([k], [found.overlap.percent], "o", ms=4, color=paper.BOTH, clip_on=False, label=f"k = {k}")
     axes.set_xlim(0, 1.02 * series.lengths[-1])
+    paper.whole(axes.xaxis)
     paper.key(axes)
 
 
@@ -154,6 +171,8 @@ def _draw_union(axes: Axes, series: UnionSeries, typeface: Typeface) -> None:
     )
     for chosen, marker, edge, fill, label in sets:
         here = chosen & drawn
+        if not here.any():
+            continue
         axes.plot(x[here], y[here], marker, ms=3.5, mec=edge, mfc=fill, mew=0.7, label=label)
     paper.span(axes, "x", x[drawn], share=0.1)
     paper.span(axes, "y", y[drawn], share=0.1)

@@ -15,6 +15,7 @@ from index.pictures.fonts import Typeface
 from index.pictures.plot_densities import draw_densities
 from index.pictures.plot_neighborhood import found_in
 from index.pictures.vocabulary_series import EigenvalueSeries, NormSeries, VocabularySeries
+from index.pictures.words import counted
 from index.vocabulary import display
 
 
@@ -24,7 +25,7 @@ def texts_drawn(bundle: Bundle) -> list[str]:
     origin = display(facts["metric"]["origin"])
     return [
         display(bundle.name),
-        f"{facts['V']:,} tokens x {facts['D']:,}  ·  {facts['K']} neighbors kept  ·  {origin}",
+        f"{facts['V']:,} tokens x {facts['D']:,} · {counted(facts['K'], 'neighbor')} kept · {origin}",
     ]
 
 
@@ -70,14 +71,14 @@ def _draw_norms(figure: Figure, cell: SubplotSpec, series: NormSeries, density_u
     axes.set(xlabel=f"density, {density_unit}", ylabel=f"norm, {series.unit}")
     bar = figure.colorbar(image, figure.add_subplot(columns[1]))
     bar.outline.set(visible=False)
-    paper.logarithmic(bar.ax, "y", *bar.ax.get_ylim())
+    paper.logarithmic(bar.ax, "y", *bar.ax.get_ylim(), counts=True)
     bar.ax.set_title("tokens", size=paper.SMALL)
 
 
 def _draw_deciles(axes: Axes, census: OverlapCensus | None) -> None:
     paper.name_panel(axes, "c", "Overlap by decile of density")
     if census is None:
-        paper.say(axes, "no token has full lists in both geometries")
+        paper.say(axes, "no token has neighbors in both geometries")
         return
     names = " and ".join(geometry.label for geometry in census.geometries)
     deciles = [decile.decile for decile in census.deciles]
@@ -101,7 +102,8 @@ def _draw_spectrum(axes: Axes, series: EigenvalueSeries) -> None:
     paper.name_panel(axes, "d", "Spectrum of the metric")
     places = np.arange(1, len(series.covariance) + 1)
     positive = series.covariance > 0
-    axes.plot(places[positive], series.covariance[positive], color=paper.FIRST, label="Cov(gamma)")
+    if positive.any():
+        axes.plot(places[positive], series.covariance[positive], color=paper.FIRST, label="Cov(gamma)")
     axes.plot(places, series.metric, color=paper.SECOND, label="M")
     values = [series.covariance[positive], series.metric]
     if series.ridge:
@@ -109,5 +111,6 @@ def _draw_spectrum(axes: Axes, series: EigenvalueSeries) -> None:
         values.append(np.array([series.ridge]))
     every = np.concatenate(values)
     paper.logarithmic(axes, "y", every.min() / 1.5, every.max() * 1.5)
+    paper.whole(axes.xaxis)
     axes.set(xlabel="direction, most variance first", ylabel="eigenvalue")
     paper.key(axes)

@@ -76,7 +76,7 @@ class UnionSeries:
     tokens : tuple of n Token
         By rank in the first list, then by rank in the second.
     texts : tuple of n str
-        Their printable forms.
+        What they are called.
     shared : ndarray of shape (n,), bool
         Whether both lists hold the token.
     ranks : dict of Geometry to ndarray of shape (n,), int64
@@ -102,7 +102,7 @@ class NeighborhoodSeries:
     Attributes
     ----------
     text : str
-        The token's printable form.
+        What the token is called.
     ranks : pair of RankSeries
         In the order of the question's geometries.
     overlap : OverlapSeries
@@ -110,8 +110,8 @@ class NeighborhoodSeries:
         Of the whole vocabulary.
     density : float
         The token's own, in the unit of `densities`.
-    percentile : float
-        Where that lies among `densities`, from 0 to 100; NaN for a row without a point.
+    denser_than : str or None
+        The percent of `densities` below it; None for a row without a point.
     union : UnionSeries
     """
 
@@ -120,8 +120,13 @@ class NeighborhoodSeries:
     overlap: OverlapSeries
     densities: Densities
     density: float
-    percentile: float
+    denser_than: str | None
     union: UnionSeries
+
+
+def called(token: Token) -> str:
+    """Return a token's printable form, or `#id` where it has no text: pictures hold many such, and name no other id."""
+    return f"#{token.id}" if token.text is None else display(token.text, token.piece)
 
 
 def neighborhood_series(bundle: Bundle, found: Neighborhood, densities: Densities | None = None) -> NeighborhoodSeries:
@@ -140,12 +145,12 @@ def neighborhood_series(bundle: Bundle, found: Neighborhood, densities: Densitie
         densities = all_densities(bundle, first.geometry, found.rule, found.density_k)
     has_point = found.token.row not in first.excluded
     return NeighborhoodSeries(
-        display(found.token.text, found.token.piece),
+        called(found.token),
         (_rank_series(first, found), _rank_series(second, found)),
         _overlap_series(bundle, found),
         densities,
         found.density,
-        densities.percentile(found.density) if has_point else float("nan"),
+        densities.denser_than(found.density) if has_point else None,
         _union_series(bundle, found),
     )
 
@@ -202,7 +207,7 @@ def _union_series(bundle: Bundle, found: Neighborhood) -> UnionSeries:
     distances = {geometry: _distances(bundle.spaces[geometry], found.token.row, rows) for geometry in places}
     return UnionSeries(
         tuple(tokens.values()),
-        tuple(display(token.text, token.piece) for token in tokens.values()),
+        tuple(map(called, tokens.values())),
         np.logical_and(*(rank > 0 for rank in ranks.values())),
         ranks,
         distances,

@@ -10,8 +10,7 @@ from index import census
 from index.bundle import Bundle, Geometry
 from index.census import OverlapCensus
 from index.density import Rule
-from index.errors import ParameterError
-from index.pictures.densities import Densities, all_densities
+from index.pictures.densities import Densities, all_densities, ends
 from index.questions import DEFAULT_GEOMETRIES, checked_density_k
 
 NORM_BINS = 60
@@ -65,7 +64,7 @@ class VocabularySeries:
     densities : Densities
     norms : NormSeries
     overlap : OverlapCensus or None
-        Its deciles are of the rule 'notebook' at the build's own k. None where no token has K neighbors in both
+        Its deciles are of the rule 'notebook' at the build's own k. None where no token has neighbors in both
         geometries.
     spectrum : EigenvalueSeries
     """
@@ -98,18 +97,30 @@ def vocabulary_series(
     """
     census.check_two(geometries)
     densities = all_densities(bundle, geometries[0], rule, checked_density_k(bundle, density_k))
-    try:
-        overlaps = census.overlap(bundle, geometries=geometries)
-    except ParameterError:  # no token has K neighbors in both geometries, as where K is V - 1 and a row is zero
-        overlaps = None
     metric = bundle.metric
     descending = metric.eigenvalues[::-1]
     return VocabularySeries(
         densities,
         _norm_series(bundle, densities),
-        overlaps,
+        overlap_census(bundle, geometries),
         EigenvalueSeries(descending, 1 / (descending + (metric.ridge or 0.0)), metric.ridge),
     )
+
+
+def overlap_census(bundle: Bundle, geometries: tuple[Geometry, Geometry]) -> OverlapCensus | None:
+    """Return how far two geometries agree over a vocabulary; None where no token has neighbors in both.
+
+    Raises
+    ------
+    ParameterError
+        When both geometries are the same.
+    """
+    census.check_two(geometries)
+    left_out = [set(bundle.spaces[geometry].excluded) for geometry in geometries]
+    alone = any(len(bundle) - len(rows) < 2 for rows in left_out)
+    if alone or len(set.union(*left_out)) == len(bundle):
+        return None
+    return census.overlap(bundle, geometries=geometries)
 
 
 def _norm_series(bundle: Bundle, densities: Densities) -> NormSeries:
@@ -117,8 +128,7 @@ def _norm_series(bundle: Bundle, densities: Densities) -> NormSeries:
     column = "euclidean_norm" if euclidean else "causal_norm"
     norms = np.from_dlpack(bundle.columns(column)[column].combine_chunks())
     binned = np.isfinite(densities.values) & (densities.values > 0)
-    low, high = (float(norms[binned].min()), float(norms[binned].max())) if binned.any() else (0.0, 1.0)
-    norm_edges = np.histogram_bin_edges(norms[binned], NORM_BINS, range=(low, high))
+    norm_edges = np.linspace(*(ends(norms[binned]) if binned.any() else (0.0, 1.0)), NORM_BINS + 1)
     counts = np.zeros((NORM_BINS, len(densities.counts)), np.int64)
     if binned.any():
         counts = np.histogram2d(norms[binned], densities.values[binned], (norm_edges, densities.edges))[0]

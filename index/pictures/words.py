@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from index.bundle import Geometry, Space
 from index.lists import Neighbor
 from index.overlap import BORDERS, Overlap, Verdict
@@ -45,12 +47,23 @@ def verdict_sentences(found: Neighborhood, spaces: dict[Geometry, Space], chance
     ]
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number of things: `counted(1, "neighbor")` is `1 neighbor`, `counted(20, "neighbor")` `20 neighbors`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def _count_sentence(overlap: Overlap, chance: float) -> str:
-    expected = f"{chance:.1f}" if chance >= 0.95 else f"{chance:.1g}"
-    return (
-        f"{overlap.count} of the {overlap.k} nearest tokens are in both lists ({overlap.percent:.1f} %); two lists "
-        f"drawn blindly would share {expected}."
-    )
+    small = chance < 0.95
+    expected = np.format_float_positional(chance, 1, unique=False, fractional=not small, trim="-" if small else "k")
+    if overlap.k == 1:
+        found = f"The nearest token is {'' if overlap.count else 'not '}the same in both lists"
+    else:
+        found = f"{overlap.count} of the {overlap.k} nearest tokens {_are(overlap.count)} in both lists"
+    return f"{found} ({overlap.percent:.1f} %); two lists drawn blindly would share {expected}."
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
 
 
 def _border_sentence(overlap: Overlap) -> str:
@@ -73,8 +86,8 @@ def _ties_sentence(space: Space, listed: tuple[Neighbor, ...]) -> str:
     if tied == 0:
         return f"{where}, no neighbor is tied with another."
     return (
-        f"{where}, {tied} of {len(listed)} neighbors are tied with the one before or after, no further apart than the "
-        f"resolution, {space.resolution:.2g} {unit(space.geometry)}: their order is arbitrary."
+        f"{where}, {tied} of {counted(len(listed), 'neighbor')} {_are(tied)} tied with the one before or after, no "
+        f"further apart than the resolution, {space.resolution:.2g} {unit(space.geometry)}: there, order is arbitrary."
     )
 
 

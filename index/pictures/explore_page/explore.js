@@ -43,7 +43,7 @@ function option(suggestion, place) {
   text.translate = false;
   text.textContent = suggestion.text;
   const about = document.createElement("small");
-  about.textContent = suggestion.piece === null ? `#${suggestion.id}` : `${suggestion.piece} #${suggestion.id}`;
+  about.textContent = suggestion.piece === null ? suggestion.number : `${suggestion.piece} ${suggestion.number}`;
   item.append(text, " ", about);
   return item;
 }
@@ -88,10 +88,10 @@ input.addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 
-list.addEventListener("pointerdown", (event) => {
+list.addEventListener("mousedown", (event) => event.preventDefault()); // else the input loses the focus, the list closes
+list.addEventListener("click", (event) => {
   const item = event.target.closest("[role=option]");
   if (item) {
-    event.preventDefault(); // the input keeps the focus, or the list would close first
     location.assign(item.dataset.address);
   }
 });

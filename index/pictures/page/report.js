@@ -28,7 +28,13 @@ const OPTIONS = {
   tooltip: { disableDefaultStyle: true },
 };
 
+const PRINTED_WIDTH = 640; // pixels: as wide as A4 between its margins, so that texts keep their size on paper
+
 const charts = JSON.parse(document.getElementById("charts").textContent);
+const views = [];
 for (const [name, specification] of Object.entries(charts)) {
-  vegaEmbed(document.getElementById(name), specification, OPTIONS);
+  vegaEmbed(document.getElementById(name), specification, OPTIONS).then(({ view }) => views.push(view));
 }
+
+addEventListener("beforeprint", () => views.forEach((view) => view.width(PRINTED_WIDTH).run()));
+addEventListener("afterprint", () => dispatchEvent(new Event("resize"))); // as wide again as what contains them
