@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
-from commands.asking import failing_in_one_line
+from commands.asking import answering
+from commands.output import crosscheck_cause, print_json, print_table, settle_encoding
 from index.errors import one_line
 
 if TYPE_CHECKING:
@@ -78,9 +78,10 @@ def build_index(
 ) -> None:
     """Index every token of a language model's vocabulary in cosine similarity and in the causal metric.
 
-    Ends by printing the densest token and its neighbors in both. Exit codes: 0 done, 1 the stored distances disagree,
+    Ends by printing the densest token and its neighbors in both. Exit codes: 0 done, 1 the cross-check failed,
     2 wrong use or bad input.
     """
+    settle_encoding()
     # Arrow's own allocator maps a gibibyte before it needs any, which counts against a limit on memory.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     from index.settings import Settings
@@ -103,7 +104,7 @@ def build_index(
         overwrite=overwrite,
     )
     try:
-        with failing_in_one_line():
+        with answering():
             agreed = _build_and_report(settings, as_json=as_json)
     except KeyboardInterrupt as stop:
         print(f"stopped: {_left_behind(stop)}", file=sys.stderr)
@@ -118,7 +119,7 @@ def _build_and_report(settings: Settings, *, as_json: bool) -> bool:
     from index.build import build
     from index.bundle import open_bundle
     from index.questions import densest
-    from index.report import densest_json, to_json
+    from index.report import densest_json
     from index.tables import densest_report
 
     with progress_bar() as progress:
@@ -139,17 +140,16 @@ def _build_and_report(settings: Settings, *, as_json: bool) -> bool:
         more = f" and {len(built.zero_ids) - 10} more" if len(built.zero_ids) > 10 else ""
         notes.append(f"zero rows have no direction and no cosine neighbors: {listed}{more}")
     if built.crosscheck_passed is not None:
-        outcome = (
-            "agree" if built.crosscheck_passed else f"DISAGREE: {bundle.manifest['crosscheck']['matrix']['cause']}"
-        )
-        notes.append(f"the stored distances {outcome} (query.py crosscheck says more)")
+        cause = None if built.crosscheck_passed else crosscheck_cause(bundle.manifest["crosscheck"])
+        outcome = "the stored distances agree" if cause is None else f"the cross-check failed: {cause}"
+        notes.append(f"{outcome} (query.py crosscheck says more)")
     for note in notes:
         print(one_line(note), file=sys.stderr)
     found = densest(bundle)
     if as_json:
-        print(to_json(densest_json(found)))
+        print_json(densest_json(found))
     else:
-        Console(highlight=False, soft_wrap=False).print(densest_report(found, name=bundle.name, facts=bundle.manifest))
+        print_table(densest_report(found, name=bundle.name, facts=bundle.manifest))
     return built.crosscheck_passed is not False
 
 

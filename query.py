@@ -3,12 +3,15 @@
 import typer
 
 from commands import bundles, lists, pictures, whole
+from commands.output import settle_encoding
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich", help=__doc__
 )
 for group in (lists, whole, pictures, bundles):
     app.add_typer(group.app)
+
+app.callback()(settle_encoding)
 
 if __name__ == "__main__":
     app()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import typer
 
+from commands.output import flush_answer
 from index.errors import BundleError, LogoscopeError, ParameterError, one_line
 from index.files import brief
 
@@ -21,13 +22,23 @@ if TYPE_CHECKING:
 ROOT = Path("data/indexes")
 
 
+CLOSED_PIPE = 141
+"""What a shell says of a program that wrote to a pipe nobody reads: 128 + SIGPIPE."""
+
+
 @contextmanager
-def failing_in_one_line() -> Iterator[None]:
-    """Turn what a user can cause into one line on standard error and exit code 2."""
+def answering() -> Iterator[None]:
+    """Turn what a user can cause into one line on standard error and exit code 2; a closed pipe into `CLOSED_PIPE`."""
     try:
-        yield
+        try:
+            with np.errstate(all="ignore"):  # of numbers that are none, the answer says so; a warning is a line more
+                yield
+        finally:
+            flush_answer()
     except LogoscopeError as error:
         said = str(error)
+    except BrokenPipeError:  # `| head` has read enough: nothing went wrong
+        raise typer.Exit(CLOSED_PIPE) from None
     except OSError as error:  # a path that no file system takes, or a disk that fails
         said = brief(error)
     except MemoryError as error:
@@ -36,13 +47,6 @@ def failing_in_one_line() -> Iterator[None]:
         return
     print(f"error: {said}", file=sys.stderr)
     raise typer.Exit(2)
-
-
-@contextmanager
-def answering() -> Iterator[None]:
-    """Fail in one line; of numbers that are none, a table says so, and a warning would be a line more."""
-    with failing_in_one_line(), np.errstate(all="ignore"):
-        yield
 
 
 def open_index(path: Path | None) -> Bundle:

@@ -10,7 +10,8 @@ import typer
 
 from commands.asking import answering, open_index
 from commands.options import Csv, Index, Json
-from commands.output import one_form, print_answer, print_json, print_table
+from commands.output import crosscheck_cause, one_form, print_answer, print_json, print_table
+from index.errors import one_line
 
 app = typer.Typer()
 
@@ -138,17 +139,15 @@ def crosscheck(
         from index.report import crosscheck_json
 
         found = check(open_index(index), distances=distances, pairs=pairs)
+        facts = crosscheck_json(found)
         if as_json:
-            print_json(crosscheck_json(found))
+            print_json(facts)
         else:
             from index.tables import crosscheck_report
 
             print_table(crosscheck_report(found))
         if not found.passed:
-            cause = (
-                found.matrix.cause if found.matrix is not None and found.matrix.cause else "the quadratic form differs"
-            )
-            print(f"the cross-check failed: {cause}", file=sys.stderr)
+            print(f"the cross-check failed: {one_line(crosscheck_cause(facts))}", file=sys.stderr)
             raise typer.Exit(1)
 
 

@@ -12,7 +12,7 @@ import typer
 
 from commands.asking import answering, geometry_named, open_index, subset_of, two_geometries
 from commands.options import Among, Csv, DensityK, DensityRule, Geometries, Index, Json, Svg, Token, Top
-from commands.output import one_form, print_answer, print_table
+from commands.output import one_form, print_answer, print_table, print_text
 from index.density import Rule
 from index.errors import LogoscopeError, ParameterError, one_line
 
@@ -156,10 +156,9 @@ def _answer_lines(
 
     with batch.open_lines(path) as lines:
         found = batch.answers(batch.numbered_tokens(lines), ask, refuse)
-        if as_json:
-            batch.write_json_lines(found, sys.stdout)
-        elif as_csv:
-            batch.write_csv(found, sys.stdout)
+        if as_json or as_csv:
+            for text in batch.json_lines(found) if as_json else batch.csv_lines(found):
+                print_text(text)
         elif parquet is not None:
             batch.write_parquet(found, parquet)
         else:

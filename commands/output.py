@@ -2,16 +2,61 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from index.errors import ParameterError
+from index.errors import LogoscopeError, ParameterError
+from index.files import brief
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 Answer = TypeVar("Answer")
+
+
+def settle_encoding() -> None:
+    """Have exact texts leave as UTF-8, and a terminal show an escape for a character that it has not."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        encoding = None if sys.stdout.isatty() else "utf-8"
+        sys.stdout.reconfigure(encoding=encoding, errors="backslashreplace")
+
+
+def flush_answer() -> None:
+    """Write out what was printed, so that it fails here and not in the interpreter's own flush at its end.
+
+    Raises
+    ------
+    BrokenPipeError
+        When nobody reads standard output any more.
+    LogoscopeError
+        When it cannot be written.
+    """
+    if sys.stdout is None:  # closed by whoever started this
+        return
+    try:
+        with _standard_output():
+            sys.stdout.flush()
+    except (BrokenPipeError, LogoscopeError):
+        # What is left in the buffer goes nowhere ("Note on SIGPIPE" in the documentation of Python's `signal`).
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise
+
+
+@contextmanager
+def _standard_output() -> Iterator[None]:
+    """Say of what fails in the block, but for a closed pipe, that it was standard output."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise LogoscopeError(
+            f"standard output cannot be written: {brief(error.strerror or error)}; write the answer elsewhere"
+        ) from error
 
 
 def one_form(**forms: object) -> None:
@@ -35,7 +80,7 @@ def print_answer(
     if as_json:
         print_json(json(found))
     elif as_csv:
-        sys.stdout.write(csv(found))
+        print_text(csv(found))
     else:
         print_table(table(found))
 
@@ -44,11 +89,29 @@ def print_json(answer: Any) -> None:
     """Print strict JSON."""
     from index.report import to_json
 
-    print(to_json(answer))
+    print_text(to_json(answer) + "\n")
+
+
+def print_text(text: str) -> None:
+    """Print a text as it is, at once."""
+    with _standard_output():
+        print(text, end="", flush=True)
 
 
 def print_table(report: RenderableType) -> None:
     """Print a table, in color only on a terminal."""
     from rich.console import Console
 
-    Console(highlight=False).print(report)
+    class Printer(Console):
+        def on_broken_pipe(self) -> None:
+            """Leave it to `failing_in_one_line`; rich would exit with code 1."""
+            raise BrokenPipeError
+
+    with _standard_output():
+        Printer(highlight=False).print(report)
+
+
+def crosscheck_cause(facts: dict[str, Any]) -> str:
+    """Return what differs, from the JSON of a cross-check that failed."""
+    matrix = facts["matrix"]
+    return matrix["cause"] if matrix and matrix["cause"] else "the quadratic form differs"

@@ -84,7 +84,7 @@ def _read_ids(path: Path) -> np.ndarray:
             raise ParameterError(f"--among {path} is no regular file; wanted a list of token ids")
         if path.stat().st_size > MOST_BYTES:
             raise ParameterError(f"--among {path} has more than {MOST_BYTES:,} bytes; wanted a list of token ids")
-        words = path.read_text(encoding="utf-8").replace(",", " ").split()
+        words = path.read_text(encoding="utf-8-sig").replace(",", " ").split()
     except (OSError, ValueError):
         raise ParameterError(
             f"--among {path}: no such file of ids (wanted a text file, a .npy, a .pt, "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -10,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from io import BytesIO
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.json as pa_json
@@ -19,7 +18,7 @@ import pyarrow.parquet as pq
 from index.errors import ParameterError, TokenError
 from index.files import brief
 from index.questions import Neighborhood
-from index.report import NEIGHBOR_COLUMNS, neighborhood_json, neighborhood_records
+from index.report import neighborhood_json, neighborhood_records, to_csv
 
 LONGEST_LINE = 1 << 20
 ROWS_PER_GROUP = 50_000
@@ -57,13 +56,26 @@ def numbered_tokens(lines: Iterable[bytes]) -> Iterator[tuple[int, str]]:
 @contextmanager
 def open_lines(path: Path) -> Iterator[Iterator[bytes]]:
     """Open a file of tokens, `-` for standard input, and give its lines; ParameterError when it cannot be read."""
+    failing = partial(_failing, f"--file {path} cannot be read")
     with ExitStack() as stack:
-        try:
+        with failing():
             file = sys.stdin.buffer if str(path) == "-" else stack.enter_context(path.open("rb"))
-            # A device may have no end of line: no more is read than tells that a line is too long.
-            yield iter(partial(file.readline, LONGEST_LINE + 1), b"")
-        except (OSError, ValueError) as error:  # a path with a zero in it is a ValueError
-            raise ParameterError(f"--file {path} cannot be read: {brief(error)}") from error
+
+        def read() -> bytes:
+            with failing():
+                # A device may have no end of line: no more is read than tells that a line is too long.
+                return file.readline(LONGEST_LINE + 1)
+
+        yield iter(read, b"")
+
+
+@contextmanager
+def _failing(said: str) -> Iterator[None]:
+    """Raise what the system has against the block as a ParameterError; nothing else belongs in it."""
+    try:
+        yield
+    except (OSError, ValueError) as error:  # a path with a zero in it is a ValueError
+        raise ParameterError(f"{said}: {brief(error)}") from error
 
 
 def answers(
@@ -90,21 +102,18 @@ def answers(
             yield answer
 
 
-def write_json_lines(found: Iterable[Neighborhood], out: TextIO) -> None:
-    """Write each answer as one line of strict JSON, at once."""
+def json_lines(found: Iterable[Neighborhood]) -> Iterator[str]:
+    """Yield each answer as one line of strict JSON, at once."""
     for each in found:
-        out.write(json.dumps(neighborhood_json(each), allow_nan=False) + "\n")
-        out.flush()
+        yield json.dumps(neighborhood_json(each), allow_nan=False) + "\n"
 
 
-def write_csv(found: Iterable[Neighborhood], out: TextIO) -> None:
-    """Write one line per neighbor and geometry, under one header, at once."""
-    writer = csv.DictWriter(out, fieldnames=NEIGHBOR_COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    out.flush()
+def csv_lines(found: Iterable[Neighborhood]) -> Iterator[str]:
+    """Yield a header, then one line per neighbor and geometry, those of each answer at once."""
+    header = to_csv([])
+    yield header
     for each in found:
-        writer.writerows(neighborhood_records([each]))
-        out.flush()
+        yield to_csv([each]).removeprefix(header)
 
 
 def write_parquet(found: Iterable[Neighborhood], path: Path) -> None:
@@ -115,18 +124,28 @@ def write_parquet(found: Iterable[Neighborhood], path: Path) -> None:
     ParameterError
         When the file cannot be written.
     """
-    pending: list[dict[str, Any]] = []
+    failing = partial(_failing, f"--parquet {path} cannot be written")
+    with failing():
+        writer = pq.ParquetWriter(path, SCHEMA, compression="zstd")
     try:
-        with pq.ParquetWriter(path, SCHEMA, compression="zstd") as writer:
-            for each in found:
-                pending += neighborhood_records([each])
-                if len(pending) >= ROWS_PER_GROUP:
-                    writer.write_table(_table(pending))
-                    pending.clear()
-            if pending:
-                writer.write_table(_table(pending))
-    except OSError as error:
-        raise ParameterError(f"--parquet {path} cannot be written: {brief(error)}") from error
+        for table in _tables(found):
+            with failing():
+                writer.write_table(table)
+    finally:
+        with failing():
+            writer.close()
+
+
+def _tables(found: Iterable[Neighborhood]) -> Iterator[pa.Table]:
+    """Yield the rows of all answers in tables of `ROWS_PER_GROUP` or a few more."""
+    pending: list[dict[str, Any]] = []
+    for each in found:
+        pending += neighborhood_records([each])
+        if len(pending) >= ROWS_PER_GROUP:
+            yield _table(pending)
+            pending.clear()
+    if pending:
+        yield _table(pending)
 
 
 def _table(records: list[dict[str, Any]]) -> pa.Table:

@@ -111,7 +111,7 @@ def build(settings: Settings, progress: Progress = lambda step, done, total: Non
         progress("reading the model", 1, 1)
         with building(target, overwrite=settings.overwrite) as place:
             check_disk(size, place.folder)
-            job = _Job(settings, device, place, target.name, progress, started)
+            job = _Job(settings, device, place, place.target.name, progress, started)
             rows = write_rows(place.bundle, source, selected, settings, progress)
             del source  # and with it the memory of a matrix that had to be dequantized
             facts, reused = _build_spaces(job, rows)

@@ -16,7 +16,7 @@ from index.components import connected_groups
 from index.density import Rule
 from index.errors import ParameterError
 from index.lists import Token, token_at, tokens_at
-from index.questions import DEFAULT_GEOMETRIES, checked_density_k
+from index.questions import DEFAULT_GEOMETRIES, check_two, checked_density_k
 from index.records import Tabular
 
 DECILES = 10
@@ -133,7 +133,8 @@ def overlap(
     ----------
     bundle : Bundle
     tops : sequence of int, optional
-        Lengths of the lists, each from 1 to the K of the bundle; by default 10, 30 and 100 as far as the lists go.
+        Lengths of the lists, one or more, each from 1 to the K of the bundle; by default 10, 30 and 100 as far as the
+        lists go.
     listed : int, optional
         How many tokens that agree most, and least, to name: 10 by default, or all where they are fewer.
     geometries : pair of Geometry
@@ -151,6 +152,8 @@ def overlap(
     # A zero row is in no list, so that lists may be shorter than K.
     longest = max(1, min(K, V - 1 - max(len(first.excluded), len(second.excluded))))
     tops = sorted({min(top, longest) for top in OVERLAP_TOPS} if tops is None else set(tops))
+    if not tops:
+        raise ParameterError(f"--top must name one length of lists or more, from 1 to {K}, got none")
     for top in tops:
         check_length("--top", top, bundle)
     shares = {top: overlap_shares(first.ids.whole, second.ids.whole, top) for top in tops}
@@ -214,12 +217,6 @@ def check_length(option: str, k: int, bundle: Bundle) -> None:
             f"{option} must be from 1 to {K}, the neighbors kept in {bundle.name}, got: {k}; "
             "build with more --neighbors for more"
         )
-
-
-def check_two(geometries: tuple[Geometry, Geometry]) -> None:
-    """Raise ParameterError unless two geometries differ."""
-    if geometries[0] is geometries[1]:
-        raise ParameterError(f"two different geometries are compared, got {geometries[0].label} twice")
 
 
 def checked_listed(option: str, count: int | None, V: int) -> int:

@@ -2,7 +2,8 @@
 
 The causal metric is computed again from gamma with another decomposition than the build's, unless M was given or comes
 from tokens that the bundle, a sample, does not hold; then the stored M is taken. Distances to all tokens are first
-expanded, |x|^2 + |y|^2 - 2 x.y, to choose candidates, and those are measured from differences.
+expanded, |x|^2 + |y|^2 - 2 x.y, to choose candidates, and those are measured from differences. Of twins only the first
+is measured: a product rounds equal rows differently in different places, and they would not tie.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from index.bundle import Bundle, Geometry
+from index.groups import Groups
 from index.list_check import ListCheck, check_list, total
-from index.spaces import row_blocks
+from index.spaces import row_blocks, twin_groups
 
-SPARE = 32
-"""Candidates kept beyond the K of a list, for what the expansion rounds."""
+SPARE = 33
+"""Candidates kept beyond the K of a list: the row itself, and for what the expansion rounds."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +63,11 @@ def deep_check(bundle: Bundle, rows: np.ndarray, progress: Callable[[float], Non
     difference = float(np.abs(M - stored.matrix).max() / np.abs(stored.matrix).max())
     centered = bool(bundle.manifest["spaces"][Geometry.CAUSAL_COSINE.value]["centered"])
     maps = _Maps(mean, np.linalg.cholesky((M + M.T) / 2), centered)
-    nearest = _nearest(bundle, maps, rows, progress)
+    twins = Groups(twin_groups(bundle.gamma.whole))
+    nearest = _nearest(bundle, maps, rows, twins, progress)
     lists = {
-        geometry: _check_lists(bundle, geometry, maps, rows, candidates) for geometry, candidates in nearest.items()
+        geometry: _check_lists(bundle, geometry, maps, rows, twins, candidates)
+        for geometry, candidates in nearest.items()
     }
     return DeepCheck(lists, recomputed, difference)
 
@@ -105,9 +109,12 @@ def _unit(rows: np.ndarray) -> np.ndarray:
 
 
 def _nearest(
-    bundle: Bundle, maps: _Maps, rows: np.ndarray, progress: Callable[[float], None]
+    bundle: Bundle, maps: _Maps, rows: np.ndarray, twins: Groups, progress: Callable[[float], None]
 ) -> dict[Geometry, np.ndarray]:
-    """Return candidates for the nearest rows of each of Q rows, (Q, K + SPARE) at most, in every geometry."""
+    """Return candidates for the nearest of each of Q rows, firsts of twins, (Q, K + SPARE) at most, in every geometry.
+
+    A row's own first is among them; -1 stands where there are no more.
+    """
     V, keep = len(bundle), int(bundle.manifest["K"]) + SPARE
     queries = maps(bundle.gamma[rows])
     best = {each: (np.empty((len(rows), 0), np.int64), np.empty((len(rows), 0))) for each in queries}
@@ -115,7 +122,7 @@ def _nearest(
         ids = np.arange(where.start, where.start + len(block))
         for geometry, mapped in maps(block).items():
             squared = _expanded(queries[geometry], mapped)
-            squared[np.isin(ids, bundle.spaces[geometry].excluded) | (ids == rows[:, None])] = np.inf
+            squared[:, np.isin(ids, bundle.spaces[geometry].excluded) | (twins.first[ids] != ids)] = np.inf
             ids_so_far, squared_so_far = best[geometry]
             ids_here = np.concatenate([ids_so_far, np.broadcast_to(ids, squared.shape)], axis=1)
             squared_here = np.concatenate([squared_so_far, squared], axis=1)
@@ -135,21 +142,28 @@ def _expanded(queries: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 def _check_lists(
-    bundle: Bundle, geometry: Geometry, maps: _Maps, rows: np.ndarray, candidates: np.ndarray
+    bundle: Bundle, geometry: Geometry, maps: _Maps, rows: np.ndarray, twins: Groups, candidates: np.ndarray
 ) -> ListCheck:
     space, K = bundle.spaces[geometry], int(bundle.manifest["K"])
 
     def check(row: int, found: np.ndarray) -> ListCheck:
         ids = space.ids[row].astype(np.int64)
-        involved = np.unique(np.concatenate([ids, found]))
-        vectors = maps(bundle.gamma[np.maximum(involved, 0)])[geometry]
-        apart = np.linalg.norm(vectors - maps(bundle.gamma[[row]])[geometry], axis=1)
-        exact = dict(zip(involved.tolist(), apart.tolist(), strict=True))
-        real = [each for each in found.tolist() if each >= 0 and row not in space.excluded]
+        found = found[found >= 0]
+        firsts = np.unique(np.concatenate([twins.first[[row, *ids]], found]))
+        vectors = maps(bundle.gamma[firsts])[geometry]
+        apart = np.linalg.norm(vectors - vectors[np.searchsorted(firsts, twins.first[row])], axis=1)
+
+        def measured(some: np.ndarray) -> np.ndarray:
+            distances: np.ndarray = apart[np.searchsorted(firsts, twins.first[some])]
+            return distances
+
         nearest = np.full((K, 2), (-1, np.inf))
-        for place, (distance, each) in enumerate(sorted((exact[each], each) for each in real)[:K]):
-            nearest[place] = each, distance
-        measured = np.array([exact[each] for each in ids.tolist()])
-        return check_list(ids, space.distances[row], measured, nearest, row, space.resolution)
+        if row not in space.excluded:
+            others = np.concatenate([twins.members(first) for first in found.tolist()])
+            others = others[others != row]
+            distances = measured(others)
+            order = np.lexsort((others, distances))[:K]
+            nearest[: len(order)] = np.column_stack([others[order], distances[order]])
+        return check_list(ids, space.distances[row], measured(ids), nearest, row, space.resolution)
 
     return total((check(int(row), found) for row, found in zip(rows, candidates, strict=True)), space.resolution)

@@ -9,12 +9,12 @@ import numpy as np
 
 from index import density
 from index.bundle import Bundle, Geometry
-from index.census import check_length, check_two, checked_listed
+from index.census import check_length, checked_listed
 from index.columns import hubness, overlap_shares
 from index.density import Rule
 from index.errors import ParameterError
 from index.lists import Token, token_at
-from index.questions import DEFAULT_GEOMETRIES, checked_density_k
+from index.questions import DEFAULT_GEOMETRIES, check_two, checked_density_k
 from index.records import Tabular
 
 OVERLAP_K = 30

@@ -107,6 +107,18 @@ def _shares(start: int, stop: int, pool: ThreadPoolExecutor) -> tuple[list[int],
     return edges[:-1], edges[1:]
 
 
+def _checked(queries: Floats, D: int) -> Floats:
+    """Return queries (Q, D) as float32; ParameterError where they are of another shape or not finite."""
+    if np.ndim(queries) != 2 or np.shape(queries)[1] != D:
+        raise ParameterError(f"queries must be of shape (Q, {D}) like the points, got: {np.shape(queries)}")
+    with np.errstate(over="ignore"):
+        rounded: Floats = np.ascontiguousarray(queries, np.float32)
+    finite = np.isfinite(rounded).all(axis=1)
+    if not finite.all():
+        raise ParameterError(f"queries must be finite as float32, but query {int(np.argmin(finite))} is not")
+    return rounded
+
+
 def _answer(
     measure: Callable[[Floats], Measured],
     shape: tuple[int, ...],
@@ -114,9 +126,12 @@ def _answer(
     k: int,
     exclude: Sequence[Collection[int]] | None,
 ) -> Answer:
-    queries = np.ascontiguousarray(queries, np.float32)
-    if queries.ndim != 2 or queries.shape[1] != shape[1]:
-        raise ParameterError(f"queries must be of shape (Q, {shape[1]}) like the points, got: {queries.shape}")
+    queries = _checked(queries, shape[1])
+    V = shape[0]
+    if not 1 <= k <= V:
+        raise ParameterError(f"k must be from 1 to {V}, the points there are, got: {k}")
+    if exclude is not None and len(exclude) != len(queries):
+        raise ParameterError(f"exclude must have one entry for each of {len(queries)} queries, got: {len(exclude)}")
     ids, distances = np.empty((len(queries), k), np.int32), np.empty((len(queries), k))
     for n, query in enumerate(queries):
         left_out = list(exclude[n]) if exclude is not None else []
@@ -124,7 +139,7 @@ def _answer(
         if left_out:
             kept = ~np.isin(rows, left_out)
             rows, squared = rows[kept], squared[kept]
-        if not 1 <= k <= len(rows):
+        if k > len(rows):
             raise ParameterError(f"k must be from 1 to {len(rows)}, the points that are left for query {n}, got: {k}")
         near = np.flatnonzero(squared <= np.partition(squared, k - 1)[k - 1])
         order = near[np.lexsort((rows[near], squared[near]))][:k]

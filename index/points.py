@@ -42,6 +42,8 @@ def check_k(k: int, V: int) -> None:
     """Raise ParameterError unless every one of V points has k others."""
     if k < 1:
         raise ParameterError(f"k must be 1 or more, got: {k}")
+    if V == 1:
+        raise ParameterError(f"k={k} needs at least {k + 1} tokens, but there is 1, which has no neighbors; index more")
     if k > V - 1:
         raise ParameterError(
             f"k={k} needs at least {k + 1} tokens, but there are {V}; pass --neighbors {V - 1} or less"

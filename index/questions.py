@@ -42,13 +42,16 @@ class Neighborhood(Tabular):
     rule : Rule
     density_k : int
     lists : dict of Geometry to tuple of Neighbor
-        The two lists, nearest first; an angular one is empty for a zero row, which has no direction.
+        The two lists, nearest first; one is empty where it is `undefined`, and where no other token, or none of the
+        subset, has a place in it.
     overlap : Overlap or None
         None where a list is empty.
     shared : tuple of Shared
         By rank in the first list.
     among : Subset or None
         What the lists, but not the density, keep to.
+    undefined : tuple of Geometry
+        Those of the two in which the token's row is zero and has no direction.
     """
 
     token: Token
@@ -61,6 +64,7 @@ class Neighborhood(Tabular):
     overlap: Overlap | None
     shared: tuple[Shared, ...]
     among: Subset | None = None
+    undefined: tuple[Geometry, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,8 @@ class Densest(Tabular):
     ----------
     neighborhood : Neighborhood
     minimum, maximum, mean, median : float
-        Of all densities under the rule asked for, or of the subset's, in 1/logometers.
+        Of all densities under the rule asked for, or of the subset's, in 1/logometers. Rows without a direction are
+        left out, unless there are no others.
     by_rule : dict of Rule to Winner
     """
 
@@ -126,6 +131,8 @@ def densest(
     k = checked_density_k(bundle, density_k)
     space = bundle.spaces[geometries[0]]
     rows = np.arange(len(bundle)) if among is None else among.rows
+    placed = rows[~np.isin(rows, space.excluded)]
+    rows = placed if len(placed) else rows
     distances, distinct = space.distances.whole, space.distinct_distances.whole
     means = {each: density.mean_distances(distances, distinct, each, k)[rows] for each in Rule}
     by_rule = {}
@@ -190,8 +197,7 @@ def _neighborhood(
     among: Subset | None,
 ) -> Neighborhood:
     top = checked_top(bundle, top)
-    if geometries[0] is geometries[1]:
-        raise ParameterError(f"two different geometries are compared, got {geometries[0].value} twice")
+    check_two(geometries)
     first, second = (bundle.spaces[geometry] for geometry in geometries)
     found = {space.geometry: ranked(space, row, top, among) for space in (first, second)}
     mean = density.mean_distances(
@@ -209,6 +215,7 @@ def _neighborhood(
         agreement,
         shared,
         among,
+        tuple(space.geometry for space in (first, second) if row in space.excluded),
     )
 
 
@@ -237,6 +244,12 @@ def _agreement(
         if int(row) in place
     )
     return agreement, tuple(shared)
+
+
+def check_two(geometries: tuple[Geometry, Geometry]) -> None:
+    """Raise ParameterError unless two geometries differ."""
+    if geometries[0] is geometries[1]:
+        raise ParameterError(f"two different geometries are compared, got {geometries[0].label} twice")
 
 
 def checked_density_k(bundle: Bundle, density_k: int | None) -> int:

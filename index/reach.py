@@ -38,7 +38,8 @@ class Within(Tabular):
     count : int
         Tokens no further away than that, the token itself aside.
     lowest, highest : int
-        The range of `count` when the tokens at the border, within the resolution, are all out or all in.
+        The range of `count` when the tokens at the border, within the resolution, are all out or all in; twins are
+        certain.
     neighbors : tuple of Neighbor
         The nearest of them, as many as were asked for.
     twins : frozenset of int
@@ -74,14 +75,18 @@ class Analogy(Tabular):
     ----------
     terms : tuple of Term
     lists : dict of Geometry to tuple of Neighbor
-        Nearest first; an angular one is empty where the sum is zero and has no direction.
+        Nearest first; one is empty where it is `undefined`, and where no other token, or none of the subset, has a
+        place in it.
     among : Subset or None
         What the lists keep to.
+    undefined : tuple of Geometry
+        Those in which the sum is zero and has no direction.
     """
 
     terms: tuple[Term, ...]
     lists: dict[Geometry, tuple[Neighbor, ...]]
     among: Subset | None = None
+    undefined: tuple[Geometry, ...] = ()
 
 
 def within(
@@ -121,20 +126,20 @@ def within(
         checked_top(bundle, top)
     row = bundle.vocabulary.resolve(token)
     space = bundle.spaces[geometry]
-    # |x - y|^2 = 2 - 2 cos for rows of norm 1
-    limit = math.sqrt(2 - 2 * threshold) if geometry.angular else threshold
+    # |x - y|^2 = 2 - 2 cos for rows of norm 1. NumPy would round a plain float to the float32 of the distances.
+    limit = np.float64(math.sqrt(2 - 2 * threshold) if geometry.angular else threshold)
     ids, distances = _within_distance(space, row, limit + space.resolution)
     count = int((distances <= limit).sum())
-    groups = bundle.twins.first
+    twins = bundle.twins.others(row)
     return Within(
         token_at(bundle, row),
         geometry,
         threshold,
         count,
-        int((distances < limit - space.resolution).sum()),
+        int(((distances < limit - space.resolution) | np.isin(ids, twins)).sum()),
         len(distances),
         neighbor_list(bundle, space, ids, distances, count if top is None else min(top, count)),
-        frozenset(np.flatnonzero(groups == groups[row]).tolist()) - {row},
+        frozenset(twins.tolist()),
         row not in space.excluded,
     )
 
@@ -172,15 +177,18 @@ def analogy(
     left_out = () if include_terms else tuple({row for _, row in signed})
     rows = None if among is None else among.rows
     lists: dict[Geometry, tuple[Neighbor, ...]] = {}
+    undefined = []
     for geometry, space in bundle.spaces.items():
         query = mapped(bundle, geometry, vector)
         if geometry.angular and not query.any():
             lists[geometry] = ()
+            undefined.append(geometry)
             continue
         exclude = (*left_out, *space.excluded)
         found = search_with_ties(space.points, query, top, space.resolution, exclude=exclude, rows=rows)
         lists[geometry] = neighbor_list(bundle, space, *found, top)
-    return Analogy(tuple(Term(sign, token_at(bundle, row)) for sign, row in signed), lists, among)
+    terms = tuple(Term(sign, token_at(bundle, row)) for sign, row in signed)
+    return Analogy(terms, lists, among, tuple(undefined))
 
 
 def parse_terms(expression: str) -> list[tuple[int, str]]:
@@ -251,7 +259,7 @@ def _threshold(radius: float | None, similarity: float | None, geometry: Geometr
     raise ParameterError("one threshold is needed: --radius in logometers, or --similarity from -1 to 1")
 
 
-def _within_distance(space: Space, row: int, limit: float) -> tuple[np.ndarray, np.ndarray]:
+def _within_distance(space: Space, row: int, limit: np.float64) -> tuple[np.ndarray, np.ndarray]:
     """Return the other tokens no further from a stored one than `limit`: (n,) int32 and float32, nearest first."""
     if row in space.excluded:
         return np.empty(0, np.int32), np.empty(0, np.float32)

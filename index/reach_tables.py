@@ -10,7 +10,7 @@ from index.bundle import Geometry
 from index.lists import Token
 from index.pairs import Distance, Place, Ranks
 from index.reach import Analogy, Within
-from index.tables import NEAREST_BY, TIES, among_fact, facts_table, neighbors_table, shown, title
+from index.tables import TIES, among_fact, facts_table, list_parts, neighbors_table, shown, title
 
 
 def within_report(found: Within) -> RenderableType:
@@ -33,15 +33,7 @@ def analogy_report(found: Analogy) -> RenderableType:
     facts = [
         ("plus" if term.sign > 0 else "minus", f"#{term.token.id}  {shown(term.token)}") for term in found.terms
     ] + among_fact(found.among)
-    parts: list[RenderableType] = [facts_table(facts)]
-    for geometry, neighbors in found.lists.items():
-        if neighbors:
-            parts += [title(f"{len(neighbors)} nearest {NEAREST_BY[geometry]}"), neighbors_table(geometry, neighbors)]
-        else:
-            parts.append(title(f"None {NEAREST_BY[geometry]}: the sum is zero and has no direction"))
-    if any(neighbor.tied for neighbors in found.lists.values() for neighbor in neighbors):
-        parts.append(Text(TIES, "dim"))
-    return Group(*parts)
+    return Group(facts_table(facts), *list_parts(found))
 
 
 def distance_report(found: Distance) -> RenderableType:

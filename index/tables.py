@@ -24,6 +24,7 @@ from index.lists import Neighbor, Token
 from index.matrix_check import MatrixCheck
 from index.overlap import Overlap, Verdict
 from index.questions import Densest, Neighborhood
+from index.reach import Analogy
 from index.vocabulary import display
 
 TEXT_CELLS = 40
@@ -49,16 +50,7 @@ VERDICTS = {
 
 
 def densest_report(found: Densest, *, name: str, facts: dict[str, Any]) -> RenderableType:
-    """Return the terminal report of `densest`.
-
-    Parameters
-    ----------
-    found : Densest
-    name : str
-        Of the bundle.
-    facts : dict
-        Its manifest.
-    """
+    """Return the terminal report of `densest` in a bundle of this name and manifest."""
     around = found.neighborhood
     unit = _density_unit(around)
     settings = facts_table(
@@ -110,13 +102,11 @@ def info_report(facts: dict[str, Any], folder: str) -> RenderableType:
 def info_facts(facts: dict[str, Any]) -> list[tuple[str, str]]:
     """Return what a manifest says of a bundle: names and values; a name behind spaces belongs to the one before."""
     source, settings = facts["source"], facts["settings"]
+    sample = f", sample {settings['sample']}" if settings["sample"] else ""
     rows = [
         ("source", f"{display(source['location'])}, {source['tensor']} ({source['dtype']}, {source['rows']:,} rows)"),
         ("  sha256", source["sha256"]),
-        (
-            "tokens",
-            f"{facts['V']:,} x {facts['D']:,}" + (f", sample {settings['sample']}" if settings["sample"] else ""),
-        ),
+        ("tokens", f"{facts['V']:,} x {facts['D']:,}{sample}"),
         ("neighbors", f"{facts['K']} kept, {settings['density_k']} in densities"),
         ("metric", facts["metric"]["origin"]),
     ]
@@ -216,19 +206,38 @@ def _rules_table(found: Densest) -> Table:
 
 
 def _lists(found: Neighborhood) -> list[RenderableType]:
-    parts: list[RenderableType] = []
-    for geometry, neighbors in found.lists.items():
-        if neighbors:
-            parts += [title(f"{len(neighbors)} nearest {NEAREST_BY[geometry]}"), neighbors_table(geometry, neighbors)]
-        else:
-            parts.append(title(f"None {NEAREST_BY[geometry]}: this token's row is zero and has no direction"))
-    if any(neighbor.tied for neighbors in found.lists.values() for neighbor in neighbors):
-        parts.append(Text(TIES, "dim"))
+    parts = list_parts(found)
     if found.overlap is not None:
         parts += [title("Overlap"), _overlap_lines(found, found.overlap)]
         if found.shared:
             parts.append(_shared_table(found))
     return parts
+
+
+def list_parts(found: Neighborhood | Analogy) -> list[RenderableType]:
+    """Return the lists of an answer under their titles, and what their ties mean."""
+    parts: list[RenderableType] = []
+    for geometry, neighbors in found.lists.items():
+        if neighbors:
+            parts += [title(f"{len(neighbors)} nearest {NEAREST_BY[geometry]}"), neighbors_table(geometry, neighbors)]
+        else:
+            parts.append(title(f"None {NEAREST_BY[geometry]}: {why_none(found, geometry)}"))
+    if any(neighbor.tied for neighbors in found.lists.values() for neighbor in neighbors):
+        parts.append(Text(TIES, "dim"))
+    return parts
+
+
+def why_none(found: Neighborhood | Analogy, geometry: Geometry) -> str:
+    """Return why an answer's list in a geometry is empty."""
+    if isinstance(found, Neighborhood):
+        asked, vector = {found.token.row}, "this token's row"
+    else:
+        asked, vector = {term.token.row for term in found.terms}, "the sum"
+    if geometry in found.undefined:
+        return f"{vector} is zero and has no direction"
+    others = "no other token" if found.among is None else "no other token of the subset"
+    alone = found.among is not None and asked.issuperset(found.among.rows.tolist())
+    return f"{others} has a direction" if geometry.angular and not alone else others
 
 
 def neighbors_table(geometry: Geometry, neighbors: Iterable[Neighbor], twins: Collection[int] = ()) -> Table:
@@ -239,17 +248,10 @@ def neighbors_table(geometry: Geometry, neighbors: Iterable[Neighbor], twins: Co
         shown_figures = [f"{neighbor.distance:.6f}"]
         if neighbor.similarity is not None:
             shown_figures.insert(0, f"{neighbor.similarity:.6f}")
-        table.add_row(*_place(neighbor), *shown_figures, *_mark_and_text(neighbor, twins))
+        place = (neighbor.rank, neighbor.token.row, neighbor.token.id)
+        mark = "≡" if neighbor.token.row in twins else "=" if neighbor.tied else ""
+        table.add_row(*map(str, place), *shown_figures, mark, text_cell(neighbor.token))
     return table
-
-
-def _place(neighbor: Neighbor) -> tuple[str, str, str]:
-    return str(neighbor.rank), str(neighbor.token.row), str(neighbor.token.id)
-
-
-def _mark_and_text(neighbor: Neighbor, twins: Collection[int]) -> tuple[str, Text]:
-    mark = "≡" if neighbor.token.row in twins else "=" if neighbor.tied else ""
-    return mark, text_cell(neighbor.token)
 
 
 def _overlap_lines(found: Neighborhood, overlap: Overlap) -> Text:

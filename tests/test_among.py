@@ -35,9 +35,10 @@ def test_ids_from_files(small: Path, tmp_path: Path) -> None:
     ids = [40, 3, 90, 3]
     (tmp_path / "lines.txt").write_text("40\n3\n90\n3\n")
     (tmp_path / "words").write_text("#40, #3,#90 3")
+    (tmp_path / "marked.txt").write_text("40\n3\n90\n", encoding="utf-8-sig")
     np.save(tmp_path / "ids.npy", np.array(ids))
     torch.save({"token_indices": torch.tensor(ids), "N": 4}, tmp_path / "sample.pt")
-    for name in ("lines.txt", "words", "ids.npy", "sample.pt"):
+    for name in ("lines.txt", "words", "marked.txt", "ids.npy", "sample.pt"):
         found = subset(bundle, str(tmp_path / name))
         assert found.rows.tolist() == [3, 40, 90]
         assert found.name == str(tmp_path / name)
@@ -167,3 +168,87 @@ def test_the_densest_of_a_subset(smollm2: Built, columns: dict[str, list]) -> No
         f"among kind=word: {len(words):,} tokens"
         in invoke("query.py", "densest", "--among", "kind=word", "--index", smollm2.path).said
     )
+
+
+# --- why a list is empty ----------------------------------------------------------------------------------------------
+
+CAUSAL, COSINE, CAUSAL_COSINE = (
+    f"None {words}: " for words in ("in the causal metric", "by cosine similarity", "by causal cosine")
+)
+NO_OTHER, NO_DIRECTION = "no other token of the subset", "no other token of the subset has a direction"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "ids", "said"),
+    [
+        (["neighbors", "#3"], "3", [CAUSAL + NO_OTHER, COSINE + NO_OTHER]),
+        (["densest"], "3", [CAUSAL + NO_OTHER, COSINE + NO_OTHER]),
+        (["analogy", "#3 + #4"], "3 4", [CAUSAL + NO_OTHER, COSINE + NO_OTHER, CAUSAL_COSINE + NO_OTHER]),
+        (["neighbors", "#3"], "3 7", ["1 nearest in the causal metric", COSINE + NO_DIRECTION]),
+        (["neighbors", "#3", "--geometry", "cosine,causal-cosine"], "7", [COSINE + NO_DIRECTION]),
+        (["analogy", "#3"], "7", [COSINE + NO_DIRECTION, CAUSAL_COSINE + NO_DIRECTION]),
+        (["neighbors", "#7"], "3", [COSINE + "this token's row is zero and has no direction"]),
+        (["analogy", "#3 - #3"], "4", [COSINE + "the sum is zero and has no direction"]),
+    ],
+)
+def test_an_empty_list_says_why(arguments: list[str], ids: str, said: list[str], small: Path, tmp_path: Path) -> None:
+    """Token 7 is a zero row."""
+    (tmp_path / "ids").write_text(ids)
+    shown = invoke("query.py", *arguments, "--among", tmp_path / "ids", "--index", small)
+    lines = [line.strip() for line in shown.out.splitlines()]
+    assert all(wanted in lines for wanted in said), shown.out
+    zero = [line for line in lines if "is zero" in line]
+    assert bool(zero) == ("is zero" in said[-1])
+
+
+def test_where_only_one_token_has_a_direction(tmp_path: Path) -> None:
+    rows = np.zeros((3, 2))
+    rows[0] = 1
+    np.save(tmp_path / "gamma.npy", rows)
+    options = ["--neighbors", 2, "--density-k", 1, "--ridge", 1]
+    assert invoke("build_index.py", tmp_path / "gamma.npy", "--out", tmp_path / "bundle", *options).code == 0
+    shown = invoke("query.py", "neighbors", "#0", "--index", tmp_path / "bundle").out
+    assert COSINE + "no other token has a direction\n" in shown.replace(" \n", "\n")
+
+
+def test_records_name_the_geometries_without_direction(small: Path) -> None:
+    bundle = index.open(small)
+    cosine, causal_cosine = index.Geometry.COSINE, index.Geometry.CAUSAL_COSINE
+    assert bundle.neighbors("#7").undefined == (cosine,)
+    assert bundle.neighbors("#7", geometries=(causal_cosine, cosine)).undefined == (causal_cosine, cosine)
+    assert bundle.neighbors("#3").undefined == ()
+    assert bundle.analogy("#3 - #3").undefined == (cosine, causal_cosine)
+    assert bundle.analogy("#3 - #4").undefined == ()
+
+
+# --- densities of directions ------------------------------------------------------------------------------------------
+
+
+def test_zero_rows_have_no_density_of_directions(small: Path) -> None:
+    """The figures of `densest` are of the tokens that `extremes density` counts."""
+    bundle = index.open(small)
+    first, second = index.Geometry.COSINE, index.Geometry.CAUSAL
+    found = bundle.densest(geometries=(first, second))
+    rows = np.delete(oracle.small_gamma(), oracle.ZERO, axis=0)
+    chords = oracles.all_distances(oracles.unit_rows(rows))
+    densities = [oracles.notebook_density(apart, row, 20) for row, apart in enumerate(chords)]
+    expected = (min(densities), max(densities), np.mean(densities), np.median(densities))
+    assert (found.minimum, found.maximum, found.mean, found.median) == pytest.approx(expected, rel=1e-5)
+    assert found.minimum == bundle.extremes("density", geometries=(first, second)).lowest[0].value
+
+
+def test_a_zero_row_does_not_win_or_tie(tmp_path: Path) -> None:
+    """Nothing but twins and a zero row: under 'notebook' no token has a mean, and the first that could win does."""
+    rows = np.ones((5, 2))
+    rows[0] = 0
+    np.save(tmp_path / "gamma.npy", rows)
+    options = ["--neighbors", 3, "--density-k", 3, "--ridge", 1]
+    assert invoke("build_index.py", tmp_path / "gamma.npy", "--out", tmp_path / "bundle", *options).code == 0
+    bundle = index.open(tmp_path / "bundle")
+    geometries = (index.Geometry.COSINE, index.Geometry.CAUSAL)
+    found = bundle.densest(geometries=geometries)
+    for winner in found.by_rule.values():
+        assert (winner.token.row, winner.tied) == (1, 4)
+    (tmp_path / "ids").write_text("0")
+    alone = bundle.densest(geometries=geometries, among=str(tmp_path / "ids"))
+    assert (alone.neighborhood.token.row, alone.minimum, alone.maximum) == (0, 0, 0)

@@ -1,11 +1,11 @@
 """Many tokens at once: every form holds what single answers hold, as soon as they are known."""
 
 import csv
-import io
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 import query as program
 from index import batch
+from index.questions import Neighborhood
 
 LINES = ["planet", " planet", "", "#7", "plannett", "Ġthe", "#99999999", "vier"]
 ANSWERED = ["planet", " planet", "#7", "Ġthe", "vier"]
@@ -195,7 +196,38 @@ def test_no_form_loads_pandas(smollm2: Built, tmp_path: Path) -> None:
     assert done.stderr.strip() == ""
 
 
+def failing_answers() -> Iterator[Neighborhood]:
+    raise OSError("a disk under the bundle failed")
+    yield
+
+
+def test_what_fails_while_lines_are_open_is_not_their_fault(tokens: Path) -> None:
+    with batch.open_lines(tokens) as lines:
+        assert next(lines) == b"planet\n"
+    with pytest.raises(OSError, match="no space left"), batch.open_lines(tokens):
+        raise OSError("no space left")
+    with pytest.raises(UnicodeEncodeError), batch.open_lines(tokens):
+        "п".encode("ascii")
+
+
+def test_what_fails_while_answers_are_written_is_not_the_parquets_fault(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="under the bundle failed"):
+        batch.write_parquet(failing_answers(), tmp_path / "out.parquet")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_parquet_file_that_does_not_fit(smollm2: Built) -> None:
+    outcome = invoke("query.py", "neighbors", "planet", "--parquet", "/dev/full", "--index", smollm2.path)
+    assert outcome.code == 2
+    assert outcome.err.startswith("error: --parquet /dev/full cannot be written: ")
+    assert outcome.err.count("\n") == 1
+
+
+def test_a_folder_of_tokens_is_refused(smollm2: Built, tmp_path: Path) -> None:
+    outcome = invoke("query.py", "neighbors", "--file", tmp_path, "--csv", "--index", smollm2.path)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert f"error: --file {tmp_path} cannot be read: " in outcome.err
+
+
 def test_csv_is_written_line_by_line() -> None:
-    out = io.StringIO()
-    batch.write_csv([], out)
-    assert out.getvalue() == "token_id,token,geometry,rank,row,id,text,similarity,distance,tied\n"
+    assert list(batch.csv_lines([])) == ["token_id,token,geometry,rank,row,id,text,similarity,distance,tied\n"]

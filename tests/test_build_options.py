@@ -18,6 +18,8 @@ from typer.testing import CliRunner, Result
 
 import build_index
 import query
+from index import crosscheck
+from index.crosscheck import PairCheck, QuadraticForm
 
 V, D = 600, 16
 
@@ -125,3 +127,42 @@ def test_a_stopped_build_ends_at_once_and_keeps_what_is_finished(tmp_path: Path)
     assert process.returncode == 130
     assert said == f"stopped: 1 of 3 spaces is kept for the next run, in {left}\n"
     assert list(tmp_path.iterdir()) == [left]
+
+
+def test_a_bundle_is_named_after_its_folder(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine").mkdir()
+    monkeypatch.chdir(tmp_path / "mine")
+    result = build(source, "--out", ".", "--overwrite")
+    assert result.exit_code == 0, result.output
+    assert json.loads((tmp_path / "mine" / "manifest.json").read_text())["name"] == "mine"
+    assert "bundle mine: 600 tokens" in " ".join(result.stdout.split())
+
+
+def test_one_token_has_no_neighbors(tmp_path: Path) -> None:
+    np.save(tmp_path / "gamma.npy", np.ones((1, 3)))
+    result = build(tmp_path / "gamma.npy", "--out", tmp_path / "bundle")
+    assert result.exit_code == 2
+    assert result.stderr == (
+        "error: k=100 needs at least 101 tokens, but there is 1, which has no neighbors; index more\n"
+    )
+
+
+@pytest.mark.parametrize("matrix", ["right", "wrong"])
+def test_a_build_says_which_part_of_the_cross_check_failed(
+    matrix: str, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stored matrix that is right, and a quadratic form that is not; and the other way round."""
+    gamma = np.load(source).astype(np.float64)
+    points = oracles.causal_points(gamma, oracles.metric(oracles.covariance(gamma)[1], 1e-6))
+    np.save(tmp_path / "distances.npy", oracles.all_distances(points) * (1 if matrix == "right" else 2))
+    if matrix == "right":
+        apart = PairCheck(1, 0.5, (1, 2))
+        monkeypatch.setattr(crosscheck, "check_quadratic_form", lambda *_: QuadraticForm(apart, apart, 1e-6))
+    asked = build(source, "--distances", tmp_path / "distances.npy", "--out", tmp_path / "bundle")
+    assert asked.exit_code == 1, asked.output
+    cause = json.loads((tmp_path / "bundle" / "manifest.json").read_text())["crosscheck"]["matrix"]["cause"]
+    assert (cause is None) == (matrix == "right")
+    said = f"the cross-check failed: {cause or 'the quadratic form differs'}"
+    assert f"{said} (query.py crosscheck says more)\n" in asked.stderr
+    options = ["crosscheck", "--distances", tmp_path / "distances.npy", "--index", tmp_path / "bundle"]
+    assert CliRunner().invoke(query.app, list(map(str, options))).stderr == f"{said}\n"

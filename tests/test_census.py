@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from test_known_answers import known
 
+import index
 from index.components import connected_groups
+from index.errors import ParameterError
 
 V, D, K = 260, 5, 20
 
@@ -49,6 +51,19 @@ def refused(*arguments: object) -> str:
     assert done.err.startswith("error: ")
     assert done.err.count("\n") == 1
     return done.err
+
+
+def test_no_lengths_are_refused(small: Path) -> None:
+    with pytest.raises(ParameterError, match="--top must name one length of lists or more, from 1 to 20, got none"):
+        index.open(small).overlap(tops=[])
+
+
+@pytest.mark.parametrize("ask", ["neighbors", "overlap"])
+def test_one_geometry_twice_is_named_as_it_is_typed(ask: str, small: Path) -> None:
+    tokens = ["#1"] if ask == "neighbors" else []
+    assert "two different geometries are compared, got causal-cosine twice" in refused(
+        ask, *tokens, "--geometry", "causal-cosine,causal_cosine", "--index", small
+    )
 
 
 # --- overlap ----------------------------------------------------------------------------------------------------------

@@ -212,7 +212,7 @@ def test_one_bundle_needs_no_index_and_two_do(small: Path, tmp_path: Path, monke
         (["neighbors", "the", "--top", "345"], "got: 345"),
         (["densest", "--density-k", "101"], "--density-k must be from 1 to 100, the neighbors kept"),
         (["densest", "--json", "--csv"], "exclude each other"),
-        (["crosscheck", "--pairs", "0"], "--pairs must be 1 or more"),
+        (["crosscheck", "--pairs", "0"], "--pairs must be from 1 to 10,000,000, got: 0"),
         (["crosscheck", "--distances", "absent.pt"], "there is no such file"),
     ],
 )

@@ -215,7 +215,7 @@ def test_a_zero_row_has_no_list_and_says_so(small: Path) -> None:
     bundle = index.open(small)
     figure, _ = figures(bundle.neighbors("#39", top=10), "small", bundle)
     texts = said(figure)
-    assert "no list: a zero row has no direction" in texts
+    assert "no other token has a place here" in texts
     assert "no overlap: one of the lists is empty" in texts
     assert "no neighbor has a place in both geometries" in texts
     turned, _ = figures(bundle.neighbors("#39", top=10, geometries=("cosine", "causal")), "small", bundle)

@@ -78,6 +78,41 @@ def test_tokens_on_the_border_are_stated(smollm2: Built) -> None:
     assert "1 tokens within the resolution of it: the count could be 2 to 3" in shown
 
 
+@pytest.fixture(scope="module")
+def thirteen(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Rows 20 to 32 are twins."""
+    rows = oracle.small_gamma()
+    rows[20:33] = rows[20]
+    return oracle.build_small(tmp_path_factory.mktemp("thirteen"), gamma=rows)
+
+
+@pytest.mark.parametrize(
+    "options", [["--radius", 0], ["--similarity", 1], ["--similarity", 1, "--geometry", "causal-cosine"]]
+)
+def test_twins_are_certain(options: list[object], thirteen: Path) -> None:
+    """Their distance is 0 however points are rounded."""
+    answer = query("within", "#25", *options, "--index", thirteen)
+    assert (answer["lowest"], answer["count"], answer["highest"]) == (12, 12, 12)
+    assert all(place["twin"] for place in answer["neighbors"])
+    assert "could be" not in invoke("query.py", "within", "#25", *options, "--index", thirteen).said
+
+
+def test_thresholds_are_not_rounded_to_float32(thirteen: Path) -> None:
+    """Nor compared as such: a radius just short of a stored distance, by less than float32 can tell, leaves it out."""
+    bundle = index.open(thirteen)
+    third = reach.within(bundle, "#3", radius=100).neighbors[2].distance
+    assert reach.within(bundle, "#3", radius=third).count == 3
+    assert reach.within(bundle, "#3", radius=float(np.nextafter(third, 0))).count == 2
+    assert reach.within(bundle, "#3", radius=float(np.nextafter(third, 9))).count == 3
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("radius", [1e39, 1e308])
+def test_a_radius_beyond_float32_holds_everything(radius: float, thirteen: Path) -> None:
+    found = reach.within(index.open(thirteen), "#3", radius=radius)
+    assert (found.lowest, found.count, found.highest) == (344, 344, 344)
+
+
 def test_the_stored_list_and_the_search_agree(smollm2: Built) -> None:
     """One radius inside the hundred stored neighbors, one beyond: the longer list begins with the shorter."""
     bundle = index.open(smollm2.path)

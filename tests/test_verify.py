@@ -114,6 +114,35 @@ def test_ties_are_counted_and_pass(small: Path, tmp_path: Path) -> None:
     assert found["graphs"]["causal"]["wrong"] == 0
 
 
+def test_twins_beyond_the_candidates_tie_exactly(tmp_path: Path) -> None:
+    """200 twins, and lists of 10: the lowest rows stand in them, and the deep check expects the same."""
+    rows = np.random.default_rng(8).normal(size=(400, 12))
+    rows[np.random.default_rng(9).permutation(400)[:200]] = rows[0]
+    np.save(tmp_path / "gamma.npy", rows.astype(np.float32))
+    build(tmp_path / "gamma.npy", "--out", tmp_path / "bundle", "--neighbors", 10, "--density-k", 5)
+    found = query("verify", "--deep", "--rows", 400, "--deep-rows", 400, "--index", tmp_path / "bundle")
+    assert found["passed"]
+    for lists in (found["graphs"], found["deep"]["lists"]):
+        for check in lists.values():
+            assert (check["rows"], check["ids"], check["differing"], check["wrong"]) == (400, 4000, 0, 0)
+
+
+def test_a_swapped_twin_is_seen_from_gamma(tmp_path: Path, small: Path) -> None:
+    """Other ids at equal distances differ, and are no more than ties."""
+    twins = max(
+        oracles.twin_groups(synthetic.planted(700, 20, seed=3, twin_sizes=(60, 9, 2), singles=40).gamma), key=len
+    )
+
+    def replace(ids: NDArray) -> None:
+        ids[twins[0], -1] = twins[-1]
+
+    changed = rewritten(small, tmp_path / "swapped", changed_array("causal.ids.npy", replace))
+    options = ["--rows", 1, "--deep", "--deep-rows", 700]
+    before, after = (query("verify", *options, "--index", bundle)["deep"]["lists"] for bundle in (small, changed))
+    assert after["causal"]["differing"] == before["causal"]["differing"] + 1
+    assert after["causal"]["wrong"] == 0
+
+
 def test_points_that_are_not_gammas_fail_the_deep_check(small: Path, tmp_path: Path) -> None:
     """A bundle that is consistent in itself, of another matrix: only gamma shows it."""
 
@@ -131,7 +160,8 @@ def test_points_that_are_not_gammas_fail_the_deep_check(small: Path, tmp_path: P
 def test_nothing_to_check_is_refused(small: Path, option: str) -> None:
     outcome = invoke("query.py", "verify", option, 0, "--index", small)
     assert outcome.code == 2
-    assert f"{option} must be 1 or more, got: 0" in outcome.said
+    range_of = "from 1 to 10,000,000" if option == "--pairs" else "1 or more"
+    assert f"{option} must be {range_of}, got: 0" in outcome.said
 
 
 def test_other_files_are_named(small: Path, tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def neighborhood_charts(series: NeighborhoodSeries) -> tuple[Chart, ...]:
 def _rank_chart(ranks: RankSeries, color: str, union: UnionSeries) -> Chart:
     title = f"Distance by rank in {ranks.geometry.words}"
     if len(ranks.ranks) == 0:
-        return Chart(title, "This token's row is zero: it has no direction, and so no neighbors here.", None)
+        return Chart(title, "No other token has a place in this list.", None)
     # Rank 0 stands for tokens of the other list alone; they come first.
     places = np.argsort(union.ranks[ranks.geometry], kind="stable")[-len(ranks.ranks) :]
     values = records(
@@ -205,7 +205,7 @@ def _union_chart(series: NeighborhoodSeries) -> Chart:
     title = f"Every token of either list: {first.words} against {second.words}"
     known = np.flatnonzero(~np.isnan(_measures(union, first)) & ~np.isnan(_measures(union, second)))
     if len(known) == 0:
-        return Chart(title, "This token's row is zero: no token has a place in both geometries.", None)
+        return Chart(title, "No token has a place in both geometries.", None)
     lists = ("both lists", f"{first.label} list only", f"{second.label} list only")
     values = _union_values(union, known, (first, second), lists)
     looks = [

@@ -19,7 +19,7 @@ from index.pictures.explore_address import Choice, Link, link
 from index.pictures.explore_bundle import OpenedBundle
 from index.pictures.series import NeighborhoodSeries, neighborhood_series
 from index.questions import Neighborhood
-from index.tables import NEAREST_BY
+from index.tables import NEAREST_BY, why_none
 from index.vocabulary import display
 
 LISTED_TWINS = 20
@@ -174,7 +174,7 @@ def _compared_lists(bundle: Bundle, found: Neighborhood, choice: Choice) -> list
         caption = (
             f"{len(listed)} nearest {NEAREST_BY[geometry]}"
             if listed
-            else f"None {NEAREST_BY[geometry]}: this token's row is zero and has no direction"
+            else f"None {NEAREST_BY[geometry]}: {why_none(found, geometry)}"
         )
         lists.append(List(geometry.label, caption, unit(geometry), other.label, tuple(lines)))
     return lists

@@ -88,7 +88,7 @@ def _draw_ranks(figure: Figure, cell: SubplotSpec, series: tuple[RankSeries, Ran
     for axes, ranks, color in ((upper, series[0], paper.FIRST), (lower, series[1], paper.SECOND)):
         axes.set_ylabel(ranks.unit, color=color)
         if len(ranks.ranks) == 0:
-            paper.say(axes, "no list: a zero row has no direction")
+            paper.say(axes, "no other token has a place here")
             continue
         _draw_distances(axes, ranks, color)
     listed = [(axes, ranks) for axes, ranks in zip((upper, lower), series, strict=True) if len(ranks.ranks)]

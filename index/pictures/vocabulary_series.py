@@ -11,7 +11,7 @@ from index.bundle import Bundle, Geometry
 from index.census import OverlapCensus
 from index.density import Rule
 from index.pictures.densities import Densities, all_densities, ends
-from index.questions import DEFAULT_GEOMETRIES, checked_density_k
+from index.questions import DEFAULT_GEOMETRIES, check_two, checked_density_k
 
 NORM_BINS = 60
 
@@ -95,7 +95,7 @@ def vocabulary_series(
     ParameterError
         When `density_k` or `geometries` is out of range.
     """
-    census.check_two(geometries)
+    check_two(geometries)
     densities = all_densities(bundle, geometries[0], rule, checked_density_k(bundle, density_k))
     metric = bundle.metric
     descending = metric.eigenvalues[::-1]
@@ -115,7 +115,7 @@ def overlap_census(bundle: Bundle, geometries: tuple[Geometry, Geometry]) -> Ove
     ParameterError
         When both geometries are the same.
     """
-    census.check_two(geometries)
+    check_two(geometries)
     left_out = [set(bundle.spaces[geometry].excluded) for geometry in geometries]
     alone = any(len(bundle) - len(rows) < 2 for rows in left_out)
     if alone or len(set.union(*left_out)) == len(bundle):
