@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.json as pa_json
@@ -59,7 +59,9 @@ def open_lines(path: Path) -> Iterator[Iterator[bytes]]:
     failing = partial(_failing, f"--file {path} cannot be read")
     with ExitStack() as stack:
         with failing():
-            file = sys.stdin.buffer if str(path) == "-" else stack.enter_context(path.open("rb"))
+            if str(path) == "-" and sys.stdin is None:  # as after `<&-`
+                raise OSError("standard input is closed")
+            file: BinaryIO = sys.stdin.buffer if str(path) == "-" else stack.enter_context(path.open("rb"))
 
         def read() -> bytes:
             with failing():

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 import query as program
 from index import batch
+from index.errors import ParameterError
 from index.questions import Neighborhood
 
 LINES = ["planet", " planet", "", "#7", "plannett", "Ġthe", "#99999999", "vier"]
@@ -231,3 +232,12 @@ def test_a_folder_of_tokens_is_refused(smollm2: Built, tmp_path: Path) -> None:
 
 def test_csv_is_written_line_by_line() -> None:
     assert list(batch.csv_lines([])) == ["token_id,token,geometry,rank,row,id,text,similarity,distance,tied\n"]
+
+
+def test_standard_input_that_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    with (
+        pytest.raises(ParameterError, match="--file - cannot be read: standard input is closed"),
+        batch.open_lines(Path("-")),
+    ):
+        pass
