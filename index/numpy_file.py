@@ -11,7 +11,7 @@ import numpy as np
 from index.errors import SourceError
 from index.files import brief, require_content
 
-HEADER_ERRORS = (ValueError, TypeError, OverflowError, MemoryError, RecursionError, SyntaxError, tokenize.TokenError)
+_HEADER_ERRORS = (ValueError, TypeError, OverflowError, MemoryError, RecursionError, SyntaxError, tokenize.TokenError)
 """What NumPy raises for a header that is none; it reads one as a Python literal."""
 
 
@@ -22,6 +22,6 @@ def map_npy(path: Path) -> np.ndarray:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a header is read as Python source, which warns of much
             mapped: np.ndarray = np.lib.format.open_memmap(path, mode="r")
-    except (OSError, *HEADER_ERRORS) as error:
+    except (OSError, *_HEADER_ERRORS) as error:
         raise SourceError(f"{path} is no .npy file of numbers: {brief(error)}") from error
     return mapped

@@ -13,9 +13,6 @@ from numpy.typing import DTypeLike
 from index.checksums import DAMAGED, StoredFile
 from index.errors import BundleError
 from index.flat_index import FLAT_HEADER, FLAT_NAMES
-from index.numpy_file import HEADER_ERRORS
-
-_LONGEST_HEADER = 1 << 16
 
 
 class StoredArray:
@@ -83,18 +80,18 @@ Matrix = np.ndarray | StoredArray
 
 
 def npy_array(file: StoredFile, shape: tuple[int, ...], dtype: DTypeLike, below: int | None = None) -> StoredArray:
-    """Map a `.npy` file that must hold this shape and dtype, and with `below` only numbers from -1 to below that."""
-    file.check(0, min(_LONGEST_HEADER, len(file.content)))
-    header = BytesIO(file.content[:_LONGEST_HEADER].tobytes())
-    try:
-        np.lib.format.read_magic(header)
-        found, by_column, kind = np.lib.format.read_array_header_1_0(header)
-    except HEADER_ERRORS as error:
-        raise BundleError(f"{file.path} is no .npy file: {DAMAGED}") from error
-    wanted = np.dtype(dtype)
-    if (found, by_column, kind) != (shape, False, wanted):
-        raise BundleError(f"{file.path} holds {kind} of shape {found}, not {wanted} of shape {shape}: {DAMAGED}")
-    return _array(file, header.tell(), shape, wanted, below)
+    """Map a `.npy` file that must hold this shape and dtype, and with `below` only numbers from -1 to below that.
+
+    Its header is compared, not read: NumPy would take what is there for Python source.
+    """
+    wanted, expected = np.dtype(dtype), BytesIO()
+    facts = {"descr": np.lib.format.dtype_to_descr(wanted), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(expected, facts)
+    header = expected.getvalue()
+    file.check(0, min(len(header), len(file.content)))
+    if file.content[: len(header)].tobytes() != header:
+        raise BundleError(f"{file.path} is no .npy file of {wanted} of shape {shape}: {DAMAGED}")
+    return _array(file, len(header), shape, wanted, below)
 
 
 def flat_index_points(file: StoredFile, shape: tuple[int, int]) -> StoredArray:
