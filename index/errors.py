@@ -13,16 +13,20 @@
 Every message is one line: what, where, got, wanted, what to do next.
 """
 
-_ISOLATES = frozenset("\u2066\u2068\u2069")
-"""Around a text with right-to-left letters; what they do ends with the line."""
+import re
+
+_ISOLATED = re.compile("([\u2066\u2068])([^\u2066-\u2069]*)(\u2069)")
+"""A text with right-to-left letters, which moves nothing that stands around it."""
 
 
 def one_line(message: str) -> str:
     r"""Return a message as one line that a terminal shows and does not obey: an escape becomes `\x1b`."""
-    return "".join(
-        character if character.isprintable() or character in _ISOLATES else ascii(character)[1:-1]
-        for character in message
-    )
+    parts = _ISOLATED.split(message)  # outside, then opening, inside, closing and outside, again and again
+    return "".join(part if place % 4 in (1, 3) else _printable(part) for place, part in enumerate(parts))
+
+
+def _printable(text: str) -> str:
+    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
 
 
 class LogoscopeError(Exception):

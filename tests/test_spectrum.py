@@ -130,4 +130,4 @@ def test_csv_is_the_json(gamma: Path, tmp_path: Path) -> None:
 
 def test_too_few_pairs(smollm2: Built) -> None:
     done = invoke("query.py", "metric", "--pairs", 1, "--index", smollm2.path)
-    assert (done.code, done.err) == (2, "error: --pairs must be 2 or more, got: 1\n")
+    assert (done.code, done.err) == (2, "error: --pairs must be from 2 to 10,000,000, got: 1\n")

@@ -487,6 +487,8 @@ def test_what_files_say_is_shown_and_not_obeyed(write: Writer, tmp_path: Path) -
 
 def test_an_error_keeps_isolates_and_plain_words() -> None:
     assert str(SourceError("\u2068שלום\u2069 é 漢 \udcff\t")) == "\u2068שלום\u2069 é 漢 \\udcff\\t"
+    assert str(SourceError("\u2066א\\n\u2069\u2068\x1b")) == "\u2066א\\n\u2069\\u2068\\x1b"
+    assert str(SourceError("a\u2069\u2066\u2068b\u2069")) == "a\\u2069\\u2066\u2068b\u2069"
 
 
 # --- memory -----------------------------------------------------------------------------------------------------------
