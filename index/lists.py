@@ -83,7 +83,7 @@ def ranked(space: Space, row: int, top: int, among: Subset | None = None) -> tup
     if rows is None:
         ids, distances = _twins_expanded(space, row, top)
         if len(ids) > top and distances[-1] > distances[top - 1] + space.resolution:
-            return _in_the_graphs_order(space, row, ids, distances)
+            return ids, distances
     found = search_with_ties(space.points, space.points[row], top, space.resolution, exclude=left_out, rows=rows)
     return _in_the_graphs_order(space, row, *found)
 
@@ -103,7 +103,8 @@ def _twins_expanded(space: Space, row: int, top: int) -> tuple[np.ndarray, np.nd
     ids = np.concatenate([own, *(space.groups.members(first) for first in firsts[:n].tolist())])
     distances = np.repeat(np.concatenate([[np.float32(0)], apart[:n]]), [len(own), *sizes[:n]])
     order = np.lexsort((ids, distances))
-    return ids[order], distances[order]
+    found = ids[order], distances[order]
+    return _in_the_graphs_order(space, row, *found) if (np.diff(apart[:n]) == 0).any() else found
 
 
 def _in_the_graphs_order(

@@ -39,7 +39,8 @@ Progress = Callable[[float], None]
 TILE_ROWS = 2048
 RANK_ROWS = 1024  # points of a block whose candidates are ranked together, from the cache
 RANK_STEPS = 8  # after each, the memory of the candidates that are done is given back
-SPARE = 124  # room of a candidate buffer beyond k
+LEAST_SPARE, MOST_SPARE = 124, 188  # room of a candidate buffer beyond k: with less of it, it is tidied more often
+BUFFER_BYTES = 500_000_000  # of all candidate buffers, unless even the least room takes more
 PANEL_BYTES = 1 << 26
 SWEEP_SHARE = 0.9  # of the time, for progress
 
@@ -80,8 +81,8 @@ def knn_graph(
 ) -> KnnGraph:
     """Return the exact k-nearest-neighbor graph of all points.
 
-    Beside the points it needs 128 MiB for rounded points, and 8 (k + 124) bytes per point for candidates, whose place
-    the graph takes, 16 k bytes per point.
+    Beside the points it needs 128 MiB for rounded points, and 8 bytes per point for each of k + 124 to k + 188
+    candidates, whose place the graph takes, 16 k bytes per point.
 
     Parameters
     ----------
@@ -113,6 +114,12 @@ def knn_graph(
         return _rank(points, k, nearest, positions, candidates, _in_order(twins, rows, positions), pool, report)
 
 
+def buffer_room(k: int, U: int) -> int:
+    """Return how many candidates are kept at once for each of U distinct points."""
+    spare = max(LEAST_SPARE, min(MOST_SPARE, BUFFER_BYTES // (8 * U) - k))
+    return min(k + spare, U)
+
+
 def _find_candidates(
     points: NDArray[np.float32],
     rows: NDArray[np.int64],
@@ -130,7 +137,7 @@ def _find_candidates(
     arithmetic = arithmetic or choose_arithmetic(device)
     filtered = build_filter(points, rows, arithmetic, pool)
     U = len(rows)
-    room = min(k + SPARE, U)
+    room = buffer_room(k, U)
     candidates = Candidates(
         ids=np.empty((U, room), np.int32),
         lower=np.empty((U, room), np.float32),

@@ -12,7 +12,7 @@ import psutil
 
 from index.bundle import Geometry
 from index.errors import BundleError, ParameterError
-from index.neighbors import PANEL_BYTES, SPARE, TILE_ROWS
+from index.neighbors import PANEL_BYTES, TILE_ROWS, buffer_room
 from index.points import core_count
 from index.settings import Settings
 
@@ -56,7 +56,7 @@ class BuildSize:
         """Estimate a build of (V, D) rows whose entries have `itemsize` bytes."""
         K = settings.neighbors
         points, graph, gamma, square = 4 * V * D, 4 * 4 * V * K, itemsize * V * D, 8 * D * D
-        search = V * (8 * (K + SPARE) + _POINT_BYTES) + graph + 2 * PANEL_BYTES
+        search = V * (8 * buffer_room(K, V) + _POINT_BYTES) + graph + 2 * PANEL_BYTES
         search += 2 * 4 * TILE_ROWS**2 * (settings.threads or core_count())
         approximate = points if settings.index_factories else 0
         private = _BASE_BYTES + 2 * square + max(search, 6 * square, _TEXT_BYTES * V, approximate)

@@ -203,7 +203,7 @@ def test_small_tiles_and_small_buffers(arithmetic: Arithmetic, monkeypatch: pyte
     monkeypatch.setattr(neighbors, "TILE_ROWS", 101)
     monkeypatch.setattr(neighbors, "PANEL_BYTES", 7000)
     monkeypatch.setattr(neighbors, "RANK_ROWS", 67)
-    monkeypatch.setattr(neighbors, "SPARE", kernels.ROOM + 1)
+    monkeypatch.setattr(neighbors, "buffer_room", lambda k, U: min(k + kernels.ROOM + 1, U))
     check_graph(dense_cluster()[:2600], 12, arithmetic=arithmetic)
     check_graph(on_a_lattice(), 12, arithmetic=arithmetic)
 
@@ -381,3 +381,9 @@ def test_a_finder_says_how_many_points_are_left() -> None:
         finder.search(normal(1, 3), k=10, exclude=[(4,)])
     with pytest.raises(ParameterError, match="shape"):
         finder.search(normal(1, 4), k=3)
+
+
+def test_room_for_candidates() -> None:
+    """188 beyond k as long as all buffers stay within 500 MB, and never less than 124."""
+    assert [neighbors.buffer_room(100, U) for U in (1000, 151_936, 262_144, 1_000_000)] == [288, 288, 238, 224]
+    assert neighbors.buffer_room(2, 3) == 3
