@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 ROOT = Path("data/indexes")
 
-
 CLOSED_PIPE = 141
 """What a shell says of a program that wrote to a pipe nobody reads: 128 + SIGPIPE."""
 

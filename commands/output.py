@@ -104,7 +104,7 @@ def print_table(report: RenderableType) -> None:
 
     class Printer(Console):
         def on_broken_pipe(self) -> None:
-            """Leave it to `failing_in_one_line`; rich would exit with code 1."""
+            """Leave it to `answering`; rich would exit with code 1."""
             raise BrokenPipeError
 
     with _standard_output():

@@ -18,7 +18,7 @@ from index.matrix_check import MatrixCheck, check_matrix
 _PAIRS_PER_BLOCK = 4096
 _SEED = 42
 MOST_PAIRS = 10_000_000
-"""They are drawn at once; a sample of this many is finer than any figure that is printed of it."""
+"""They are drawn, and held, all at once."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from index.list_check import ListCheck, check_list, total
 from index.spaces import row_blocks, twin_groups
 
 SPARE = 33
-"""Candidates kept beyond the K of a list: the row itself, and for what the expansion rounds."""
+"""Candidates kept beyond the K of a list: the row itself, and others, because the expansion rounds."""
 
 
 @dataclass(frozen=True)

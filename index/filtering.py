@@ -64,7 +64,8 @@ class Filter:
 
     def residuals(self, start: int, stop: int, pool: ThreadPoolExecutor) -> Tile:
         """Return the rounded residuals of positions start to stop, (stop - start, D); bfloat16 as its bits."""
-        rounded: Tile = np.empty((stop - start, self.points.shape[1]), self.arithmetic.bits)  # type: ignore[assignment]
+        shape = (stop - start, self.points.shape[1])
+        rounded: Tile = np.empty(shape, self.arithmetic.bits)  # type: ignore[assignment] # either type of Tile
 
         def work(at: int) -> None:
             end = min(at + CHUNK_ROWS, stop)

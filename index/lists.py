@@ -71,10 +71,11 @@ def ranked(space: Space, row: int, top: int, among: Subset | None = None) -> tup
     if row in space.excluded:
         return np.empty(0, np.int32), np.empty(0, np.float32)
     rows = None if among is None else among.rows
-    kept = space.ids[row] >= 0
+    ids = space.ids[row]
+    kept = ids >= 0
     if rows is not None:
-        kept &= np.isin(space.ids[row], rows)
-    ids, distances = space.ids[row][kept], space.distances[row][kept]
+        kept &= np.isin(ids, rows)
+    ids, distances = ids[kept], space.distances[row][kept]
     left_out = (row, *space.excluded)
     others = len(space.ids) - len(left_out) if rows is None else int((~np.isin(rows, left_out)).sum())
     # A stored list is enough when it ends beyond the ties at the last place asked for.
@@ -93,8 +94,9 @@ def _twins_expanded(space: Space, row: int, top: int) -> tuple[np.ndarray, np.nd
 
     It ends with the first point beyond the ties at the last place asked for, or with the last point that is stored.
     """
-    stored = space.distinct_ids[row] >= 0
-    firsts, apart = space.distinct_ids[row][stored], space.distinct_distances[row][stored]
+    firsts = space.distinct_ids[row]
+    stored = firsts >= 0
+    firsts, apart = firsts[stored], space.distinct_distances[row][stored]
     own, sizes = space.groups.others(row), space.groups.sizes(firsts)
     filled = len(own) + np.concatenate([[0], np.cumsum(sizes)])  # places taken before each point
     reached = int(np.searchsorted(filled, top))  # so many points fill the places asked for

@@ -129,7 +129,8 @@ def save_index(path: Path, index: Any) -> None:
 
     # FAISS's own file writer only mentions on standard error what it cannot write when it closes the file.
     with saving(path, 4 * index.ntotal * index.d), path.open("wb") as file:
-        faiss.write_index(index, faiss.PyCallbackIOWriter(file.write))  # type: ignore[attr-defined]
+        writer = faiss.PyCallbackIOWriter(file.write)  # type: ignore[attr-defined] # SWIG makes it when faiss is loaded
+        faiss.write_index(index, writer)
 
 
 def save_manifest(folder: Path, manifest: dict[str, Any]) -> int:

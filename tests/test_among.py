@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 import smollm2_oracle as oracle
 import torch
-from conftest import Built, invoke, query
+from conftest import Built, build, invoke, query
 from numpy.typing import NDArray
 
 import index
@@ -201,13 +201,18 @@ def test_an_empty_list_says_why(arguments: list[str], ids: str, said: list[str],
     assert bool(zero) == ("is zero" in said[-1])
 
 
+def tiny_bundle(rows: NDArray, folder: Path, *options: object) -> Path:
+    """A bundle of a few rows, most of which may be equal."""
+    np.save(folder / "gamma.npy", rows)
+    build(folder / "gamma.npy", "--out", folder / "bundle", "--ridge", 1, *options)
+    return folder / "bundle"
+
+
 def test_where_only_one_token_has_a_direction(tmp_path: Path) -> None:
     rows = np.zeros((3, 2))
     rows[0] = 1
-    np.save(tmp_path / "gamma.npy", rows)
-    options = ["--neighbors", 2, "--density-k", 1, "--ridge", 1]
-    assert invoke("build_index.py", tmp_path / "gamma.npy", "--out", tmp_path / "bundle", *options).code == 0
-    shown = invoke("query.py", "neighbors", "#0", "--index", tmp_path / "bundle").out
+    bundle = tiny_bundle(rows, tmp_path, "--neighbors", 2, "--density-k", 1)
+    shown = invoke("query.py", "neighbors", "#0", "--index", bundle).out
     assert COSINE + "no other token has a direction\n" in shown.replace(" \n", "\n")
 
 
@@ -241,10 +246,7 @@ def test_a_zero_row_does_not_win_or_tie(tmp_path: Path) -> None:
     """Nothing but twins and a zero row: under 'notebook' no token has a mean, and the first that could win does."""
     rows = np.ones((5, 2))
     rows[0] = 0
-    np.save(tmp_path / "gamma.npy", rows)
-    options = ["--neighbors", 3, "--density-k", 3, "--ridge", 1]
-    assert invoke("build_index.py", tmp_path / "gamma.npy", "--out", tmp_path / "bundle", *options).code == 0
-    bundle = index.open(tmp_path / "bundle")
+    bundle = index.open(tiny_bundle(rows, tmp_path, "--neighbors", 3, "--density-k", 3))
     geometries = (index.Geometry.COSINE, index.Geometry.CAUSAL)
     found = bundle.densest(geometries=geometries)
     for winner in found.by_rule.values():
