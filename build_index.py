@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.asking import answering
-from commands.output import crosscheck_cause, print_json, print_table, settle_encoding
+from index.cli.asking import answering
+from index.cli.output import crosscheck_cause, print_json, print_table, settle_encoding
 from index.errors import one_line
 
 if TYPE_CHECKING:
-    from index.settings import Settings
+    from index.build.settings import Settings
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
 
@@ -84,7 +84,7 @@ def build_index(
     settle_encoding()
     # Arrow's own allocator maps a gibibyte before it needs any, which counts against a limit on memory.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
-    from index.settings import Settings
+    from index.build.settings import Settings
 
     settings = Settings(
         source=source,
@@ -115,10 +115,10 @@ def build_index(
 
 def _build_and_report(settings: Settings, *, as_json: bool) -> bool:
     """Build, say what was built, print the densest token; return whether the stored distances agreed."""
-    from commands.progress import progress_bar
-    from index.build import build
-    from index.bundle import open_bundle
-    from index.questions import densest
+    from index.build.build import build
+    from index.bundle.bundle import open_bundle
+    from index.cli.progress import progress_bar
+    from index.questions.neighbors import densest
     from index.report import densest_json
     from index.tables import densest_report
 
@@ -155,8 +155,8 @@ def _build_and_report(settings: Settings, *, as_json: bool) -> bool:
 
 def _left_behind(stop: KeyboardInterrupt) -> str:
     """Say what a build that was stopped has left for the next run."""
-    from index.bundle import Geometry
-    from index.workplace import Stopped
+    from index.build.place import Stopped
+    from index.bundle.bundle import Geometry
 
     if not isinstance(stop, Stopped) or not stop.kept:
         return "nothing was left behind"

@@ -2,8 +2,8 @@
 
 import typer
 
-from commands import bundles, lists, pictures, whole
-from commands.output import settle_encoding
+from index.cli import bundles, lists, pictures, whole
+from index.cli.output import settle_encoding
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich", help=__doc__

@@ -65,7 +65,7 @@ def main() -> None:
     import numpy as np
 
     import index
-    from index.lists import ranked
+    from index.questions.lists import ranked
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle", type=Path)

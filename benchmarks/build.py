@@ -29,8 +29,8 @@ class Clock:
 
 def main() -> None:
     """Read the options, build, print the table."""
-    from index.build import build
-    from index.settings import Settings
+    from index.build.build import build
+    from index.build.settings import Settings
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source")

@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 def main() -> None:
     """Read the options, measure, print the table."""
     import index
-    from index.matrix_check import check_matrix
+    from index.checks.matrix import check_matrix
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle", type=Path)

@@ -43,8 +43,8 @@ QUESTIONS = {
 
 def two_bundles(folder: Path) -> tuple[Path, Path]:
     """Build two bundles of 1,500 tokens of the bundled model each; those that are asked for stand in both."""
-    from index.build import build
-    from index.settings import Settings
+    from index.build.build import build
+    from index.build.settings import Settings
 
     asked = [7, 338, 905, *range(260, 300)]
     paths = folder / "one", folder / "two"

@@ -300,8 +300,8 @@ def require_harmless(printed: str) -> None:
 
 def make_folder(folder: Path) -> None:
     """Make a small bundle, files of many kinds beside it, and a place for what is written."""
-    from index.build import build
-    from index.settings import Settings
+    from index.build.build import build
+    from index.build.settings import Settings
 
     rng = np.random.default_rng(11)
     gamma = rng.normal(size=(ROWS, WIDTH)).astype(np.float32)

@@ -174,15 +174,15 @@ def _somewhere(whole: Any, rng: np.random.Generator) -> tuple[Any, Any]:
 
 
 def _load(name: str, folder: Path) -> None:
-    from index.sources import load
+    from index.sources.load import load
 
     source = load(str(folder / name))
     float(source.gamma[-1, -1])
 
 
 def _load_tokenizer(folder: Path) -> None:
-    from index.columns import reachable
-    from index.sources import load
+    from index.build.table import reachable
+    from index.sources.load import load
 
     source = load(str(folder / "gamma.npy"), tokenizer=str(folder / "tokenizer.json"))
     reachable(source.vocabulary)
@@ -190,13 +190,13 @@ def _load_tokenizer(folder: Path) -> None:
 
 
 def _load_folder(folder: Path) -> None:
-    from index.sources import load
+    from index.sources.load import load
 
     load(str(folder))
 
 
 def _open_matrix(name: str, folder: Path) -> None:
-    from index.distances import open_matrix
+    from index.checks.stored_matrix import open_matrix
 
     matrix = open_matrix(folder / name)
     matrix.tile(slice(0, 2), slice(0, matrix.N))
@@ -204,16 +204,17 @@ def _open_matrix(name: str, folder: Path) -> None:
 
 
 def _read_sample(name: str, folder: Path) -> None:
-    from index.distances import read_sample
+    from index.checks.stored_matrix import read_sample
 
     read_sample(folder / name).sum()
 
 
 def _ask(folder: Path) -> None:
     """Ask a bundle what reads every part of it, and make the reports."""
-    from index import questions, report, tables
-    from index.bundle import open_bundle
+    from index import report, tables
+    from index.bundle.bundle import open_bundle
     from index.errors import TokenError
+    from index.questions import neighbors as questions
 
     bundle = open_bundle(folder)
     tables.info_report(bundle.manifest, str(folder))
@@ -227,8 +228,8 @@ def _ask(folder: Path) -> None:
 
 def _seal_manifest(folder: Path) -> None:
     """Make a changed manifest vouch for itself: whoever hands on a bundle can do that, too."""
-    from index.checksums import seal
-    from index.manifest import MANIFEST
+    from index.bundle.checksums import seal
+    from index.bundle.manifest import MANIFEST
 
     with suppress(ValueError, RecursionError):  # what cannot be read cannot be sealed
         manifest = json.loads((folder / MANIFEST).read_bytes())
@@ -242,8 +243,8 @@ def seal_file(name: str, folder: Path) -> None:
 
     from xxhash import xxh3_64_hexdigest
 
-    from index.checksums import BLOCK_BYTES, CHECKSUMS, seal
-    from index.manifest import MANIFEST
+    from index.bundle.checksums import BLOCK_BYTES, CHECKSUMS, seal
+    from index.bundle.manifest import MANIFEST
 
     if name != CHECKSUMS:
         content = (folder / name).read_bytes()
@@ -349,8 +350,8 @@ def _model_folder(name: str, file: str, content: Any, folder: Path) -> Reader:
 
 def _bundle(name: str, file: str, seal: Callable[[Path], None], folder: Path) -> Reader:
     """Return a reader of one of the files of a bundle."""
-    from index.build import build
-    from index.settings import Settings
+    from index.build.build import build
+    from index.build.settings import Settings
 
     np.save(folder / "gamma.npy", MATRIX)
     models.byte_level_tokenizer().save(str(folder / "tokenizer.json"))

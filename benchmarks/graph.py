@@ -37,8 +37,8 @@ def contend(name: str, file: str, k: int, threads: int) -> dict[str, float]:
         faiss.knn(queries, points, k)
         seconds = (time.perf_counter() - start) * len(points) / len(queries)
     else:
-        from index import scores
-        from index.neighbors import knn_graph
+        from index.search import scores
+        from index.search.graph import knn_graph
 
         arithmetic = {"bfloat16": scores.BFLOAT16, "float32": scores.FLOAT32}[name]
         knn_graph(points[:512].copy(), k=min(k, 64), threads=threads, arithmetic=arithmetic)

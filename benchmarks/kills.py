@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import build_index
 import index
-import index.build  # so that a forked build need not import it
+import index.build.build  # so that a forked build need not import it
 from index.errors import BundleError
 
 OLD = ("--ridge", "0.5")

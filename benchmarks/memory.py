@@ -26,9 +26,9 @@ FIELDS = {"RssAnon": "anonymous", "RssFile": "of files", "VmData": "private, map
 BUILD = """
 import json, sys
 from pathlib import Path
-from index.build import build
+from index.build.build import build
 from index.errors import LogoscopeError
-from index.settings import Settings
+from index.build.settings import Settings
 
 options = json.loads(sys.argv[1])
 settings = Settings(**options | {"out": Path(options["out"])}, overwrite=True)

@@ -83,7 +83,7 @@ def main() -> None:
     options = parser.parse_args()
     import synthetic
 
-    from index.neighbors import knn_graph
+    from index.search.graph import knn_graph
 
     if options.points:
         points = np.load(options.points)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from index.bundle import Bundle, Geometry
+from index.bundle.bundle import Bundle, Geometry
 from index.errors import (
     BundleError,
     DistancesError,

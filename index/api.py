@@ -14,19 +14,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from index import among, census, census_report, pairs, questions, reach, reach_report, report
-from index import extremes as ends
-from index import find as finding
-from index import spectrum as spectra
-from index.bundle import Bundle, Geometry, open_bundle
-from index.census import Duplicates, OverlapCensus
-from index.density import Rule
-from index.extremes import Extremes
-from index.find import Found
-from index.pairs import Distance, Ranks
-from index.questions import Densest, Neighborhood
-from index.reach import Analogy, Within
-from index.spectrum import MetricReport
+from index import census_report, reach_report, report
+from index.bundle.bundle import Bundle, Geometry, open_bundle
+from index.measures.density import Rule
+from index.questions import among, census, pairs, reach
+from index.questions import extremes as ends
+from index.questions import find as finding
+from index.questions import metric as spectra
+from index.questions import neighbors as questions
+from index.questions.census import Duplicates, OverlapCensus
+from index.questions.extremes import Extremes
+from index.questions.find import Found
+from index.questions.metric import MetricReport
+from index.questions.neighbors import Densest, Neighborhood
+from index.questions.pairs import Distance, Ranks
+from index.questions.reach import Analogy, Within
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from index.census import Agreement, Duplicates, OverlapCensus
-from index.extremes import Extremes, Placed
-from index.find import Found
-from index.records import records
+from index.answers.answer import records
+from index.questions.census import Agreement, Duplicates, OverlapCensus
+from index.questions.extremes import Extremes, Placed
+from index.questions.find import Found
+from index.questions.metric import Lengths, MetricReport, Spectrum
 from index.report import csv_text, number_json, token_json
-from index.spectrum import Lengths, MetricReport, Spectrum
 
 _TOKEN = ("row", "id", "text")
 DUPLICATES_COLUMNS = ("group", "size", *_TOKEN)

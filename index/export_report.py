@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from index.export import Exported
+from index.export.export import Exported
 from index.tables import facts_table
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from index.lists import Token
-from index.pairs import Distance, Place, Ranks
-from index.reach import Analogy, Within
-from index.records import records
+from index.answers.answer import records
+from index.questions.lists import Token
+from index.questions.pairs import Distance, Place, Ranks
+from index.questions.reach import Analogy, Within
 from index.report import (
     NEIGHBOR_COLUMNS,
     PLACE_COLUMNS,

@@ -6,10 +6,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from index.bundle import Geometry
-from index.lists import Token
-from index.pairs import Distance, Place, Ranks
-from index.reach import Analogy, Within
+from index.bundle.bundle import Geometry
+from index.questions.lists import Token
+from index.questions.pairs import Distance, Place, Ranks
+from index.questions.reach import Analogy, Within
 from index.tables import TIES, among_fact, facts_table, list_parts, neighbors_table, shown, title
 
 

@@ -10,12 +10,12 @@ from dataclasses import asdict
 from io import StringIO
 from typing import Any
 
-from index.among import Subset
-from index.bundle import Geometry
-from index.crosscheck import CrossCheck
-from index.lists import Neighbor, Token
-from index.questions import Densest, Neighborhood
-from index.records import records
+from index.answers.answer import records
+from index.bundle.bundle import Geometry
+from index.checks.crosscheck import CrossCheck
+from index.questions.among import Subset
+from index.questions.lists import Neighbor, Token
+from index.questions.neighbors import Densest, Neighborhood
 
 PLACE_COLUMNS = ("rank", "row", "id", "text", "similarity", "distance", "tied")
 NEIGHBOR_COLUMNS = ("token_id", "token", "geometry", *PLACE_COLUMNS)

@@ -16,16 +16,16 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from index.among import Subset
-from index.bundle import Geometry
-from index.crosscheck import CrossCheck, PairCheck
+from index.bundle.bundle import Geometry
+from index.checks.crosscheck import CrossCheck, PairCheck
+from index.checks.matrix import MatrixCheck
 from index.errors import one_line
-from index.lists import Neighbor, Token
-from index.matrix_check import MatrixCheck
-from index.overlap import Overlap, Verdict
-from index.questions import Densest, Neighborhood
-from index.reach import Analogy
-from index.vocabulary import display
+from index.measures.overlap import Overlap, Verdict
+from index.questions.among import Subset
+from index.questions.lists import Neighbor, Token
+from index.questions.neighbors import Densest, Neighborhood
+from index.questions.reach import Analogy
+from index.tokens.vocabulary import display
 
 TEXT_CELLS = 40
 """How wide a token's text may be in a table."""

@@ -8,11 +8,11 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from index.bundle import Geometry
-from index.list_check import ListCheck
+from index.bundle.bundle import Geometry
+from index.checks.stored_lists import ListCheck
+from index.checks.verify import Verification
 from index.tables import facts_table, passed_word
-from index.verify import Verification
-from index.vocabulary import display
+from index.tokens.vocabulary import display
 
 
 def verify_json(found: Verification) -> dict[str, Any]:

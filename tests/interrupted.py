@@ -9,18 +9,18 @@ from pathlib import Path
 import numpy as np
 from conftest import ROOT
 
-from index.build import Built, build
-from index.bundle import Geometry
-from index.settings import Settings
+from index.build.build import Built, build
+from index.build.settings import Settings
+from index.bundle.bundle import Geometry
 
 V, D = 600, 16
 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from index import workplace
-from index.build import build
-from index.settings import Settings
+from index.build import place as workplace
+from index.build.build import build
+from index.build.settings import Settings
 
 def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)

@@ -9,8 +9,8 @@ import smollm2_oracle as oracle
 from conftest import Built, invoke, query
 from numpy.typing import NDArray
 
-from index import reach
 from index.errors import ParameterError
+from index.questions import reach
 
 PLANET = 46835
 

@@ -12,8 +12,9 @@ from typer.testing import CliRunner
 
 import index
 import query
-from index import api, vocabulary
+from index import api
 from index.api import OpenVocabulary
+from index.tokens import vocabulary
 
 
 @pytest.fixture(scope="module")

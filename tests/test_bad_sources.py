@@ -16,7 +16,7 @@ import torch
 from safetensors.numpy import save_file
 
 from index.errors import SourceError
-from index.sources import load
+from index.sources.load import load
 
 MATRIX = np.arange(12, dtype=np.float32).reshape(4, 3)
 

@@ -14,9 +14,9 @@ from conftest import ROOT, Built, invoke, query
 from typer.testing import CliRunner
 
 import query as program
-from index import batch
+from index.cli import many as batch
 from index.errors import ParameterError
-from index.questions import Neighborhood
+from index.questions.neighbors import Neighborhood
 
 LINES = ["planet", " planet", "", "#7", "plannett", "Ġthe", "#99999999", "vier"]
 ANSWERED = ["planet", " planet", "#7", "Ġthe", "vier"]

@@ -17,10 +17,12 @@ import pytest
 import safetensors.numpy
 from conftest import ROOT, Outcome, invoke
 
-from index import resources, workplace, writer
-from index.build import build
-from index.resources import BuildSize, Room, check_memory
-from index.settings import Settings
+from index.build import place as workplace
+from index.build import resources
+from index.build.build import build
+from index.build.resources import BuildSize, Room, check_memory
+from index.build.settings import Settings
+from index.bundle import write as writer
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="limits of Unix")
 
@@ -140,14 +142,14 @@ def test_a_limit_is_seen_before_the_work(kind: str, said: str, tmp_path: Path) -
     code = (
         "import resource, sys\n"
         "import psutil, build_index\n"
-        "from index import resources\n"
+        "from index.build import resources\n"
         "check = resources.check_memory\n"
         "def limited(size):\n"
         "    used = psutil.Process().memory_info()\n"
         f"    held = used.vms if {kind!r} == 'RLIMIT_AS' else used.data\n"
         f"    resource.setrlimit(resource.{kind}, (held + 100_000_000,) * 2)\n"
         "    check(size)\n"
-        "from index import build\n"
+        "from index.build import build\n"
         "build.check_memory = limited\n"
         "build_index.app(sys.argv[1:])"
     )
@@ -163,13 +165,13 @@ def test_memory_that_runs_out_during_the_work(tmp_path: Path, monkeypatch: pytes
     np.save(source, np.random.default_rng(5).normal(size=(300, 8)).astype(np.float32))
     arguments = ("build_index.py", source, "--out", tmp_path / "bundle")
     with monkeypatch.context() as patch:
-        patch.setattr("index.space_build.knn_graph", lambda *_, **__: np.empty(1 << 59))
+        patch.setattr("index.build.spaces.knn_graph", lambda *_, **__: np.empty(1 << 59))
         said = refused(invoke(*arguments))
     assert said.startswith("error: memory ran out (Unable to allocate 4.00 EiB for an array with shape ")
     assert said.endswith("); free some, or ask for less\n")
     assert os.listdir(tmp_path) == ["gamma.npy"]
     assert invoke(*arguments).code == 0
-    monkeypatch.setattr("index.questions.ranked", lambda *_: np.empty(1 << 59))
+    monkeypatch.setattr("index.questions.neighbors.ranked", lambda *_: np.empty(1 << 59))
     assert refused(invoke("query.py", "neighbors", "#3", "--index", tmp_path / "bundle")) == said
 
 

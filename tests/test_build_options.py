@@ -18,8 +18,8 @@ from typer.testing import CliRunner, Result
 
 import build_index
 import query
-from index import crosscheck
-from index.crosscheck import PairCheck, QuadraticForm
+from index.checks import crosscheck
+from index.checks.crosscheck import PairCheck, QuadraticForm
 
 V, D = 600, 16
 

@@ -16,12 +16,12 @@ from conftest import ROOT, invoke
 from interrupted import StepError, V, contents, kill, rebuild, stop_after, uninterrupted, write_source
 
 import index
-from index import workplace
-from index.build import build
-from index.bundle import Geometry
+from index.build import place as workplace
+from index.build.build import build
+from index.build.place import building
+from index.build.settings import Settings
+from index.bundle.bundle import Geometry
 from index.errors import BundleError
-from index.settings import Settings
-from index.workplace import building
 
 CAUSAL, COSINE, ANGLE = Geometry
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from test_known_answers import known
 
 import index
-from index.components import connected_groups
 from index.errors import ParameterError
+from index.measures.groups import connected_groups
 
 V, D, K = 260, 5, 20
 

@@ -73,7 +73,9 @@ def test_no_groups_is_an_answer(tmp_path: Path) -> None:
 
 def test_records_become_frames(smollm2: Built) -> None:
     import index
-    from index import census, census_report, extremes, find, spectrum
+    from index import census_report
+    from index.questions import census, extremes, find
+    from index.questions import metric as spectrum
 
     bundle = index.open(smollm2.path)
     answers = (

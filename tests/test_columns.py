@@ -15,9 +15,9 @@ from models import SPECIAL, TOKENS, byte_level_tokenizer, save_tokenizer, senten
 from numpy.typing import NDArray
 from tokenizers import Tokenizer, models, normalizers
 
-from index.columns import hubness, overlap_shares, reachable, script
-from index.neighbors import KnnGraph
-from index.vocabulary import Vocabulary
+from index.build.table import hubness, overlap_shares, reachable, script
+from index.search.graph import KnnGraph
+from index.tokens.vocabulary import Vocabulary
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from conftest import invoke
 
 import index
 from benchmarks import damage
-from index.checksums import BLOCK_BYTES, seal
+from index.bundle.checksums import BLOCK_BYTES, seal
 from index.errors import BundleError
 
 ALLOWED = {"same answer", "refused"}

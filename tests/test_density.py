@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from index.density import Rule, density, mean_distances, tied_for_densest
+from index.measures.density import Rule, density, mean_distances, tied_for_densest
 
 INF = np.inf
 # Three tokens: one with two twins among its neighbors, one whose neighbors are all twins, one without twins.

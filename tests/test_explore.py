@@ -27,8 +27,8 @@ from conftest import Built, query
 from playwright.sync_api import Browser, expect
 
 import index
-from index.pictures import explore_map
-from index.vocabulary import display
+from index.pictures.explore import map as explore_map
+from index.tokens.vocabulary import display
 
 PHONE, DESKTOP = 360, 1280
 PIXELS = """(() => {

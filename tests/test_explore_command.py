@@ -14,10 +14,11 @@ from browsing import bundle_of, request, served
 from conftest import invoke
 
 from index.errors import ParameterError
-from index.pictures import explore_map, explore_server
-from index.pictures.explore import application
-from index.pictures.explore_bundle import OpenedBundle, WatchedBundle
-from index.pictures.explore_suggest import Suggestions
+from index.pictures.explore import map as explore_map
+from index.pictures.explore import server as explore_server
+from index.pictures.explore.app import application
+from index.pictures.explore.opened import OpenedBundle, WatchedBundle
+from index.pictures.explore.suggest import Suggestions
 
 TEXTS = [f"token{place}" for place in range(40)]
 
@@ -43,7 +44,7 @@ def test_threads_share_what_is_computed_once(opened: OpenedBundle, monkeypatch: 
         made.append(1)
         return Suggestions(opened.vocabulary.vocabulary)
 
-    monkeypatch.setattr("index.pictures.explore_bundle.Suggestions", count)
+    monkeypatch.setattr("index.pictures.explore.opened.Suggestions", count)
 
     def suggest(_: int) -> Suggestions:
         together.wait()

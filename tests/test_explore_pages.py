@@ -12,14 +12,14 @@ from conftest import Built, build
 from starlette.applications import Starlette
 
 import index
-from index.pictures import explore_map
-from index.pictures.explore import HEADERS, application
-from index.pictures.explore_address import Link, read_choice, usual_choice
-from index.pictures.explore_assets import Assets, templates
-from index.pictures.explore_bundle import OpenedBundle, WatchedBundle
-from index.pictures.explore_suggest import Suggestions
-from index.pictures.explore_views import Line, List, token_view
-from index.vocabulary import Vocabulary, display
+from index.pictures.explore import map as explore_map
+from index.pictures.explore.address import Link, read_choice, usual_choice
+from index.pictures.explore.app import HEADERS, application
+from index.pictures.explore.assets import Assets, templates
+from index.pictures.explore.opened import OpenedBundle, WatchedBundle
+from index.pictures.explore.suggest import Suggestions
+from index.pictures.explore.views import Line, List, token_view
+from index.tokens.vocabulary import Vocabulary, display
 
 FILLERS = tuple(f"filler{place}" for place in range(10))
 

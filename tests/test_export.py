@@ -24,13 +24,14 @@ from sklearn.cluster import DBSCAN
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
 import index
-from index import export_distances, export_vectors
-from index.bundle import Bundle
+from index.bundle.bundle import Bundle
 from index.errors import ParameterError
-from index.export import Exported, Format, Selection, export
-from index.export_atlas import distinct_graph
-from index.export_files import placing
-from index.vocabulary import Vocabulary, display
+from index.export import distances as export_distances
+from index.export import vectors as export_vectors
+from index.export.atlas import distinct_graph
+from index.export.export import Exported, Format, Selection, export
+from index.export.files import placing
+from index.tokens.vocabulary import Vocabulary, display
 
 V, D, K = 345, 12, 100
 TWINS, ZERO, ORPHANS = (40, 90), 7, range(340, 345)
@@ -331,7 +332,7 @@ def test_twins_that_fill_the_lists_do_not_break_the_map(tmp_path: Path) -> None:
 
 def test_the_stored_lists_give_the_distinct_graph(bundle: Bundle) -> None:
     """Where twins leave room, the graph is read off the lists; searched again, it would be the same."""
-    from index.neighbors import knn_graph
+    from index.search.graph import knn_graph
 
     graph = distinct_graph(bundle, bundle.causal)
     assert graph.rows.tolist() == [row for row in range(V) if row != TWINS[1]]
@@ -621,7 +622,7 @@ def test_the_library_returns_a_record(bundle: Bundle, tmp_path: Path) -> None:
 @pytest.mark.parametrize("form", ["knn-csr", "umap", "edges", "projector", "word2vec"])
 def test_exports_load_no_heavy_library(form: str, bundle: Bundle, tmp_path: Path) -> None:
     code = (
-        "import sys\nfrom pathlib import Path\nimport index\nfrom index.export import Format, export\n"
+        "import sys\nfrom pathlib import Path\nimport index\nfrom index.export.export import Format, export\n"
         f"export(index.open({str(bundle.folder)!r}), Format({form!r}), Path({str(tmp_path / 'out')!r}))\n"
         "print(*[name for name in ('torch', 'transformers', 'pandas', 'scipy', 'umap') if name in sys.modules])"
     )

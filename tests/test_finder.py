@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from index.errors import ParameterError
-from index.finder import Finder
+from index.search.finder import Finder
 
 
 @pytest.fixture(scope="module")

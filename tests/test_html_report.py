@@ -16,14 +16,14 @@ from report_pages import parsed, small_vocabulary, values, written
 
 import index
 from index.api import OpenVocabulary
-from index.bundle import Geometry
-from index.crosscheck import CrossCheck, PairCheck, QuadraticForm
-from index.matrix_check import MatrixCheck
-from index.pictures.html_report import html_report
-from index.pictures.page_tables import crosscheck_facts
-from index.pictures.words import verdict_sentences
+from index.bundle.bundle import Geometry
+from index.checks.crosscheck import CrossCheck, PairCheck, QuadraticForm
+from index.checks.matrix import MatrixCheck
+from index.pictures.page.report import html_report
+from index.pictures.page.tables import crosscheck_facts
+from index.pictures.page.words import verdict_sentences
 from index.report import crosscheck_json
-from index.vocabulary import display
+from index.tokens.vocabulary import display
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from conftest import ROOT, Built, build
 from numpy.typing import NDArray
 
 import index
-from index import spaces
+from index.geometry import spaces
 
 RIDGES = [0.0, 1e-6]
 
@@ -60,7 +60,7 @@ def library_points(gamma: NDArray, ridge: float) -> NDArray:
     return spaces.causal_points(gamma, spaces.metric_from_covariance(*spaces.covariance(gamma), ridge))
 
 
-# --- functions of index.spaces -----------------------------------------------------------------------------------
+# --- functions of index.geometry.spaces -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("ridge", RIDGES)

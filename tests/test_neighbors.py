@@ -12,12 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from index import filtering, kernels, neighbors
 from index.errors import ParameterError
-from index.finder import Finder
-from index.neighbors import knn_graph
-from index.scores import BFLOAT16, DEVICE_BFLOAT16, DEVICE_FLOAT32, FLOAT32, Arithmetic, make_product
-from index.search import search
+from index.search import filter as filtering
+from index.search import graph as neighbors
+from index.search import kernels
+from index.search.finder import Finder
+from index.search.graph import knn_graph
+from index.search.scores import BFLOAT16, DEVICE_BFLOAT16, DEVICE_FLOAT32, FLOAT32, Arithmetic, make_product
+from index.search.search import search
 
 PATHS = {
     "bf16-1": {"arithmetic": BFLOAT16, "threads": 1},
@@ -264,7 +266,7 @@ def test_dense_clusters_are_found(cloud: str) -> None:
 @pytest.mark.parametrize("arithmetic", [DEVICE_BFLOAT16, DEVICE_FLOAT32])
 def test_device_product(arithmetic: Arithmetic, monkeypatch: pytest.MonkeyPatch) -> None:
     """The path of cuda and mps, with the CPU as the device."""
-    from index import scores
+    from index.search import scores
 
     monkeypatch.setattr(
         scores, "_cpu_product", lambda left, right, arithmetic: scores._device_product(left, right, arithmetic, "cpu")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from index.overlap import Nearest, Overlap, Verdict, nearest, overlap, overlap_range
+from index.measures.overlap import Nearest, Overlap, Verdict, nearest, overlap, overlap_range
 
 TOKENS = frozenset(range(9))
 

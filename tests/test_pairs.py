@@ -11,7 +11,7 @@ import smollm2_oracle as oracle
 from conftest import Built, invoke, query
 
 import index
-from index import questions
+from index.questions import neighbors as questions
 
 PAIRS = [(46835, 3925), (46835, 21993), (46835, 16079), (7, 45175), (7, 8), (8, 10), (190, 0)]
 """Near and far words, twins, and tokens whose distances to many others tie."""

@@ -20,16 +20,16 @@ from texts import WORST
 
 import index
 from index.api import OpenVocabulary
-from index.bundle import Geometry
-from index.pictures import fonts, paper
-from index.pictures.fonts import Typeface
-from index.pictures.plot import plot
-from index.pictures.plot_neighborhood import neighborhood_figure, texts_drawn
-from index.pictures.plot_vocabulary import vocabulary_figure
-from index.pictures.series import NeighborhoodSeries, neighborhood_series
-from index.pictures.vocabulary_series import vocabulary_series
-from index.questions import Neighborhood
-from index.vocabulary import display
+from index.bundle.bundle import Geometry
+from index.pictures.numbers.series import NeighborhoodSeries, neighborhood_series
+from index.pictures.numbers.vocabulary_series import vocabulary_series
+from index.pictures.plot import fonts, paper
+from index.pictures.plot.fonts import Typeface
+from index.pictures.plot.neighborhood import neighborhood_figure, texts_drawn
+from index.pictures.plot.plot import plot
+from index.pictures.plot.vocabulary import vocabulary_figure
+from index.questions.neighbors import Neighborhood
+from index.tokens.vocabulary import display
 
 
 def figures(found: Neighborhood, name: str, vocabulary: OpenVocabulary) -> tuple[Figure, NeighborhoodSeries]:

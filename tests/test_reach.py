@@ -9,8 +9,8 @@ import smollm2_oracle as oracle
 from conftest import Built, invoke, query
 
 import index
-from index import reach
-from index.bundle import Geometry
+from index.bundle.bundle import Geometry
+from index.questions import reach
 
 PLANET, TWIN = 46835, 7
 """A word, and a token with a twin and with neighbors 0.01 logometers away."""

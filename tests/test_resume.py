@@ -9,11 +9,11 @@ import pytest
 from conftest import invoke
 from interrupted import contents, rebuild, stop_after, uninterrupted, write_source
 
-import index.build
-from index.build import build
-from index.bundle import Geometry
-from index.settings import Settings
-from index.workplace import Stopped
+import index.build.build
+from index.build.build import build
+from index.build.place import Stopped
+from index.build.settings import Settings
+from index.bundle.bundle import Geometry
 
 CAUSAL, COSINE, ANGLE = Geometry
 
@@ -35,13 +35,13 @@ def test_a_finished_space_is_not_built_again(source: Path, tmp_path: Path, monke
     with pytest.raises(Stopped):
         stop_after(source, tmp_path / "bundle", COSINE)
     built: list[Geometry] = []
-    original = index.build.build_space
+    original = index.build.build.build_space
 
     def counted(folder: Path, geometry: Geometry, *rest: object) -> object:
         built.append(geometry)
         return original(folder, geometry, *rest)
 
-    monkeypatch.setattr(index.build, "build_space", counted)
+    monkeypatch.setattr(index.build.build, "build_space", counted)
     assert rebuild(source, tmp_path / "bundle").reused == (CAUSAL, COSINE)
     assert built == [ANGLE]
 
@@ -81,7 +81,7 @@ def test_another_model_and_other_libraries_use_nothing_again(
     np.save(tmp_path / "other.npy", other)
     assert rebuild(tmp_path / "other.npy", tmp_path / "bundle").reused == ()
     shutil.move(kept, tmp_path / ".bundle.building")
-    monkeypatch.setattr(index.build, "version", lambda library: "0")
+    monkeypatch.setattr(index.build.build, "version", lambda library: "0")
     assert rebuild(source, tmp_path / "bundle").reused == ()
 
 
@@ -124,7 +124,7 @@ def test_a_stopped_build_says_what_it_keeps(source: Path, tmp_path: Path, monkey
     def again(*_: object) -> None:
         raise stopped.pop()
 
-    monkeypatch.setattr("index.build.build", again)
+    monkeypatch.setattr("index.build.build.build", again)
     for said in ("2 of 3 spaces are kept for the next run, in ", "1 of 3 spaces is kept for the next run, in "):
         outcome = invoke("build_index.py", source, "--out", tmp_path / "bundle")
         assert outcome.code == 130

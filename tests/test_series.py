@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 import index
 from index.api import OpenVocabulary
-from index.bundle import Geometry
-from index.density import Rule
+from index.bundle.bundle import Geometry
 from index.errors import ParameterError
-from index.pictures.densities import all_densities
-from index.pictures.series import LENGTHS, neighborhood_series
-from index.pictures.vocabulary_series import vocabulary_series
+from index.measures.density import Rule
+from index.pictures.numbers.densities import all_densities
+from index.pictures.numbers.series import LENGTHS, neighborhood_series
+from index.pictures.numbers.vocabulary_series import vocabulary_series
 
 V, D, K, DENSITY_K = 300, 5, 20, 7
 ZERO = 299

@@ -18,7 +18,7 @@ from gguf import GGMLQuantizationType, dequantize, quantize
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
-from index.sources import Source, load
+from index.sources.load import Source, load
 
 ROWS = 400
 
@@ -70,7 +70,7 @@ def test_bundled_gamma_is_the_dequantized_embedding(bundled: Source) -> None:
 
 
 def test_bundled_model_needs_no_torch() -> None:
-    code = "import sys; from index.sources import load; load(None); print('torch' in sys.modules)"
+    code = "import sys; from index.sources.load import load; load(None); print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
 
@@ -225,7 +225,7 @@ def test_gguf_quantized(name: str, matrix: NDArray, tmp_path: Path) -> None:
 def load_in_a_process(source: str, endpoint: str, home: Path) -> subprocess.CompletedProcess[str]:
     """Load where HF_ENDPOINT is set before huggingface_hub is imported; print name, dtype, and gamma's bytes in hex."""
     code = (
-        "import sys; from index.errors import SourceError; from index.sources import load\n"
+        "import sys; from index.errors import SourceError; from index.sources.load import load\n"
         "try: source = load(sys.argv[1])\n"
         "except SourceError as error: sys.exit(str(error))\n"
         "print(source.name, source.gamma.dtype, source.vocabulary.text(3), source.gamma.tobytes().hex())"

@@ -9,11 +9,11 @@ import pytest
 from numpy.typing import NDArray
 
 import index
-from index import spaces
-from index.build import build
+from index.build.build import build
+from index.build.settings import Settings
 from index.errors import MetricError
-from index.settings import Settings
-from index.spaces import (
+from index.geometry import spaces
+from index.geometry.spaces import (
     causal_points,
     cosine_points,
     covariance,

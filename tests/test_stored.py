@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from index.checksums import BLOCK_BYTES, StoredFile
+from index.bundle.checksums import BLOCK_BYTES, StoredFile
+from index.bundle.stored import StoredArray
 from index.errors import BundleError
-from index.stored import StoredArray
 
 V, D, HEADER = 152_064, 3_584, 45
 """A real vocabulary whose points take more bytes than 31 bits count (Qwen2.5-7B)."""

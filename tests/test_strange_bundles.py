@@ -17,12 +17,12 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import ROOT, Outcome, invoke
 
-from index.build import build
-from index.bundle import open_bundle
-from index.checksums import seal
+from index.build.build import build
+from index.build.settings import Settings
+from index.bundle.bundle import open_bundle
+from index.bundle.checksums import seal
+from index.bundle.manifest import misfit
 from index.errors import BundleError
-from index.manifest import misfit
-from index.settings import Settings
 
 sys.path.append(str(ROOT / "benchmarks"))
 import fuzz_inputs

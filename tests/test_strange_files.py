@@ -18,10 +18,10 @@ import torch
 from conftest import ROOT, invoke
 from safetensors.numpy import save_file
 
-from index.distances import open_matrix, read_sample
+from index.checks.stored_matrix import open_matrix, read_sample
 from index.errors import LogoscopeError, SourceError
-from index.sources import load
-from index.torch_file import as_numpy, load_torch
+from index.sources.load import load
+from index.sources.torch_file import as_numpy, load_torch
 
 MATRIX = np.arange(12, dtype=np.float32).reshape(4, 3)
 Writer = Callable[[Path], Path]
@@ -180,9 +180,8 @@ def test_tensors_are_what_torch_reads(zipped: bool, tmp_path: Path) -> None:
 
 def test_reading_a_pt_file_imports_no_torch(tmp_path: Path) -> None:
     torch.save({"gamma": torch.ones(4, 3)}, tmp_path / "x.pt")
-    code = (
-        f"import sys; from index.sources import load; load({str(tmp_path / 'x.pt')!r}); print('torch' in sys.modules)"
-    )
+    load = f"from index.sources.load import load; load({str(tmp_path / 'x.pt')!r})"
+    code = f"import sys; {load}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
 
@@ -518,7 +517,7 @@ def test_memory_is_bounded(name: str, tmp_path: Path) -> None:
     code = f"""if True:
         import contextlib, resource, gguf, safetensors, tokenizers
         from index.errors import SourceError
-        from index.sources import load
+        from index.sources.load import load
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         with contextlib.suppress(SourceError):
             load({str(source)!r}{arguments})

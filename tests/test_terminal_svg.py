@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.text import Text
 from texts import WORST
 
-from index.lists import Token
+from index.answers.terminal import COLUMNS, terminal_svg
+from index.questions.lists import Token
 from index.tables import shown
-from index.terminal_svg import COLUMNS, terminal_svg
 
 SVG = "{http://www.w3.org/2000/svg}"
 

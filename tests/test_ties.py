@@ -138,8 +138,8 @@ def test_crowded_lists_are_those_of_a_search(
     ruled: Ruled, geometry: str, top: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The stored list ends within the 150 twins; the stored distinct points go on, and the answer is the same."""
-    from index import lists
-    from index.search import search_with_ties
+    from index.questions import lists
+    from index.search.search import search_with_ties
 
     space = index.open(ruled.bundle).spaces[index.Geometry(geometry)]
     rows = [*ruled.model.twins[0][:2], ruled.model.twins[2][0], *ruled.model.singles[:2], 0, 1, 2]

@@ -9,9 +9,9 @@ import pytest
 from gguf import TokenType
 from tokenizers import Tokenizer
 
-from index.gguf_tokens import SPLITS
-from index.sources import Source, load
-from index.vocabulary import Vocabulary
+from index.sources.gguf_tokens import SPLITS
+from index.sources.load import Source, load
+from index.tokens.vocabulary import Vocabulary
 
 ROWS = 400
 MATRIX = np.ones((ROWS, 32), np.float32)

@@ -12,7 +12,7 @@ import synthetic
 from conftest import Built, build, invoke, query
 from numpy.typing import NDArray
 
-from index.checksums import describe, seal
+from index.bundle.checksums import describe, seal
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 import pytest
 
 from index.errors import TokenError
-from index.vocabulary import Kind, Vocabulary, byte_alphabet, classify, display
+from index.tokens.vocabulary import Kind, Vocabulary, byte_alphabet, classify, display
 
 
 @pytest.mark.parametrize(

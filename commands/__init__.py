@@ -1,1 +1,0 @@
-"""The commands of `query.py`: each loads, asks once, and prints."""

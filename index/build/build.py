@@ -1,0 +1,275 @@
+"""Model files -> bundle: the straight composition of everything else."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from threadpoolctl import threadpool_limits
+
+from index.build import resume
+from index.build.approximate import check_factory
+from index.build.place import Workplace, building, check_target
+from index.build.resources import BuildSize, check_disk, check_memory
+from index.build.rows import Progress, Rows, write_rows
+from index.build.settings import Settings, chosen_device, sampled_rows
+from index.build.spaces import build_space, map_points, space_files
+from index.build.table import token_columns
+from index.bundle import write as writer
+from index.bundle.bundle import GAMMA, METRIC, TOKENS, Bundle, Geometry, density_column
+from index.bundle.checksums import CHECKSUMS, describe, file_sha256
+from index.bundle.manifest import FORMAT_VERSION
+from index.checks.crosscheck import crosscheck
+from index.checks.stored_matrix import open_matrix
+from index.geometry import spaces
+from index.measures import density
+from index.measures.density import Rule
+from index.report import crosscheck_json
+from index.search.points import check_k
+from index.sources.load import Source, load
+from index.tokens.vocabulary import Kind
+
+VERSION = "0.1.0"
+DEFAULT_ROOT = Path("data/indexes")
+LIBRARIES = ("faiss-cpu", "numba", "numpy", "pyarrow", "safetensors", "torch")
+
+
+@dataclass(frozen=True)
+class Built:
+    """What was built.
+
+    Attributes
+    ----------
+    folder : Path
+    bytes : int
+        Of all its files.
+    seconds : float
+    orphans : int
+        Rows without text.
+    zero_ids : tuple of int
+        Tokens whose row is zero: they have no cosine.
+    crosscheck_passed : bool or None
+        None where no matrix was given.
+    reused : tuple of Geometry
+        The spaces that a build which was stopped or killed had finished.
+    """
+
+    folder: Path
+    bytes: int
+    seconds: float
+    orphans: int
+    zero_ids: tuple[int, ...]
+    crosscheck_passed: bool | None
+    reused: tuple[Geometry, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """One build: what, where, and whom to tell."""
+
+    settings: Settings
+    device: str
+    place: Workplace
+    name: str
+    progress: Progress
+    started: float  # by time.perf_counter
+
+
+def build(settings: Settings, progress: Progress = lambda step, done, total: None) -> Built:
+    """Build a bundle, or go on with one that was stopped or killed.
+
+    Parameters
+    ----------
+    settings : Settings
+    progress : callable, optional
+        Called with the step in words, how many of its items are done, and how many there are.
+
+    Raises
+    ------
+    LogoscopeError
+        SourceError, MetricError, DistancesError, BundleError or ParameterError: nothing is left behind.
+    Stopped
+        On Ctrl-C, from the first writing on; it says which spaces are kept for the next run.
+    """
+    started = time.perf_counter()
+    settings.check()
+    device = chosen_device(settings.device)
+    if settings.out is not None:
+        check_target(settings.out, overwrite=settings.overwrite)
+    with _threads(settings.threads):
+        progress("reading the model", 0, 1)
+        source = load(settings.source, tokenizer=settings.tokenizer)
+        target = settings.out or DEFAULT_ROOT / source.name
+        check_target(target, overwrite=settings.overwrite)
+        selected = sampled_rows(settings, len(source.gamma))
+        size = _checked_size(settings, source, selected)
+        progress("reading the model", 1, 1)
+        with building(target, overwrite=settings.overwrite) as place:
+            check_disk(size, place.folder)
+            job = _Job(settings, device, place, place.target.name, progress, started)
+            rows = write_rows(place.bundle, source, selected, settings, progress)
+            del source  # and with it the memory of a matrix that had to be dequantized
+            facts, reused = _build_spaces(job, rows)
+            return _finish(job, rows, facts, reused)
+
+
+def _checked_size(settings: Settings, source: Source, selected: np.ndarray | None) -> BuildSize:
+    """Refuse before the work what could only fail after it; return how large a build it is."""
+    V, D = source.gamma.shape
+    V = V if selected is None else len(selected)
+    check_k(settings.neighbors, V)
+    if settings.distances is not None:
+        open_matrix(settings.distances)
+    for factory in settings.index_factories:
+        check_factory(factory, D)
+    size = BuildSize.of(V, D, source.gamma.dtype.itemsize, settings)
+    check_memory(size)
+    return size
+
+
+@contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    """Hold every library's pool of threads to `count`; None leaves them as they are.
+
+    FAISS and torch each bring an OpenMP of their own, and on macOS the second one to start aborts the process. torch
+    runs one thread in each of the engine's (`neighbors`), and FAISS only writes files here, unless an approximate index
+    is asked for; so there FAISS's OpenMP is not touched, which would start it.
+    """
+    if count is None:
+        yield
+        return
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    if sys.platform != "darwin":
+        import faiss
+
+        faiss.omp_set_num_threads(count)
+    try:
+        with threadpool_limits(count):
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _build_spaces(job: _Job, rows: Rows) -> tuple[dict[Geometry, dict[str, Any]], tuple[Geometry, ...]]:
+    """Build every space that is not there yet; return the facts of all, and which were there."""
+    place, settings = job.place, job.settings
+    files = {geometry: space_files(geometry, settings) for geometry in Geometry}
+    inputs = _inputs(place.bundle, settings)
+    facts: dict[Geometry, dict[str, Any]] = {}
+    for geometry in Geometry:
+        found = resume.find(place.folder, geometry.value, inputs[geometry], files[geometry])
+        if found is not None:
+            facts[geometry] = found
+            job.progress(f"{geometry.label} space: kept, finished before", 1, 1)
+    reused = tuple(facts)
+    for geometry in Geometry:
+        if geometry not in reused:
+            facts[geometry] = build_space(place.bundle, geometry, rows, settings, job.device, job.progress)
+            resume.keep(place.folder, geometry.value, inputs[geometry], files[geometry], facts[geometry])
+    return {geometry: facts[geometry] for geometry in Geometry}, reused
+
+
+def _inputs(folder: Path, settings: Settings) -> dict[Geometry, dict[str, Any]]:
+    """Return all that decides what is in the files of each space: the device and the threads are no part of it."""
+    shared = {
+        "format_version": FORMAT_VERSION,
+        "versions": _versions(),
+        "gamma": file_sha256(folder / GAMMA),
+        "neighbors": settings.neighbors,
+        "index_factories": list(settings.index_factories),
+    }
+    causal = shared | {"metric": file_sha256(folder / METRIC)}
+    return {
+        Geometry.CAUSAL: causal,
+        Geometry.COSINE: shared,
+        Geometry.CAUSAL_COSINE: causal | {"centered": settings.centered},
+    }
+
+
+def _finish(job: _Job, rows: Rows, facts: dict[Geometry, dict[str, Any]], reused: tuple[Geometry, ...]) -> Built:
+    """Write the table of tokens and, last, the manifest."""
+    folder, settings = job.place.bundle, job.settings
+    job.progress("writing", 0, 1)
+    writer.save_table(folder / TOKENS, _token_table(folder, rows, settings))
+    with writer.saving(folder / CHECKSUMS, 0):
+        manifest = _manifest(job, rows, facts) | {"files": describe(folder)}
+    passed = None
+    if settings.distances is not None:
+        outcome = crosscheck(
+            Bundle(folder, manifest),
+            distances=settings.distances,
+            progress=lambda share: job.progress("checking the stored distances", round(1000 * share), 1000),
+        )
+        manifest["crosscheck"] = crosscheck_json(outcome)
+        passed = outcome.passed
+    files_bytes = writer.save_manifest(folder, manifest | {"build_seconds": time.perf_counter() - job.started})
+    job.progress("writing", 1, 1)
+    return Built(
+        job.place.target,
+        files_bytes,
+        time.perf_counter() - job.started,
+        sum(kind == Kind.ORPHAN for kind in rows.vocabulary.kinds.to_pylist()),
+        tuple(int(rows.vocabulary.token_ids[row]) for row in facts[Geometry.COSINE]["excluded_rows"]),
+        passed,
+        reused,
+    )
+
+
+def _manifest(job: _Job, rows: Rows, facts: dict[Geometry, dict[str, Any]]) -> dict[str, Any]:
+    settings, metric = job.settings, rows.metric
+    return {
+        "name": job.name,
+        "V": rows.gamma.shape[0],
+        "D": rows.gamma.shape[1],
+        "K": settings.neighbors,
+        "source": rows.source,
+        "settings": {
+            "ridge": metric.ridge,
+            "metric_tensor": None if settings.metric_tensor is None else str(settings.metric_tensor),
+            "sample": settings.sample,
+            "seed": None if settings.sample is None else settings.seed,
+            "density_k": settings.density_k,
+            "device": job.device,
+        },
+        "metric": {"ridge": metric.ridge, "origin": metric.origin},
+        "spaces": {geometry.value: entry for geometry, entry in facts.items()},
+        "versions": _versions(),
+        "crosscheck": None,
+    }
+
+
+def _versions() -> dict[str, str]:
+    return {"logoscope": VERSION, **{library: version(library) for library in LIBRARIES}}
+
+
+def _token_table(folder: Path, rows: Rows, settings: Settings) -> pa.Table:
+    gamma, vocabulary = rows.gamma, rows.vocabulary
+    causal, cosine = (writer.map_graph(folder, each.value) for each in (Geometry.CAUSAL, Geometry.COSINE))
+    counts = np.bincount(rows.twins, minlength=len(gamma))[rows.twins]
+    columns: dict[str, Any] = {
+        "row": np.arange(len(gamma), dtype=np.int32),
+        "token_id": vocabulary.token_ids,
+        "text": vocabulary.texts,
+        "piece": vocabulary.pieces,
+        "kind": vocabulary.kinds,
+        "twin_group": rows.twins,
+        "twin_count": counts.astype(np.int32),
+        "euclidean_norm": spaces.norms(gamma),
+        "causal_norm": spaces.norms(map_points(folder, Geometry.CAUSAL, gamma.shape)),
+    }
+    for rule in Rule:
+        means = density.mean_distances(causal.distances, causal.distinct_distances, rule, settings.density_k)
+        columns[density_column(rule)] = density.density(means)
+    columns |= token_columns(vocabulary, causal, cosine, settings.density_k)
+    return pa.table(columns)

@@ -1,0 +1,116 @@
+"""The rows of a bundle: gamma, its tokens and its metric, written before any space is built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from index.build.settings import Settings
+from index.bundle import write as writer
+from index.bundle.bundle import GAMMA, METRIC, TOKENIZER
+from index.errors import MetricError
+from index.geometry import spaces
+from index.geometry.spaces import Metric
+from index.sources.load import Source
+from index.sources.tensors import read_npy, read_safetensors, read_torch
+from index.tokens.vocabulary import Vocabulary
+
+Progress = Callable[[str, int, int], None]
+"""Called with the step in words, how many of its items are done, and how many there are."""
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """What is indexed, and where it comes from.
+
+    Attributes
+    ----------
+    gamma : ndarray of shape (V, D)
+        Mapped from the bundle's own file.
+    vocabulary : Vocabulary
+        Of the V rows.
+    metric : Metric
+        Of the whole source, whatever sample of it is indexed.
+    twins : ndarray of shape (V,), int32
+        The first row that is bit-identical to each.
+    source : dict
+        The source's entry in the manifest.
+    """
+
+    gamma: np.ndarray
+    vocabulary: Vocabulary
+    metric: Metric
+    twins: np.ndarray
+    source: dict[str, Any]
+
+
+def write_rows(
+    folder: Path, source: Source, selected: np.ndarray | None, settings: Settings, progress: Progress
+) -> Rows:
+    """Write gamma, the metric and the tokenizer.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the bundle.
+    source : Source
+    selected : ndarray of shape (V,) or None
+        The rows of the source to index; None for all.
+    settings : Settings
+    progress : callable
+    """
+    metric = _metric(source, settings, progress)
+    vocabulary = source.vocabulary if selected is None else source.vocabulary.take(selected)
+    writer.save_tensors(folder / GAMMA, {"gamma": source.gamma if selected is None else source.gamma[selected]})
+    writer.save_tensors(
+        folder / METRIC,
+        {"mean": metric.mean, "M": metric.matrix, "factor": metric.factor, "eigenvalues": metric.eigenvalues},
+        {"ridge": "given" if metric.ridge is None else repr(metric.ridge), "origin": metric.origin},
+    )
+    if vocabulary.tokenizer_json is not None:
+        writer.save_text(folder / TOKENIZER, vocabulary.tokenizer_json)
+    facts = {
+        "location": source.location,
+        "tensor": source.tensor,
+        "dtype": str(source.gamma.dtype),
+        "rows": len(source.gamma),
+        "sha256": _checksum(source.gamma),
+    }
+    gamma = read_safetensors(folder / GAMMA, ("gamma",)).values
+    return Rows(gamma, vocabulary, metric, spaces.twin_groups(gamma), facts)
+
+
+def _metric(source: Source, settings: Settings, progress: Progress) -> Metric:
+    progress("measuring the metric", 0, 1)
+    if settings.metric_tensor is None:
+        metric = spaces.metric_from_covariance(*spaces.covariance(source.gamma), settings.ridge)
+    else:
+        given = _given_metric(settings.metric_tensor)
+        mean = source.gamma.mean(axis=0, dtype=np.float64)
+        metric = spaces.metric_from_matrix(given, mean, origin=str(settings.metric_tensor))
+    progress("measuring the metric", 1, 1)
+    return metric
+
+
+def _given_metric(path: Path) -> np.ndarray:
+    if not path.is_file():
+        raise MetricError(f"--metric-tensor {path}: there is no such file")
+    if path.suffix == ".npy":
+        return read_npy(path).values
+    if path.suffix == ".safetensors":
+        return read_safetensors(path, ("M",)).values
+    if path.suffix in (".pt", ".pth"):
+        return read_torch(path, ("M",)).values
+    raise MetricError(f"--metric-tensor {path}: wanted a .pt, .safetensors or .npy file")
+
+
+def _checksum(gamma: np.ndarray) -> str:
+    digest = sha256()
+    for start in range(0, len(gamma), 4096):
+        digest.update(gamma[start : start + 4096].tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,186 @@
+"""One space of a bundle: points, FAISS indexes, the exact graph.
+
+Points are written block by block and mapped from the file they are in, and a graph is let go of once it is written:
+what a build holds in memory is what the exact search needs for one space.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from index.build.approximate import Recall, build_approximate, file_name, measure_recall
+from index.build.rows import Progress, Rows
+from index.build.settings import Settings
+from index.bundle import write as writer
+from index.bundle.bundle import Geometry
+from index.bundle.flat_index import map_flat
+from index.geometry import spaces
+from index.search.graph import KnnGraph, knn_graph
+
+
+def space_files(geometry: Geometry, settings: Settings) -> list[str]:
+    """Return the names of the files that `build_space` writes."""
+    name = geometry.value
+    arrays = [f"{name}.{array}.npy" for array in writer.GRAPH_ARRAYS]
+    return [f"{name}.faiss", *arrays, *(file_name(name, factory) for factory in settings.index_factories)]
+
+
+def map_points(folder: Path, geometry: Geometry, shape: tuple[int, int]) -> np.ndarray:
+    """Map the points (V, D) of a space that is built."""
+    return map_flat(folder / f"{geometry.value}.faiss", shape)
+
+
+def build_space(
+    folder: Path,
+    geometry: Geometry,
+    rows: Rows,
+    settings: Settings,
+    device: str,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Map gamma into one space; write its FAISS index, the approximate ones asked for, and its graph.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the bundle.
+    geometry : Geometry
+    rows : Rows
+    settings : Settings
+    device : str
+    progress : callable
+
+    Returns
+    -------
+    dict
+        The space's entry in the manifest.
+    """
+    name, k, (V, D) = geometry.value, settings.neighbors, rows.gamma.shape
+    centered = geometry is Geometry.CAUSAL_COSINE and settings.centered
+    progress(f"mapping into {geometry.label} space", 0, 1)
+    blocks = _point_blocks(rows, geometry, centered=centered)
+    points = writer.save_points(folder / f"{name}.faiss", (V, D), blocks, inner_product=geometry.angular)
+    _move_to_twins(folder / f"{name}.faiss", points, rows.twins)
+    progress(f"mapping into {geometry.label} space", 1, 1)
+    excluded = spaces.zero_rows(points) if geometry.angular else np.empty(0, dtype=np.int64)
+    largest = float(spaces.norms(points).max())
+    resolution = spaces.resolution(largest)
+    approximate = [_approximate(folder, geometry, points, factory) for factory in settings.index_factories]
+    step = f"{k} neighbors in {geometry.label} space"
+    search = partial(
+        knn_graph,
+        device=device,
+        threads=settings.threads,
+        progress=lambda share: progress(step, round(share * V), V),
+    )
+    graph = search(points, k=k) if len(excluded) == 0 else _graph_without(folder, points, excluded, k, search)
+    writer.save_graph(folder, name, graph)
+    return {
+        "unit": "of the chord" if geometry.angular else "logometers",
+        "search": "inner product" if geometry.angular else "squared L2",
+        "centered": centered,
+        "largest_norm": largest,
+        "resolution": resolution,
+        "excluded_rows": excluded.tolist(),
+        "approximate": [_with_recall(folder, each, points, graph, resolution) for each in approximate],
+    }
+
+
+def _point_blocks(rows: Rows, geometry: Geometry, *, centered: bool) -> Iterator[np.ndarray]:
+    """Yield the points of consecutive blocks of rows."""
+    height = max(1, spaces.BLOCK_BYTES // (8 * rows.gamma.shape[1]))
+    for start in range(0, len(rows.gamma), height):
+        gamma = rows.gamma[start : start + height]
+        if geometry is Geometry.CAUSAL:
+            yield spaces.causal_points(gamma, rows.metric)
+        elif geometry is Geometry.COSINE:
+            yield spaces.cosine_points(gamma)
+        else:
+            yield spaces.causal_cosine_points(gamma, rows.metric, centered=centered)
+
+
+def _move_to_twins(path: Path, points: np.ndarray, twins: np.ndarray) -> None:
+    """Give each row the point of the first row like it: BLAS may round a matrix's last rows otherwise than the others.
+
+    Parameters
+    ----------
+    path : Path
+        Of the points.
+    points : ndarray of shape (V, D)
+        Mapped from there.
+    twins : ndarray of shape (V,)
+        The first row that is like each.
+    """
+    later = np.flatnonzero(twins != np.arange(len(twins)))
+    height = max(1, spaces.BLOCK_BYTES // (8 * points.shape[1]))
+    for start in range(0, len(later), height):
+        rows = later[start : start + height]
+        apart = rows[(points[rows] != points[twins[rows]]).any(axis=1)]
+        if len(apart):
+            map_flat(path, points.shape, writable=True)[apart] = points[twins[apart]]
+
+
+def _graph_without(
+    folder: Path, points: np.ndarray, excluded: np.ndarray, k: int, search: Callable[..., KnnGraph]
+) -> KnnGraph:
+    """Return the graph of all points but the excluded, whose rows, like every missing place, hold -1 and infinity."""
+    V = len(points)
+    kept = np.setdiff1d(np.arange(V), excluded)
+    width = min(k, len(kept) - 1)
+    ids = np.full((V, k), -1, dtype=np.int32)
+    distances = np.full((V, k), np.inf, dtype=np.float32)
+    distinct, distinct_ids, groups = distances.copy(), ids.copy(), np.arange(V, dtype=np.int32)
+    if width > 0:
+        inner = search(_points_of(folder, points, kept), k=width)
+        ids[kept, :width] = kept[inner.ids]
+        distances[kept, :width] = inner.distances
+        distinct[kept, :width] = inner.distinct_distances
+        distinct_ids[kept, :width] = np.where(inner.distinct_ids < 0, -1, kept[inner.distinct_ids])
+        groups[kept] = kept[inner.groups]
+    return KnnGraph(ids, distances, distinct, distinct_ids, groups)
+
+
+def _points_of(folder: Path, points: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return the points of some rows, (n, D), mapped from a file without a name instead of copied in memory."""
+    shape = (len(rows), points.shape[1])
+    height = max(1, spaces.BLOCK_BYTES // (4 * shape[1]))
+    wanted = folder / "a copy of the points but the zero ones"
+    with writer.saving(wanted, 4 * shape[0] * shape[1]), tempfile.TemporaryFile(dir=folder) as file:
+        for start in range(0, len(rows), height):
+            file.write(points[rows[start : start + height]].data)
+        file.flush()
+        return np.asarray(np.memmap(file, np.float32, mode="r", shape=shape))
+
+
+@dataclass(frozen=True)
+class _Approximate:
+    """An approximate index that is written and still lacks its recall."""
+
+    factory: str
+    file: str
+    seconds: float
+
+
+def _approximate(folder: Path, geometry: Geometry, points: np.ndarray, factory: str) -> _Approximate:
+    """Build an index before the graph: what the points cannot train is to fail before the long search."""
+    index, seconds = build_approximate(points, factory, inner_product=geometry.angular)
+    file = file_name(geometry.value, factory)
+    writer.save_index(folder / file, index)
+    return _Approximate(factory, file, seconds)
+
+
+def _with_recall(
+    folder: Path, built: _Approximate, points: np.ndarray, graph: KnnGraph, resolution: float
+) -> dict[str, Any]:
+    import faiss
+
+    index = faiss.read_index(str(folder / built.file))
+    k, rows, recall = measure_recall(index, points, graph, resolution)
+    return asdict(Recall(built.factory, built.file, k, rows, recall, built.seconds))

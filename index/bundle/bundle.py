@@ -1,0 +1,283 @@
+"""The built thing on disk: a folder of open formats, opened memory-mapped.
+
+The files, their sizes and their checksums stand in `manifest.json`. `index.bundle.write` writes them, and nothing is
+read of them that was not checked (`index.bundle.checksums`).
+"""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import DTypeLike
+
+from index.bundle.checksums import DAMAGED, Checksums
+from index.bundle.manifest import MANIFEST, columns_fit, read_manifest
+from index.bundle.stored import StoredArray, flat_index_points, npy_array, safetensors_array
+from index.errors import BundleError
+from index.files import brief
+from index.geometry.spaces import Metric
+from index.geometry.twins import Groups
+from index.measures.density import Rule
+from index.tokens.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from index.search.finder import Finder
+
+TOKENS = "tokens.parquet"
+TOKENIZER = "tokenizer.json"
+GAMMA = "gamma.safetensors"
+METRIC = "metric.safetensors"
+
+
+class Geometry(StrEnum):
+    """What nearness means."""
+
+    CAUSAL = "causal"
+    COSINE = "cosine"
+    CAUSAL_COSINE = "causal_cosine"
+
+    @property
+    def angular(self) -> bool:
+        """Whether points are directions: distances are chords |x - y|, and 1 - |x - y|^2 / 2 is the similarity."""
+        return self is not Geometry.CAUSAL
+
+    @property
+    def label(self) -> str:
+        """The geometry as a column's name and as a command line spells it."""
+        return self.value.replace("_", "-")
+
+    @property
+    def words(self) -> str:
+        """The geometry in words."""
+        if self is Geometry.CAUSAL:
+            return "the causal metric"
+        return "cosine similarity" if self is Geometry.COSINE else "causal cosine"
+
+
+class Space:
+    """One geometry of an open bundle.
+
+    Attributes
+    ----------
+    geometry : Geometry
+    name : str
+        The geometry's value; files and JSON keys are called by it.
+    resolution : float
+        Distances closer than this are tied: in logometers, or of the chord.
+    excluded : tuple of int
+        Rows that have no point in this space: zero rows have no direction.
+    """
+
+    def __init__(self, geometry: Geometry, facts: dict[str, Any], checksums: Checksums, V: int, D: int, K: int) -> None:
+        self.geometry, self.name = geometry, geometry.value
+        self.resolution = float(facts["resolution"])
+        self.excluded = tuple(facts["excluded_rows"])
+        self._checksums, self._shape, self._graph_shape = checksums, (V, D), (V, K)
+
+    @cached_property
+    def ids(self) -> StoredArray:
+        """Rows of the K nearest neighbors of each token, (V, K) int32; -1 where there are no more."""
+        return self._graph_array("ids", np.int32, below=self._shape[0])
+
+    @cached_property
+    def distances(self) -> StoredArray:
+        """Euclidean distances between points, (V, K) float32, ascending; infinite where there are no more."""
+        return self._graph_array("distances", np.float32)
+
+    @cached_property
+    def distinct_ids(self) -> StoredArray:
+        """Rows of the K nearest distinct points, the first row of each, (V, K) int32; -1 where there are no more."""
+        return self._graph_array("distinct_ids", np.int32, below=self._shape[0])
+
+    @cached_property
+    def distinct_distances(self) -> StoredArray:
+        """Distances to the K nearest distinct points, (V, K) float32; infinite where there are no more."""
+        return self._graph_array("distinct_distances", np.float32)
+
+    @cached_property
+    def groups(self) -> Groups:
+        """Which tokens share a point, of any V tokens."""
+        return Groups(npy_array(self._checksums.file(f"{self.name}.groups.npy"), self._shape[:1], np.int32).whole)
+
+    @cached_property
+    def points(self) -> StoredArray:
+        """The points, (V, D) float32, mapped from the file of the FAISS index."""
+        return flat_index_points(self._checksums.file(f"{self.name}.faiss"), self._shape)
+
+    @cached_property
+    def finder(self) -> Finder:
+        """For exact searches of any vectors, many in one process: it keeps a bfloat16 copy of the points."""
+        from index.search.finder import Finder
+
+        return Finder(self.points.whole)
+
+    @cached_property
+    def index(self) -> Any:
+        """The FAISS index over the points, memory-mapped; the whole file is checked first."""
+        import faiss
+
+        self.points.whole  # noqa: B018 -- reading it all is the check
+        path = self._checksums.folder / f"{self.name}.faiss"
+        # IO_FLAG_MMAP maps IVF lists only; flat indexes need the _IFC form.
+        try:
+            return faiss.read_index(os.fspath(path), faiss.IO_FLAG_MMAP_IFC)
+        except RuntimeError as error:
+            raise BundleError(f"{path} is no flat FAISS index: {brief(error)}; {DAMAGED}") from error
+
+    def _graph_array(self, name: str, dtype: DTypeLike, *, below: int | None = None) -> StoredArray:
+        return npy_array(self._checksums.file(f"{self.name}.{name}.npy"), self._graph_shape, dtype, below)
+
+
+class Bundle:
+    """An open bundle. Opening reads the manifest; every other file is read, and checked, when first asked for.
+
+    Attributes
+    ----------
+    folder : Path
+    manifest : dict
+    name : str
+    spaces : dict of Geometry to Space
+    """
+
+    def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
+        self.folder, self.manifest = folder, manifest
+        self.name: str = manifest["name"]
+        V, D, K = (int(manifest[axis]) for axis in "VDK")
+        self.checksums = Checksums(folder, manifest["files"])
+        self.spaces = {each: Space(each, manifest["spaces"][each.value], self.checksums, V, D, K) for each in Geometry}
+
+    def __len__(self) -> int:
+        return int(self.manifest["V"])
+
+    def __repr__(self) -> str:
+        m = self.manifest
+        return f"{type(self).__name__}({self.name!r}, {m['V']:,} x {m['D']:,}, {m['K']} neighbors)"
+
+    @property
+    def causal(self) -> Space:
+        """The space whose distances are in logometers."""
+        return self.spaces[Geometry.CAUSAL]
+
+    @property
+    def cosine(self) -> Space:
+        """The space of directions of raw rows."""
+        return self.spaces[Geometry.COSINE]
+
+    @property
+    def causal_cosine(self) -> Space:
+        """The space of directions in the causal metric."""
+        return self.spaces[Geometry.CAUSAL_COSINE]
+
+    def columns(self, *names: str) -> pa.Table:
+        """Return columns of `tokens.parquet`, V rows."""
+        file = self.checksums.file(TOKENS)
+        file.check(0, len(file.content))
+        try:
+            # read_table would import pyarrow.dataset and pandas
+            with pq.ParquetFile(pa.BufferReader(file.content.data)) as parquet:
+                # Arrow's threads may abort a process that ends soon after (apache/arrow issue 34314).
+                table = parquet.read(columns=list(names) or None, use_threads=False)
+            table.validate(full=True)  # Parquet holds texts that are no Unicode, too
+        except (OSError, KeyError, UnicodeDecodeError, pa.ArrowException) as error:
+            raise BundleError(f"{file.path} cannot be read: {brief(error)}; build the bundle again") from error
+        if table.num_rows != len(self) or not columns_fit(table, names):
+            raise BundleError(f"{file.path} holds other columns or rows than a bundle of {len(self)} tokens: {DAMAGED}")
+        return table
+
+    @property
+    def tokens(self) -> pa.Table:
+        """All columns of `tokens.parquet`."""
+        return self.columns()
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """Ids, texts, pieces and kinds of the V tokens."""
+        table = self.columns("token_id", "text", "piece", "kind")
+        texts, pieces, kinds = (
+            cast("pa.StringArray", table[name].combine_chunks()) for name in ("text", "piece", "kind")
+        )
+        tokenizer = None
+        if TOKENIZER in self.checksums:
+            file = self.checksums.file(TOKENIZER)
+            try:
+                tokenizer = file.read().decode()
+            except UnicodeDecodeError as error:
+                raise BundleError(f"{file.path} is no text: {brief(error)}; {DAMAGED}") from error
+        return Vocabulary(_numbers(table["token_id"]), texts, pieces, kinds, tokenizer)
+
+    @cached_property
+    def twins(self) -> Groups:
+        """Which tokens share a vector."""
+        return Groups(_numbers(self.columns("twin_group")["twin_group"]))
+
+    @cached_property
+    def gamma(self) -> StoredArray:
+        """The rows in the source's own dtype, (V, D), mapped."""
+        return safetensors_array(self.checksums.file(GAMMA), "gamma", (len(self), int(self.manifest["D"])))
+
+    @cached_property
+    def metric(self) -> Metric:
+        """The causal metric in float64."""
+        from safetensors import SafetensorError
+        from safetensors.numpy import load
+
+        file = self.checksums.file(METRIC)
+        try:
+            tensors = load(file.read())
+        except (SafetensorError, KeyError) as error:
+            raise BundleError(f"{file.path} cannot be read: {brief(error)}; build the bundle again") from error
+        facts = self.manifest["metric"]
+        return Metric(
+            tensors["mean"], tensors["M"], tensors["factor"], tensors["eigenvalues"], facts["ridge"], facts["origin"]
+        )
+
+    def densities(self, rule: Rule) -> np.ndarray:
+        """Return the stored densities under a rule at the build's `density_k`, (V,) float64."""
+        column = density_column(rule)
+        return _numbers(self.columns(column)[column])
+
+
+def density_column(rule: Rule) -> str:
+    """Return the column of `tokens.parquet` that holds the densities under a rule."""
+    return f"density_{rule.value}"
+
+
+def open_bundle(path: str | Path) -> Bundle:
+    """Open a built bundle for questions.
+
+    Parameters
+    ----------
+    path : str or Path
+        The bundle's own folder.
+
+    Raises
+    ------
+    BundleError
+        When there is none, its manifest is damaged, or it is of another format version.
+    """
+    folder = Path(path)
+    manifest = read_manifest(folder)
+    while True:
+        try:
+            return Bundle(folder, manifest)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise BundleError(f"{folder / MANIFEST} is damaged: {brief(error)}; build the bundle again") from error
+        except BundleError:
+            # A build may have put another bundle in its place after the manifest was read.
+            before, manifest = manifest, read_manifest(folder)
+            if manifest == before:
+                raise
+
+
+def _numbers(column: pa.ChunkedArray[Any]) -> np.ndarray:
+    """Return a column of numbers as an array; `to_numpy` would import pandas."""
+    if column.null_count:
+        raise BundleError(f"{TOKENS} lacks numbers: {DAMAGED}")
+    return np.from_dlpack(column.combine_chunks())

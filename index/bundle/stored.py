@@ -1,0 +1,136 @@
+"""Arrays in the files of a bundle: mapped, and checked where they are read."""
+
+from __future__ import annotations
+
+import json
+import math
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from index.bundle.checksums import DAMAGED, StoredFile
+from index.bundle.flat_index import FLAT_HEADER, FLAT_NAMES
+from index.errors import BundleError
+
+
+class StoredArray:
+    """An array in a file of a bundle, to index like one.
+
+    A row, some rows or a slice of rows are read, and checked, alone; anything else takes the whole.
+
+    Attributes
+    ----------
+    shape : tuple of int
+    dtype : numpy.dtype
+    """
+
+    def __init__(
+        self, file: StoredFile, offset: int, shape: tuple[int, ...], dtype: DTypeLike, below: int | None = None
+    ) -> None:
+        self._file, self._offset, self._below = file, offset, below
+        self._array = np.frombuffer(file.content, dtype, math.prod(shape), offset).reshape(shape)
+        self.shape, self.dtype = shape, self._array.dtype
+        self._row_bytes = math.prod(shape[1:]) * self.dtype.itemsize
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        self._check(key[0] if isinstance(key, tuple) else key)
+        found: np.ndarray = self._array[key]
+        self._check_values(found)
+        return found
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self.whole, dtype, copy=copy)
+
+    @property
+    def whole(self) -> np.ndarray:
+        """All of it, checked: a plain, read-only, mapped array."""
+        self._check_rows(0, len(self))
+        self._check_values(self._array)
+        return self._array
+
+    def _check(self, rows: Any) -> None:
+        if isinstance(rows, int | np.integer) and -len(self) <= rows < len(self):
+            row = int(rows) % len(self)
+            self._check_rows(row, row + 1)
+        elif isinstance(rows, slice):
+            here = range(*rows.indices(len(self)))
+            if here:
+                self._check_rows(min(here[0], here[-1]), max(here[0], here[-1]) + 1)
+        elif isinstance(rows, list | np.ndarray) and np.asarray(rows).dtype.kind == "i" and np.size(rows):
+            starts = self._offset + np.ravel(rows).astype(np.int64) % len(self) * self._row_bytes
+            self._file.check_pieces(starts, self._row_bytes)
+        else:
+            self._check_rows(0, len(self))
+
+    def _check_values(self, found: np.ndarray) -> None:
+        if self._below is not None and found.size and not -1 <= found.min() <= found.max() < self._below:
+            raise BundleError(f"{self._file.path} names rows that are not there: {DAMAGED}")
+
+    def _check_rows(self, start: int, stop: int) -> None:
+        self._file.check(self._offset + start * self._row_bytes, self._offset + stop * self._row_bytes)
+
+
+Matrix = np.ndarray | StoredArray
+"""What can be read row by row."""
+
+
+def npy_array(file: StoredFile, shape: tuple[int, ...], dtype: DTypeLike, below: int | None = None) -> StoredArray:
+    """Map a `.npy` file that must hold this shape and dtype, and with `below` only numbers from -1 to below that.
+
+    Its header is compared, not read: NumPy would take what is there for Python source.
+    """
+    wanted, expected = np.dtype(dtype), BytesIO()
+    facts = {"descr": np.lib.format.dtype_to_descr(wanted), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(expected, facts)
+    header = expected.getvalue()
+    file.check(0, min(len(header), len(file.content)))
+    if file.content[: len(header)].tobytes() != header:
+        raise BundleError(f"{file.path} is no .npy file of {wanted} of shape {shape}: {DAMAGED}")
+    return _array(file, len(header), shape, wanted, below)
+
+
+def flat_index_points(file: StoredFile, shape: tuple[int, int]) -> StoredArray:
+    """Map the points of a flat FAISS index: FAISS itself loads slowly."""
+    file.check(0, FLAT_HEADER.size)
+    header = file.content[: FLAT_HEADER.size].tobytes()
+    fields = FLAT_HEADER.unpack(header) if len(header) == FLAT_HEADER.size else (b"", 0, 0, 0)
+    if fields[0] not in FLAT_NAMES or fields[2:0:-1] != shape or fields[-1] != shape[0] * shape[1]:
+        raise BundleError(f"{file.path} is not a flat FAISS index of {shape[0]} x {shape[1]} points: {DAMAGED}")
+    return _array(file, FLAT_HEADER.size, shape, np.float32)
+
+
+def safetensors_array(file: StoredFile, name: str, shape: tuple[int, int]) -> StoredArray:
+    """Map one tensor of a safetensors file, in its own dtype."""
+    import ml_dtypes
+
+    kinds: dict[str, DTypeLike] = {
+        "BF16": ml_dtypes.bfloat16,
+        "F16": np.float16,
+        "F32": np.float32,
+        "F64": np.float64,
+    }
+    file.check(0, 8)
+    length = int.from_bytes(file.content[:8].tobytes(), "little")
+    file.check(8, min(8 + length, len(file.content)))
+    try:
+        facts = json.loads(file.content[8 : 8 + length].tobytes())[name]
+        kind, found, begin = kinds[facts["dtype"]], tuple(facts["shape"]), int(facts["data_offsets"][0])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise BundleError(f"{file.path} holds no tensor {name}: {DAMAGED}") from error
+    if found != shape:
+        raise BundleError(f"{file.path} holds {name} of shape {found}, not {shape}: {DAMAGED}")
+    return _array(file, 8 + length + begin, shape, kind)
+
+
+def _array(
+    file: StoredFile, offset: int, shape: tuple[int, ...], dtype: DTypeLike, below: int | None = None
+) -> StoredArray:
+    try:
+        return StoredArray(file, offset, shape, dtype, below)
+    except ValueError as error:
+        raise BundleError(f"{file.path} is too short for numbers of shape {shape}: {DAMAGED}") from error

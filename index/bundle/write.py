@@ -1,0 +1,142 @@
+"""Writing the files of a bundle, each from start to end; whoever cannot be written is named with the room it needs."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from index.bundle.checksums import seal
+from index.bundle.flat_index import FLAT_HEADER, map_flat, write_flat
+from index.bundle.manifest import FORMAT, FORMAT_VERSION, MANIFEST
+from index.errors import BundleError
+from index.files import brief
+from index.search.graph import KnnGraph
+
+SAFETENSORS_DTYPES = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16"}
+GRAPH_ARRAYS = tuple(field.name for field in fields(KnnGraph))
+
+
+@contextmanager
+def saving(path: Path, needed: int) -> Iterator[None]:
+    """Say what could not be written, why, and how many bytes it needs, whatever a library raises in the block.
+
+    Raises
+    ------
+    BundleError
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else brief(error)
+        free = shutil.disk_usage(path.parent).free
+        raise BundleError(
+            f"{path.name} cannot be written: {reason}; it needs {needed / 1e6:,.3f} MB, and "
+            f"the disk of {path.parent} has {free / 1e6:,.3f} MB left; make room, or pass another --out"
+        ) from error
+
+
+def save_tensors(path: Path, tensors: dict[str, np.ndarray], metadata: dict[str, str] | None = None) -> None:
+    """Write arrays as safetensors, the same bytes each time: the library puts metadata in a random order.
+
+    Parameters
+    ----------
+    path : Path
+    tensors : dict of str to ndarray
+        float64, float32, float16 or bfloat16; mapped or not.
+    metadata : dict of str to str, optional
+    """
+    header: dict[str, Any] = {} if metadata is None else {"__metadata__": metadata}
+    end = 0
+    for name, tensor in tensors.items():
+        start, end = end, end + tensor.nbytes
+        header[name] = {
+            "dtype": SAFETENSORS_DTYPES[tensor.dtype.name],
+            "shape": list(tensor.shape),
+            "data_offsets": [start, end],
+        }
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # so that what follows is aligned
+    with saving(path, end), path.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for tensor in tensors.values():
+            file.write(np.ascontiguousarray(tensor).view(np.uint8).data)
+
+
+def save_text(path: Path, text: str) -> None:
+    """Write a text as UTF-8."""
+    with saving(path, len(text)):
+        path.write_text(text, encoding="utf-8")
+
+
+def save_table(path: Path, table: pa.Table) -> None:
+    """Write a table as Parquet."""
+    with saving(path, table.nbytes):
+        pq.write_table(table, path, compression="zstd")
+
+
+def save_points(path: Path, shape: tuple[int, int], blocks: Iterable[np.ndarray], *, inner_product: bool) -> np.ndarray:
+    """Write points as a flat FAISS index; return them mapped.
+
+    Parameters
+    ----------
+    path : Path
+    shape : tuple of int
+        V and D.
+    blocks : iterable of ndarrays of shape (n, D), float32
+        The points in their order.
+    inner_product : bool
+        Whether the index compares inner products instead of squared L2 distances.
+
+    Returns
+    -------
+    ndarray of shape (V, D), float32
+        Read-only.
+    """
+    with saving(path, FLAT_HEADER.size + 4 * shape[0] * shape[1]):
+        write_flat(path, shape, blocks, inner_product=inner_product)
+    return map_flat(path, shape)
+
+
+def save_graph(folder: Path, name: str, graph: KnnGraph) -> None:
+    """Write a space's k-NN graph as `.npy` files."""
+    for field in GRAPH_ARRAYS:
+        array = getattr(graph, field)
+        path = folder / f"{name}.{field}.npy"
+        # Not np.save: when the disk is full it says how many items it wrote, but not why no more.
+        with saving(path, array.nbytes), path.open("wb") as file:
+            np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+            file.write(np.ascontiguousarray(array).data)
+
+
+def map_graph(folder: Path, name: str) -> KnnGraph:
+    """Map a space's k-NN graph that this process has written or checked."""
+    return KnnGraph(*(np.load(folder / f"{name}.{field}.npy", mmap_mode="r") for field in GRAPH_ARRAYS))
+
+
+def save_index(path: Path, index: Any) -> None:
+    """Write a FAISS index."""
+    import faiss
+
+    # FAISS's own file writer only mentions on standard error what it cannot write when it closes the file.
+    with saving(path, 4 * index.ntotal * index.d), path.open("wb") as file:
+        writer = faiss.PyCallbackIOWriter(file.write)  # type: ignore[attr-defined] # SWIG makes it when faiss is loaded
+        faiss.write_index(index, writer)
+
+
+def save_manifest(folder: Path, manifest: dict[str, Any]) -> int:
+    """Write the manifest, sealed, beside the files it describes; return the bytes of all files."""
+    whole = {"format": FORMAT, "format_version": FORMAT_VERSION, **manifest}
+    text = json.dumps(whole | {"checksum": seal(whole)}, indent=2, ensure_ascii=False, allow_nan=False)
+    with saving(folder / MANIFEST, len(text)):
+        (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+    return sum(path.stat().st_size for path in folder.iterdir())

@@ -1,0 +1,1 @@
+"""Recompute by another way than the build."""

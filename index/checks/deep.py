@@ -1,0 +1,169 @@
+"""Stored neighbor lists against gamma itself, in float64: nothing here reads a point.
+
+The causal metric is computed again from gamma with another decomposition than the build's, unless M was given or comes
+from tokens that the bundle, a sample, does not hold; then the stored M is taken. Distances to all tokens are first
+expanded, |x|^2 + |y|^2 - 2 x.y, to choose candidates, and those are measured from differences. Of twins only the first
+is measured: a product rounds equal rows differently in different places, and they would not tie.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from index.bundle.bundle import Bundle, Geometry
+from index.checks.stored_lists import ListCheck, check_list, total
+from index.geometry.spaces import row_blocks, twin_groups
+from index.geometry.twins import Groups
+
+SPARE = 33
+"""Candidates kept beyond the K of a list: the row itself, and others, because the expansion rounds."""
+
+
+@dataclass(frozen=True)
+class DeepCheck:
+    """Neighbors of random tokens in every geometry, against float64 brute force over gamma.
+
+    Attributes
+    ----------
+    lists : dict of Geometry to ListCheck
+    metric_recomputed : bool
+        Whether M was computed again from gamma.
+    metric_difference : float
+        The largest difference between the entries of M and of the stored M, relative to the largest entry; 0 where M
+        was not computed again.
+    """
+
+    lists: dict[Geometry, ListCheck]
+    metric_recomputed: bool
+    metric_difference: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether every list passed."""
+        return all(check.passed for check in self.lists.values())
+
+
+def deep_check(bundle: Bundle, rows: np.ndarray, progress: Callable[[float], None]) -> DeepCheck:
+    """Check the stored lists of some rows.
+
+    Parameters
+    ----------
+    bundle : Bundle
+    rows : ndarray of shape (Q,)
+    progress : callable
+        Called with the share done, from 0 to 1.
+    """
+    settings = bundle.manifest["settings"]
+    stored = bundle.metric
+    recomputed = settings["metric_tensor"] is None and settings["sample"] is None
+    mean, M = _metric_of(bundle.gamma.whole, stored.ridge) if recomputed else (stored.mean, stored.matrix)
+    difference = float(np.abs(M - stored.matrix).max() / np.abs(stored.matrix).max())
+    centered = bool(bundle.manifest["spaces"][Geometry.CAUSAL_COSINE.value]["centered"])
+    maps = _Maps(mean, np.linalg.cholesky((M + M.T) / 2), centered)
+    twins = Groups(twin_groups(bundle.gamma.whole))
+    nearest = _nearest(bundle, maps, rows, twins, progress)
+    lists = {
+        geometry: _check_lists(bundle, geometry, maps, rows, twins, candidates)
+        for geometry, candidates in nearest.items()
+    }
+    return DeepCheck(lists, recomputed, difference)
+
+
+def _metric_of(gamma: np.ndarray, ridge: float | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean and M = (Cov(gamma) + ridge I)^-1, by LAPACK's inverse of a symmetric positive matrix."""
+    from scipy.linalg import cho_factor, cho_solve
+
+    D = gamma.shape[1]
+    mean = sum(block.sum(axis=0) for _, block in row_blocks(gamma)) / len(gamma)
+    moment = sum(((block - mean).T @ (block - mean) for _, block in row_blocks(gamma)), np.zeros((D, D)))
+    covariance = moment / len(gamma) + (ridge or 0.0) * np.eye(D)
+    return np.asarray(mean), np.asarray(cho_solve(cho_factor(covariance), np.eye(D)))
+
+
+@dataclass(frozen=True, eq=False)
+class _Maps:
+    """From rows of gamma to float64 vectors whose Euclidean distances are those of a geometry."""
+
+    mean: np.ndarray
+    factor: np.ndarray
+    centered: bool
+
+    def __call__(self, rows: np.ndarray) -> dict[Geometry, np.ndarray]:
+        rows = rows.astype(np.float64)
+        # Centered first: distances are the same, and the expansion loses fewer digits.
+        causal = (rows - self.mean) @ self.factor
+        angles = causal if self.centered else causal + self.mean @ self.factor
+        return {
+            Geometry.CAUSAL: causal,
+            Geometry.COSINE: _unit(rows),
+            Geometry.CAUSAL_COSINE: _unit(angles),
+        }
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows / np.where(lengths > 0, lengths, 1)
+
+
+def _nearest(
+    bundle: Bundle, maps: _Maps, rows: np.ndarray, twins: Groups, progress: Callable[[float], None]
+) -> dict[Geometry, np.ndarray]:
+    """Return candidates for the nearest of each of Q rows, firsts of twins, (Q, K + SPARE) at most, in every geometry.
+
+    A row's own first is among them; -1 stands where there are no more.
+    """
+    V, keep = len(bundle), int(bundle.manifest["K"]) + SPARE
+    queries = maps(bundle.gamma[rows])
+    best = {each: (np.empty((len(rows), 0), np.int64), np.empty((len(rows), 0))) for each in queries}
+    for where, block in row_blocks(bundle.gamma):
+        ids = np.arange(where.start, where.start + len(block))
+        for geometry, mapped in maps(block).items():
+            squared = _expanded(queries[geometry], mapped)
+            squared[:, np.isin(ids, bundle.spaces[geometry].excluded) | (twins.first[ids] != ids)] = np.inf
+            ids_so_far, squared_so_far = best[geometry]
+            ids_here = np.concatenate([ids_so_far, np.broadcast_to(ids, squared.shape)], axis=1)
+            squared_here = np.concatenate([squared_so_far, squared], axis=1)
+            if squared_here.shape[1] > keep:
+                chosen = np.argpartition(squared_here, keep - 1, axis=1)[:, :keep]
+                ids_here, squared_here = (
+                    np.take_along_axis(values, chosen, axis=1) for values in (ids_here, squared_here)
+                )
+            best[geometry] = ids_here, squared_here
+        progress(min(where.stop, V) / V)
+    return {geometry: np.where(np.isinf(squared), -1, ids) for geometry, (ids, squared) in best.items()}
+
+
+def _expanded(queries: np.ndarray, points: np.ndarray) -> np.ndarray:
+    lengths = np.einsum("ij,ij->i", points, points)
+    return np.asarray(np.einsum("ij,ij->i", queries, queries)[:, None] + lengths - 2 * (queries @ points.T))
+
+
+def _check_lists(
+    bundle: Bundle, geometry: Geometry, maps: _Maps, rows: np.ndarray, twins: Groups, candidates: np.ndarray
+) -> ListCheck:
+    space, K = bundle.spaces[geometry], int(bundle.manifest["K"])
+
+    def check(row: int, found: np.ndarray) -> ListCheck:
+        ids = space.ids[row].astype(np.int64)
+        found = found[found >= 0]
+        firsts = np.unique(np.concatenate([twins.first[[row, *ids]], found]))
+        vectors = maps(bundle.gamma[firsts])[geometry]
+        apart = np.linalg.norm(vectors - vectors[np.searchsorted(firsts, twins.first[row])], axis=1)
+
+        def measured(some: np.ndarray) -> np.ndarray:
+            distances: np.ndarray = apart[np.searchsorted(firsts, twins.first[some])]
+            return distances
+
+        nearest = np.full((K, 2), (-1, np.inf))
+        if row not in space.excluded:
+            others = np.concatenate([twins.members(first) for first in found.tolist()])
+            others = others[others != row]
+            distances = measured(others)
+            order = np.lexsort((others, distances))[:K]
+            nearest[: len(order)] = np.column_stack([others[order], distances[order]])
+        return check_list(ids, space.distances[row], measured(ids), nearest, row, space.resolution)
+
+    return total((check(int(row), found) for row, found in zip(rows, candidates, strict=True)), space.resolution)

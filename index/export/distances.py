@@ -1,0 +1,154 @@
+"""Causal distance matrices in the two layouts that `index.checks.stored_matrix` reads."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from index.build.settings import Settings, sampled_rows
+from index.bundle.bundle import Bundle
+from index.errors import ParameterError
+
+LARGEST_N = 40_000
+"""The largest matrix written without being forced: 6.4 GB full and 1.6 GB compressed."""
+
+_BLOCK_ROWS = 512
+_PAIRS_PER_BLOCK = 8192
+_FLOAT16_PATTERNS = 1 << 16
+_FLOAT16_INFINITY = 0x7C00
+_CLOSE = 1e-5
+"""Below this share of the squared norms, a squared distance by expansion no longer has the digits of a float32: in
+float64 its error is some 1e-13 of them."""
+
+
+def matrix_rows(bundle: Bundle, *, sample: int | None, seed: int, force: bool, folder: Path) -> np.ndarray:
+    """Return the rows whose distances to write: all in their order, or a sample drawn as `build_index.py` draws one.
+
+    Raises
+    ------
+    ParameterError
+        When the sample is out of range, or the matrix would be too large for sense, or for the disk.
+    """
+    V = len(bundle)
+    rows = sampled_rows(Settings(sample=None if sample is None else str(sample), seed=seed), V)
+    rows = np.arange(V) if rows is None else rows
+    N = len(rows)
+    size = 4 * N**2 + N * (N - 1)
+    if N > LARGEST_N and not force:
+        raise ParameterError(
+            f"the distances of {N:,} tokens are {size / 1e9:,.1f} GB; pass --sample {LARGEST_N} or less, or --force"
+        )
+    there = next(parent for parent in (folder, *folder.absolute().parents) if parent.is_dir())
+    free = shutil.disk_usage(there).free
+    if size > free:
+        raise ParameterError(
+            f"the distances of {N:,} tokens are {size / 1e9:,.1f} GB, but {there} has {free / 1e9:,.1f} GB left; "
+            "pass a smaller --sample"
+        )
+    return rows
+
+
+def write_distances(bundle: Bundle, rows: np.ndarray, compressed: Path, full: Path, *, seed: int | None) -> None:
+    """Write the causal distances between tokens: the upper triangle as float16, and every entry as float32.
+
+    Parameters
+    ----------
+    bundle : Bundle
+    rows : ndarray of shape (N,)
+    compressed, full : Path
+        `.pt` and `.npy`.
+    seed : int or None
+        That the rows were drawn with.
+    """
+    import torch
+
+    points = bundle.causal.points[rows].astype(np.float64)
+    points -= points.mean(axis=0)  # distances stay, rounding shrinks
+    N = len(points)
+    triangle = np.empty(N * (N - 1) // 2, dtype=np.float16)
+    matrix = np.lib.format.open_memmap(full, mode="w+", dtype=np.float32, shape=(N, N))
+    written = 0
+    for start in range(0, N, _BLOCK_ROWS):
+        block = distances_from(points, start, min(start + _BLOCK_ROWS, N))
+        matrix[start : start + len(block), start:] = block
+        matrix[start:, start : start + len(block)] = block.T
+        with np.errstate(over="ignore"):  # refused below
+            halves = block.astype(np.float16)
+        for row, values in enumerate(halves):
+            above = values[row + 1 :]
+            triangle[written : written + len(above)] = above
+            written += len(above)
+    matrix.flush()
+    content = {
+        "triu_values": torch.from_numpy(triangle),
+        "token_indices": torch.from_numpy(bundle.vocabulary.token_ids[rows].astype(np.int64)),
+        "N": N,
+        "metadata": {
+            "model": bundle.manifest["source"]["location"],
+            "dtype": "float16",
+            "random_seed": seed,
+            "distance_stats": _statistics(triangle),
+            "metric": bundle.manifest["metric"]["origin"],
+        },
+    }
+    torch.save(content, compressed)
+
+
+def distances_from(points: np.ndarray, start: int, stop: int) -> np.ndarray:
+    """Return the distances from points `start` to `stop` to these and all later ones, exact to float32.
+
+    By expansion |x|^2 + |y|^2 - 2 <x, y>; where that leaves too few digits, from differences.
+
+    Parameters
+    ----------
+    points : ndarray of shape (N, D), float64
+    start, stop : int
+
+    Returns
+    -------
+    ndarray of shape (stop - start, N - start), float64
+        Its first columns are a symmetric square with a zero diagonal.
+    """
+    block, others = points[start:stop], points[start:]
+    squares = np.einsum("ij,ij->i", others, others)
+    sums = squares[: len(block), None] + squares
+    squared = block @ others.T
+    squared *= -2
+    squared += sums
+    left, right = np.nonzero(squared < _CLOSE * sums)
+    for first in range(0, len(left), _PAIRS_PER_BLOCK):
+        a, b = left[first : first + _PAIRS_PER_BLOCK], right[first : first + _PAIRS_PER_BLOCK]
+        differences = block[a] - others[b]
+        squared[a, b] = np.einsum("ij,ij->i", differences, differences)
+    distances: np.ndarray = np.sqrt(squared, out=squared)
+    own = np.triu(distances[:, : len(block)], k=1)
+    distances[:, : len(block)] = own + own.T
+    return distances
+
+
+def _statistics(triangle: np.ndarray) -> dict[str, Any]:
+    """Return minimum, maximum, mean, median and standard deviation of float16 values, none of them negative.
+
+    Counted by bit pattern, which for such values stand in the values' order: there are 65,536 patterns and up to
+    billions of values.
+    """
+    counts = np.zeros(_FLOAT16_PATTERNS, dtype=np.int64)
+    for start in range(0, len(triangle), 1 << 24):
+        counts += np.bincount(triangle[start : start + (1 << 24)].view(np.uint16), minlength=_FLOAT16_PATTERNS)
+    if counts[_FLOAT16_INFINITY:].any():
+        raise ParameterError("some distances are beyond 65,504 logometers, the largest float16: no matrix was written")
+    seen = np.flatnonzero(counts)
+    values = seen.astype(np.uint16).view(np.float16).astype(np.float64)
+    weights, below = counts[seen], np.cumsum(counts[seen])
+    mean = float(np.average(values, weights=weights))
+    middle = np.searchsorted(below, [(below[-1] - 1) // 2, below[-1] // 2], side="right")
+    return {
+        "min": float(values[0]),
+        "max": float(values[-1]),
+        "mean": mean,
+        "median": float(values[middle].mean()),
+        "std": float(np.sqrt(np.average((values - mean) ** 2, weights=weights))),
+    }

@@ -1,0 +1,1 @@
+"""Arrays only: covariance, M, the maps of rows to points, twins."""

@@ -1,0 +1,1 @@
+"""Arrays only: density, overlap, connected groups."""

@@ -1,0 +1,108 @@
+"""What the address of a page says: which two geometries are compared, how long lists are, and which token it is of."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from urllib.parse import urlencode
+
+from index.bundle.bundle import Bundle, Geometry
+from index.errors import ParameterError
+from index.pictures.numbers.series import called
+from index.questions.lists import Token, tokens_at
+from index.questions.neighbors import DEFAULT_GEOMETRIES
+from index.tokens.vocabulary import display
+
+TOP = 30
+"""Neighbors listed when an address does not say."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The two geometries a page compares, and how long its lists are.
+
+    Attributes
+    ----------
+    first, second : Geometry
+    top : int
+    usual, longest : int
+        The `top` of a page whose address names none, and the largest.
+    """
+
+    first: Geometry
+    second: Geometry
+    top: int
+    usual: int
+    longest: int
+
+    @cached_property
+    def parameters(self) -> dict[str, str]:
+        """What an address must say to have this choice: nothing that is usual."""
+        named = {"first": self.first.label, "second": self.second.label, "top": str(self.top)}
+        usual = dict(zip(named, (*(each.label for each in DEFAULT_GEOMETRIES), str(self.usual)), strict=True))
+        return {name: value for name, value in named.items() if value != usual[name]}
+
+    def address(self, path: str, **more: str) -> str:
+        """Return an address under which this choice holds."""
+        query = urlencode({**more, **self.parameters})
+        return f"{path}?{query}" if query else path
+
+    def of_token(self, token_id: int) -> str:
+        """Return the address of a token's page."""
+        return self.address(f"/token/{token_id}")
+
+
+@dataclass(frozen=True)
+class Link:
+    """A token to go to: what it is called (`series.called`), its id, its row, its piece and its address."""
+
+    text: str
+    id: int
+    row: int
+    piece: str | None
+    address: str
+
+    @property
+    def number(self) -> str:
+        """The id as it stands beside the text: nothing where the token is called by it."""
+        number = f"#{self.id}"
+        return "" if self.piece is None and self.text == number else number
+
+
+def read_choice(parameters: Mapping[str, str], bundle: Bundle) -> Choice:
+    """Read `first`, `second` and `top` of an address.
+
+    Raises
+    ------
+    ParameterError
+        When one is out of range.
+    """
+    known = {geometry.label: geometry for geometry in Geometry}
+    pair = []
+    for name, default in zip(("first", "second"), DEFAULT_GEOMETRIES, strict=True):
+        wanted = parameters.get(name, default.label)
+        if wanted not in known:
+            raise ParameterError(f"{name} must be one of {', '.join(known)}, got: {display(wanted[:60])}")
+        pair.append(known[wanted])
+    longest = min(int(bundle.manifest["K"]), len(bundle) - 1)
+    usual = min(TOP, longest)
+    typed = parameters.get("top", str(usual)).strip()
+    if not (typed.isdecimal() and len(typed) < 10 and 1 <= int(typed) <= longest):
+        raise ParameterError(f"the number of neighbors must be from 1 to {longest}, got: {display(typed[:60])}")
+    return Choice(pair[0], pair[1], int(typed), usual, longest)
+
+
+def usual_choice(bundle: Bundle) -> Choice:
+    """Return the choice of an address that names nothing."""
+    return read_choice({}, bundle)
+
+
+def link(token: Token, choice: Choice) -> Link:
+    """Return a token with its address."""
+    return Link(called(token), token.id, token.row, token.piece, choice.of_token(token.id))
+
+
+def links(bundle: Bundle, rows: Collection[int], choice: Choice) -> list[Link]:
+    """Return the tokens of some rows with their addresses."""
+    return [link(token, choice) for token in tokens_at(bundle, rows)]

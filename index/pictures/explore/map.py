@@ -1,0 +1,117 @@
+"""A map of the vocabulary: every token's place in the plane, made once and kept in a file beside the bundle.
+
+The file stands beside and not in the bundle, whose files are sealed by their checksums. It names the bundle it was made
+of, so that a map is not shown for another one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from index.bundle.bundle import Bundle, Geometry
+from index.bundle.manifest import MANIFEST
+from index.errors import ParameterError
+from index.export.atlas import project
+from index.export.files import arrow_array
+from index.files import brief
+from index.pictures.extras import require
+
+GEOMETRY = Geometry.CAUSAL
+"""The one whose exact graph is laid out."""
+
+COLUMNS = ("token_id", "projection_x", "projection_y")
+_BUNDLE = b"bundle_fingerprint"
+
+
+@dataclass(frozen=True, eq=False)
+class VocabularyMap:
+    """Places in the plane.
+
+    Attributes
+    ----------
+    token_ids : ndarray of shape (V,), int64
+    places : ndarray of shape (V, 2), float32
+        NaN for a row without a point.
+    """
+
+    token_ids: np.ndarray
+    places: np.ndarray
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A short name for the content of `packed`."""
+        return hashlib.sha256(self.packed()).hexdigest()[:16]
+
+    def packed(self) -> bytes:
+        """Return V abscissas, V ordinates (float32) and V token ids (int32), little-endian, as the page reads them."""
+        return self.places.T.astype("<f4").tobytes() + self.token_ids.astype("<i4").tobytes()
+
+
+def default_path(folder: Path) -> Path:
+    """Return where the map of the bundle in a folder is kept: `smollm2-135m.map.parquet` beside it."""
+    resolved = folder.resolve()
+    return resolved.with_name(f"{resolved.name}.map.parquet")
+
+
+def make_map(bundle: Bundle, path: Path) -> None:
+    """Lay out the exact causal graph with UMAP and keep the places: minutes for a large vocabulary.
+
+    Raises
+    ------
+    ParameterError
+        When umap-learn is not installed, there are too few points, `path` cannot be written, or is there and no map.
+    """
+    read_map(path, bundle)  # a map of another bundle is replaced, nothing else
+    require("umap", extra="explore --extra map", command="explore --map")
+    if (path.parent / MANIFEST).is_file():
+        raise ParameterError(f"--map-file {path} lies in a bundle's folder, whose files are sealed; pass another")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Made before the long work, to see whether its outcome can be kept.
+        with TemporaryDirectory(prefix=f".{path.name}.writing-", dir=path.parent) as folder:
+            places = project(bundle, bundle.spaces[GEOMETRY])
+            columns = [arrow_array(bundle.vocabulary.token_ids), arrow_array(places[:, 0]), arrow_array(places[:, 1])]
+            table = pa.Table.from_arrays(columns, names=list(COLUMNS))
+            written = Path(folder) / path.name
+            pq.write_table(table.replace_schema_metadata({_BUNDLE: _fingerprint(bundle)}), written)
+            written.replace(path)
+    except OSError as error:
+        raise ParameterError(f"{path} cannot be written: {brief(error)}; pass another --map-file") from error
+
+
+def read_map(path: Path, bundle: Bundle) -> VocabularyMap | None:
+    """Return the map in a file, None where there is no file or it is of another bundle.
+
+    Raises
+    ------
+    ParameterError
+        When the file is no map.
+    """
+    if not path.is_file():
+        return None
+    try:
+        with pq.ParquetFile(path) as file:
+            table = file.read()
+    except (OSError, pa.ArrowException) as error:
+        raise ParameterError(f"{path} is no map: {brief(error)}; pass another --map-file") from error
+    made_of = (table.schema.metadata or {}).get(_BUNDLE)
+    if made_of is None:
+        raise ParameterError(f"{path} is a Parquet file, but no map; pass another --map-file")
+    if made_of != _fingerprint(bundle):
+        return None
+    ids, x, y = (np.from_dlpack(table[name].combine_chunks()) for name in COLUMNS)
+    return VocabularyMap(ids, np.stack([x, y], axis=1))
+
+
+def _fingerprint(bundle: Bundle) -> bytes:
+    """Return a checksum of a bundle's manifest, which holds those of all its files."""
+    return hashlib.sha256(json.dumps(bundle.manifest, sort_keys=True).encode()).hexdigest().encode()

@@ -1,0 +1,129 @@
+"""The bundle behind the pages: opened again when another takes its place, with what all pages share computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from pathlib import Path
+from threading import RLock
+from typing import Any, TypeVar, cast
+
+from index.api import OpenVocabulary, open_vocabulary
+from index.bundle.bundle import Geometry
+from index.bundle.manifest import MANIFEST
+from index.errors import BundleError
+from index.files import brief
+from index.pictures.explore.map import VocabularyMap, read_map
+from index.pictures.explore.suggest import Suggestions
+from index.pictures.numbers.densities import Densities, all_densities
+from index.pictures.numbers.vocabulary_series import overlap_census
+from index.questions import neighbors as questions
+from index.questions.census import OverlapCensus
+from index.questions.neighbors import Densest, Neighborhood
+
+ABOUT = ("kind", "script", "reachable", "euclidean_norm", "causal_norm", "hubness")
+"""Columns of `tokens.parquet` that the page of a token shows."""
+
+Made = TypeVar("Made")
+Identity = tuple[int, int, int]
+
+
+class OpenedBundle:
+    """One opened bundle, and what is computed from the whole of it: each once, when first asked for.
+
+    Threads may share it: two that ask for the same wait for one computation.
+
+    Attributes
+    ----------
+    vocabulary : OpenVocabulary
+    """
+
+    def __init__(self, vocabulary: OpenVocabulary, map_path: Path) -> None:
+        self.vocabulary = vocabulary
+        self._map_path = map_path
+        self._made: dict[Hashable, Any] = {}
+        self._locks: dict[Hashable, RLock] = {}
+        self._lock = RLock()
+
+    @property
+    def suggestions(self) -> Suggestions:
+        """The texts of all tokens, ready to be searched."""
+        return self._once("suggestions", lambda: Suggestions(self.vocabulary.vocabulary))
+
+    @property
+    def densest(self) -> Densest:
+        """The densest token, with the winner under each rule."""
+        return self._once("densest", lambda: questions.densest(self.vocabulary, top=1))
+
+    @property
+    def map(self) -> VocabularyMap | None:
+        """The map of this bundle, None where none was made."""
+        return self._once("map", lambda: read_map(self._map_path, self.vocabulary))
+
+    def densities(self, found: Neighborhood) -> Densities:
+        """Return all densities, of an answer's first geometry, rule and k."""
+        geometry = next(iter(found.lists))
+        key = ("densities", geometry, found.rule, found.density_k)
+        return self._once(key, lambda: all_densities(self.vocabulary, geometry, found.rule, found.density_k))
+
+    def overlap(self, geometries: tuple[Geometry, Geometry]) -> OverlapCensus | None:
+        """Return how far two geometries agree over the vocabulary; None where no token has neighbors in both."""
+        return self._once(("overlap", geometries), lambda: overlap_census(self.vocabulary, geometries))
+
+    def about(self, row: int) -> dict[str, Any]:
+        """Return what `tokens.parquet` says of a token, by the names of `ABOUT`; older bundles lack some."""
+        table = self._once("about", lambda: self.vocabulary.columns(*ABOUT))
+        return {name: table[name][row].as_py() for name in table.column_names}
+
+    def _once(self, key: Hashable, make: Callable[[], Made]) -> Made:
+        with self._lock:
+            lock = self._locks.setdefault(key, RLock())
+        with lock:
+            if key not in self._made:
+                self._made[key] = make()
+            return cast(Made, self._made[key])
+
+
+class WatchedBundle:
+    """The bundle in a folder, whichever it is at the moment.
+
+    Parameters
+    ----------
+    folder : Path
+        The bundle's own folder.
+    map_path : Path
+        Where a map of it may be.
+    """
+
+    def __init__(self, folder: Path, map_path: Path) -> None:
+        self.folder, self.map_path = folder, map_path
+        self._lock = RLock()
+        self._identity: Identity | None = None
+        self._opened: OpenedBundle | None = None
+
+    def current(self) -> OpenedBundle:
+        """Return the opened bundle, another one where its manifest is no longer the same file.
+
+        Raises
+        ------
+        BundleError
+            When there is none, or the one that is there cannot be opened.
+        """
+        with self._lock:
+            identity = self._manifest_identity()
+            if self._opened is None or identity != self._identity:
+                self._opened = None
+                self._opened = OpenedBundle(open_vocabulary(self.folder), self.map_path)
+                self._identity = identity
+            return self._opened
+
+    def _manifest_identity(self) -> Identity:
+        path = self.folder / MANIFEST
+        try:
+            found = path.stat()
+        except FileNotFoundError:
+            raise BundleError(
+                f"no bundle in {self.folder}: it has no {MANIFEST}; build one with build_index.py"
+            ) from None
+        except OSError as error:
+            raise BundleError(f"{path} cannot be read: {brief(error)}") from error
+        return found.st_ino, found.st_mtime_ns, found.st_size

@@ -1,0 +1,253 @@
+"""Answers as what the templates of `explore` show: tables of links, facts and charts. Nothing here knows of HTTP."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from index.bundle.bundle import Bundle, Geometry
+from index.measures.overlap import Overlap
+from index.pictures.explore.address import Choice, Link, link
+from index.pictures.explore.opened import OpenedBundle
+from index.pictures.numbers.densities import unit
+from index.pictures.numbers.series import NeighborhoodSeries, neighborhood_series
+from index.pictures.page import words
+from index.pictures.page.charts import Chart, neighborhood_charts
+from index.questions import neighbors as questions
+from index.questions.lists import Neighbor
+from index.questions.neighbors import Neighborhood
+from index.tables import NEAREST_BY, why_none
+from index.tokens.vocabulary import display
+
+LISTED_TWINS = 20
+NONE = "-"
+"""What stands where there is no number."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One place of a neighbor list.
+
+    Attributes
+    ----------
+    rank : int
+    link : Link
+    distance : float
+    similarity : float or None
+    tied, twin, shared : bool
+        `shared`: whether the other list holds the token, too.
+    other_rank : str
+        Its rank in the other geometry, `>100` beyond the stored list, or `NONE`.
+    """
+
+    rank: int
+    link: Link
+    distance: float
+    similarity: float | None
+    tied: bool
+    twin: bool
+    shared: bool
+    other_rank: str
+
+
+@dataclass(frozen=True)
+class List:
+    """A neighbor list.
+
+    Attributes
+    ----------
+    name : str
+        Of its geometry, for style sheets and scripts.
+    caption : str
+    unit : str
+    other : str
+        The geometry of `Line.other_rank`; empty where lists are not compared.
+    lines : tuple of Line
+    """
+
+    name: str
+    caption: str
+    unit: str
+    other: str
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True)
+class TokenView:
+    """The page of one token.
+
+    Attributes
+    ----------
+    link : Link
+    facts : list of pair of str
+    twins : list of Link
+        The first of them.
+    more_twins : int
+        How many are not among these.
+    overlap : Overlap or None
+    sentences : list of str
+        The verdict in plain words.
+    lists : list of List
+    charts : tuple of Chart
+    """
+
+    link: Link
+    facts: list[tuple[str, str]]
+    twins: list[Link]
+    more_twins: int
+    overlap: Overlap | None
+    sentences: list[str]
+    lists: list[List]
+    charts: tuple[Chart, ...]
+
+    @property
+    def specifications(self) -> dict[str, Any]:
+        """The charts by the ids of the elements they are drawn in."""
+        return {
+            f"chart-{number}": chart.specification
+            for number, chart in enumerate(self.charts, 1)
+            if chart.specification is not None
+        }
+
+
+def token_view(opened: OpenedBundle, row: int, choice: Choice) -> TokenView:
+    """Return the page of the token of a row.
+
+    Raises
+    ------
+    ParameterError
+        When both geometries are the same.
+    """
+    bundle = opened.vocabulary
+    token_id = int(bundle.vocabulary.token_ids[row])
+    found = questions.neighbors(bundle, f"#{token_id}", top=choice.top, geometries=(choice.first, choice.second))
+    series = neighborhood_series(bundle, found, opened.densities(found))
+    chance = 0.0
+    if found.overlap is not None:
+        chance = found.overlap.k**2 * float(series.overlap.chance[0] / series.overlap.lengths[0])
+    return TokenView(
+        link(found.token, choice),
+        _facts(opened, found, series),
+        [link(twin, choice) for twin in found.twins[:LISTED_TWINS]],
+        max(0, len(found.twins) - LISTED_TWINS),
+        found.overlap,
+        words.verdict_sentences(found, bundle.spaces, chance),
+        _compared_lists(bundle, found, choice),
+        neighborhood_charts(series),
+    )
+
+
+def plain_lists(lists: Mapping[Geometry, tuple[Neighbor, ...]], choice: Choice) -> list[List]:
+    """Return neighbor lists that are not compared with each other, as those of an analogy."""
+    return [
+        List(
+            geometry.label,
+            f"{len(listed)} nearest {NEAREST_BY[geometry]}",
+            unit(geometry),
+            "",
+            tuple(_line(neighbor, choice) for neighbor in listed),
+        )
+        for geometry, listed in lists.items()
+    ]
+
+
+def _compared_lists(bundle: Bundle, found: Neighborhood, choice: Choice) -> list[List]:
+    shared = {each.token.row for each in found.shared}
+    twins = {twin.row for twin in found.twins}
+    lists = []
+    for geometry, other in ((choice.first, choice.second), (choice.second, choice.first)):
+        listed = found.lists[geometry]
+        places = _stored_places(bundle, other, found.token.row)
+        lines = (
+            _line(
+                neighbor,
+                choice,
+                twin=neighbor.token.row in twins,
+                shared=neighbor.token.row in shared,
+                other_rank=_other_rank(bundle, other, places, neighbor.token.row),
+            )
+            for neighbor in listed
+        )
+        caption = (
+            f"{len(listed)} nearest {NEAREST_BY[geometry]}"
+            if listed
+            else f"None {NEAREST_BY[geometry]}: {why_none(found, geometry)}"
+        )
+        lists.append(List(geometry.label, caption, unit(geometry), other.label, tuple(lines)))
+    return lists
+
+
+def _line(
+    neighbor: Neighbor, choice: Choice, *, twin: bool = False, shared: bool = False, other_rank: str = NONE
+) -> Line:
+    return Line(
+        neighbor.rank,
+        link(neighbor.token, choice),
+        neighbor.distance,
+        neighbor.similarity,
+        neighbor.tied,
+        twin,
+        shared,
+        other_rank,
+    )
+
+
+def _stored_places(bundle: Bundle, geometry: Geometry, row: int) -> dict[int, int]:
+    """Return the ranks, from 1, of the tokens in the stored list of a row; empty where it has no point."""
+    ids = bundle.spaces[geometry].ids[row]
+    return {other: rank for rank, other in enumerate(ids.tolist(), 1) if other >= 0}
+
+
+def _other_rank(bundle: Bundle, geometry: Geometry, places: dict[int, int], row: int) -> str:
+    if not places or row in bundle.spaces[geometry].excluded:
+        return NONE
+    return str(places[row]) if row in places else f">{len(places)}"
+
+
+def _facts(opened: OpenedBundle, found: Neighborhood, series: NeighborhoodSeries) -> list[tuple[str, str]]:
+    token, about = found.token, opened.about(found.token.row)
+    density_unit = series.densities.unit
+    mean = "undefined"
+    if not math.isnan(found.mean_distance):
+        averaged = words.counted(found.density_k, "neighbor")
+        mean = f"{found.mean_distance:.7g} {density_unit.removeprefix('1/')}, {averaged}"
+    rows = [
+        ("id", str(token.id)),
+        ("row", str(token.row)),
+        ("exact text", "none" if token.text is None else json.dumps(token.text)),
+        ("piece", "none" if token.piece is None else display(token.piece)),
+        ("kind", about.get("kind")),
+        ("script", about.get("script")),
+        ("density", f"{found.density:.7g} {density_unit}"),
+        ("denser than", None if series.denser_than is None else f"{series.denser_than} of all tokens"),
+        ("mean distance", mean),
+        ("Euclidean norm", _number(about.get("euclidean_norm"))),
+        ("causal norm", _number(about.get("causal_norm"), " logometers")),
+        ("hubness", _hubness(about.get("hubness"), _density_k(opened))),
+        ("reachable", _reachable(about.get("reachable"))),
+    ]
+    rows += [(f"resolution, {ranks.geometry.label}", f"{ranks.resolution:.3g} {ranks.unit}") for ranks in series.ranks]
+    return [(name, value) for name, value in rows if value is not None]
+
+
+def _number(value: float | None, suffix: str = "") -> str | None:
+    return None if value is None else f"{value:.7g}{suffix}"
+
+
+def _hubness(others: int | None, k: int) -> str | None:
+    if others is None:
+        return None
+    return f"{words.counted(others, 'other')} {'has' if others == 1 else 'have'} it among the {k} nearest"
+
+
+def _reachable(value: bool | None) -> str | None:
+    if value is None:
+        return None
+    return "yes" if value else "no: the tokenizer makes other tokens of its text"
+
+
+def _density_k(opened: OpenedBundle) -> int:
+    return int(opened.vocabulary.manifest["settings"]["density_k"])

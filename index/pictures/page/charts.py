@@ -1,0 +1,291 @@
+"""The charts of a token as Vega-Lite specifications."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from index.bundle.bundle import Geometry
+from index.measures.overlap import BORDERS
+from index.pictures.numbers.densities import Densities
+from index.pictures.numbers.series import NeighborhoodSeries, RankSeries, UnionSeries
+from index.pictures.page.vega import BOTH, INK, PAIR, PAPER, SOFT, axis, records, specification, tip
+from index.pictures.page.words import counted
+
+LABEL_LETTERS = 24
+"""How long a token's text may be beside a point; tooltips have it whole."""
+
+_TOKEN_TIPS = [tip("text", "token"), tip("id", "id")]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart of a page.
+
+    Attributes
+    ----------
+    title : str
+    caption : str
+        How to read it, and what ties and missing values mean for it.
+    specification : dict or None
+        In Vega-Lite, strict JSON. None where there is nothing to draw: the caption says why.
+    """
+
+    title: str
+    caption: str
+    specification: dict[str, Any] | None
+
+
+def neighborhood_charts(series: NeighborhoodSeries) -> tuple[Chart, ...]:
+    """Return the charts of one token: distance by rank in each geometry, overlap, density, and the union of lists."""
+    by_rank = (_rank_chart(ranks, color, series.union) for ranks, color in zip(series.ranks, PAIR, strict=True))
+    return *by_rank, _overlap_chart(series), _density_chart(series), _union_chart(series)
+
+
+def _rank_chart(ranks: RankSeries, color: str, union: UnionSeries) -> Chart:
+    title = f"Distance by rank in {ranks.geometry.words}"
+    if len(ranks.ranks) == 0:
+        return Chart(title, "No other token has a place in this list.", None)
+    # Rank 0 stands for tokens of the other list alone; they come first.
+    places = np.argsort(union.ranks[ranks.geometry], kind="stable")[-len(ranks.ranks) :]
+    values = records(
+        {
+            **_tokens(union, places),
+            "rank": ranks.ranks,
+            "distance": ranks.distances,
+            "low": np.maximum(ranks.distances - ranks.resolution, 0),
+            "high": ranks.distances + ranks.resolution,
+            "tied": ["yes" if tied else "no" for tied in ranks.tied],
+        }
+    )
+    x, y = axis("rank", "rank", tickMinStep=1, format="d"), axis("distance", ranks.unit, grid=True)
+    band = {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}}
+    points = {
+        "x": x,
+        "y": y,
+        "fill": {"condition": {"test": "datum.tied === 'yes'", "value": PAPER}, "value": color},
+        "tooltip": [*_TOKEN_TIPS, tip("rank", "rank"), tip("distance", ranks.unit, ".7g"), tip("tied", "tied")],
+    }
+    layers = [
+        {"mark": {"type": "area", "color": color, "opacity": 0.25}, "encoding": band},
+        {"mark": {"type": "line", "color": color, "strokeWidth": 1}, "encoding": {"x": x, "y": y}},
+        {"mark": {"type": "point", "stroke": color, "size": 36, "opacity": 1}, "encoding": points},
+    ]
+    return Chart(title, _ties_caption(ranks), specification(title, values, layers))
+
+
+def _ties_caption(ranks: RankSeries) -> str:
+    tied = int(ranks.tied.sum())
+    resolution = f"the resolution, {ranks.resolution:.2g} {ranks.unit} (shaded where wide enough to see)"
+    if tied == 0:
+        return f"No ties: each distance is further from the next than {resolution}."
+    return (
+        f"{tied} of {len(ranks.tied)} {'is' if tied == 1 else 'are'} tied (hollow): the one before or after is no "
+        f"further off than {resolution}, so the order is arbitrary there."
+    )
+
+
+def _overlap_chart(series: NeighborhoodSeries) -> Chart:
+    title, found = "Overlap of the two lists", series.overlap
+    if len(found.lengths) == 0:
+        return Chart(title, "One of the lists is empty: there is nothing to compare.", None)
+    values = records(
+        {
+            "k": found.lengths,
+            "share": found.shares,
+            "lowest": found.lowest,
+            "highest": found.highest,
+            "chance": found.chance,
+        }
+    )
+    x = axis("k", "k, the length of both lists", tickMinStep=1, format="d")
+    y = axis("share", "share of k in both lists", scale={"domain": [0, 1]}, format="%")
+    band = {"x": x, "y": {**y, "field": "lowest"}, "y2": {"field": "highest"}}
+    tips = [tip("k", "k"), *(tip(name, name, ".2%") for name in ("share", "lowest", "highest", "chance"))]
+    layers: list[dict[str, Any]] = [
+        *(
+            {"mark": {"type": "rule", "aria": False, "color": SOFT, "strokeDash": [1, 4]}, "encoding": _level(b)}
+            for b in BORDERS
+        ),
+        {"mark": {"type": "area", "color": BOTH, "opacity": 0.3}, "encoding": band},
+        {"mark": {"type": "line", "color": BOTH}, "encoding": {"x": x, "y": y}},
+        {
+            "mark": {"type": "line", "color": SOFT, "strokeDash": [6, 4]},
+            "encoding": {"x": x, "y": {**y, "field": "chance"}},
+        },
+        # Nothing to see: the tooltip of whatever is above and below.
+        {"mark": {"type": "rule", "strokeWidth": 9, "opacity": 0}, "encoding": {"x": x, "tooltip": tips}},
+    ]
+    if len(found.lengths) == 1:
+        layers.append({"mark": {"type": "point", "color": BOTH, "filled": True}, "encoding": {"x": x, "y": y}})
+    return Chart(title, _overlap_caption(series), specification(title, values, layers))
+
+
+def _level(percent: int) -> dict[str, Any]:
+    """Return the encoding of a level line across a chart of shares."""
+    return {"y": {"datum": percent / 100}}
+
+
+def _overlap_caption(series: NeighborhoodSeries) -> str:
+    found = series.overlap
+    low, high = BORDERS
+    moved = bool((found.lowest < found.highest).any())
+    ties = "shaded: what other orders of tied tokens would give" if moved else "no tie changes it at any length"
+    return (
+        f"For every length k up to {found.lengths[-1]}; {ties}. Dashed: chance, two blind draws. "
+        f"Dotted: above {low} % agreement is moderate, above {high} % high."
+    )
+
+
+def _density_chart(series: NeighborhoodSeries) -> Chart:
+    densities = series.densities
+    title = "Density among all tokens"
+    if len(densities.counts) == 0:
+        return Chart(title, "No token has a density other than 0 or infinite.", None)
+    values = records({"from": densities.edges[:-1], "to": densities.edges[1:], "tokens": densities.counts})
+    scale = {"type": "log", "nice": False}
+    # Of these two scales Vega would label only some powers of ten.
+    x = axis(
+        "from", f"density, {densities.unit}", scale=scale, labelExpr="format(datum.value, '~g')", labelSeparation=6
+    )
+    powers = [0, *(10**power for power in range(len(str(densities.counts.max()))))]
+    ticks = {"values": powers, "tickCount": len(powers), "labelExpr": "format(datum.value, ',')"}
+    y = axis("tokens", "tokens", scale={"type": "symlog"}, **ticks)
+    bars = {
+        "x": x,
+        "x2": {"field": "to"},
+        "y": y,
+        "y2": {"datum": 0},
+        "tooltip": [tip("from", "from", ".5g"), tip("to", "to", ".5g"), tip("tokens", "tokens", ",")],
+    }
+    layers: list[dict[str, Any]] = [{"mark": {"type": "bar", "color": SOFT, "opacity": 0.6}, "encoding": bars}]
+    if math.isfinite(series.density) and series.density > 0:
+        layers.append(_density_rule(series))
+    return Chart(title, _density_caption(series), specification(title, values, layers))
+
+
+def _density_rule(series: NeighborhoodSeries) -> dict[str, Any]:
+    own = {"text": series.text, "density": series.density, "below": series.denser_than}
+    return {
+        "data": {"values": [own]},
+        "mark": {"type": "rule", "color": PAIR[0], "strokeWidth": 3},
+        "encoding": {
+            "x": {"field": "density", "type": "quantitative"},
+            "tooltip": [tip("text", "token"), tip("density", "density", ".7g"), tip("below", "denser than")],
+        },
+    }
+
+
+def _density_caption(series: NeighborhoodSeries) -> str:
+    densities = series.densities
+    if series.denser_than is None:
+        place = "This token has no point here, and so no density."
+    elif series.density == 0 or math.isinf(series.density):
+        place = f"This token's density is {series.density:g}: it is in no bar."
+    else:
+        place = (
+            f"The line is this token: {series.density:.7g} {densities.unit}, denser than {series.denser_than} of all "
+            "tokens."
+        )
+    return place + " Counts on a logarithmic scale." + _left_out(densities)
+
+
+def _left_out(densities: Densities) -> str:
+    parts = [
+        f"{count:,} of density {what}" for count, what in ((densities.zero, "0"), (densities.infinite, "inf")) if count
+    ]
+    return f" In no bar: {' and '.join(parts)}." if parts else ""
+
+
+def _union_chart(series: NeighborhoodSeries) -> Chart:
+    union, (first, second) = series.union, tuple(ranks.geometry for ranks in series.ranks)
+    title = f"Every token of either list: {first.words} against {second.words}"
+    known = np.flatnonzero(~np.isnan(_measures(union, first)) & ~np.isnan(_measures(union, second)))
+    if len(known) == 0:
+        return Chart(title, "No token has a place in both geometries.", None)
+    lists = ("both lists", f"{first.label} list only", f"{second.label} list only")
+    values = _union_values(union, known, (first, second), lists)
+    looks = [
+        (name, *look)
+        for name, *look in zip(lists, (BOTH, *PAIR), ("circle", "triangle-up", "square"), strict=True)
+        if any(row["lists"] == name for row in values)
+    ]
+    present, colors, shapes = map(list, zip(*looks, strict=True))
+    place = {"x": axis("across", _measure_name(first), grid=True), "y": axis("up", _measure_name(second), grid=True)}
+    look: dict[str, Any] = {"field": "lists", "type": "nominal", "sort": present}
+    points = {
+        **place,
+        "fill": look | {"scale": {"domain": present, "range": colors}},
+        "shape": look | {"scale": {"domain": present, "range": shapes}},
+        "tooltip": [
+            *_TOKEN_TIPS,
+            tip("across", _measure_name(first), ".7g"),
+            tip("up", _measure_name(second), ".7g"),
+            tip("first_rank", f"rank, {first.label}"),
+            tip("second_rank", f"rank, {second.label}"),
+        ],
+    }
+    layers: list[dict[str, Any]] = [
+        {"name": "points", "mark": {"type": "point", "stroke": None, "size": 60, "opacity": 0.9}, "encoding": points},
+    ]
+    if union.shared[known].any():
+        # By this name the page knows what to move apart, and to hide where there is no room.
+        layers.append(
+            {
+                "name": "labels",
+                "transform": [{"filter": "datum.label !== ''"}],
+                "mark": {"type": "text", "fill": INK},
+                "encoding": {**place, "text": {"field": "label"}},
+            }
+        )
+    return Chart(title, _union_caption(union), specification(title, values, layers))
+
+
+def _union_values(
+    union: UnionSeries, known: np.ndarray, geometries: tuple[Geometry, Geometry], lists: tuple[str, str, str]
+) -> list[dict[str, Any]]:
+    """Return the points of a union at the places `known`, (n,), each with the one of three `lists` it belongs to."""
+    first, second = geometries
+    return records(
+        {
+            **_tokens(union, known),
+            "label": [_label(union.texts[at]) if union.shared[at] else "" for at in known],
+            "across": _measures(union, first)[known],
+            "up": _measures(union, second)[known],
+            "lists": [lists[0] if union.shared[at] else lists[1 if union.ranks[first][at] else 2] for at in known],
+            "first_rank": _places(union, first, known),
+            "second_rank": _places(union, second, known),
+        }
+    )
+
+
+def _union_caption(union: UnionSeries) -> str:
+    shared = int(union.shared.sum())
+    if shared == 0:
+        return "No token is in both lists."
+    are = "is" if shared == 1 else "are"
+    return f"{shared} of {counted(len(union.tokens), 'token')} {are} in both lists, and labeled where there is room."
+
+
+def _measures(union: UnionSeries, geometry: Geometry) -> np.ndarray:
+    return (union.similarities if geometry.angular else union.distances)[geometry]
+
+
+def _measure_name(geometry: Geometry) -> str:
+    return geometry.words if geometry.angular else "causal distance, logometers"
+
+
+def _tokens(union: UnionSeries, places: np.ndarray) -> dict[str, Any]:
+    """Return the columns that name the tokens at some places of a union."""
+    return {"text": [union.texts[at] for at in places], "id": [str(union.tokens[at].id) for at in places]}
+
+
+def _places(union: UnionSeries, geometry: Geometry, places: np.ndarray) -> list[str]:
+    return [str(rank) if rank else "not listed" for rank in union.ranks[geometry][places].tolist()]
+
+
+def _label(text: str) -> str:
+    return text if len(text) <= LABEL_LETTERS else text[: LABEL_LETTERS - 1] + "…"

@@ -1,0 +1,90 @@
+"""Labels of points that hide neither each other nor a point."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.text import Annotation
+from matplotlib.transforms import Bbox
+
+from index.pictures.plot import paper
+
+_POINT_RADIUS = 2.5
+"""Half a marker, in points, that no label may cover."""
+
+_PLACES = [
+    (5, 0, "left", "center"),
+    (-5, 0, "right", "center"),
+    (0, 5, "center", "bottom"),
+    (0, -5, "center", "top"),
+    (4, 4, "left", "bottom"),
+    (4, -4, "left", "top"),
+    (-4, 4, "right", "bottom"),
+    (-4, -4, "right", "top"),
+]
+"""Where a label may stand, in points from its own: offset and alignment; the first that is free."""
+
+
+def place(
+    axes: Axes, points: np.ndarray, others: np.ndarray, texts: Sequence[str], *, most: int, size: float
+) -> list[Annotation]:
+    """Label some points where there is room, in their order.
+
+    Parameters
+    ----------
+    axes : Axes
+        Of a figure of `paper.page`, with its final limits.
+    points : ndarray of shape (n, 2)
+        The points to label, in data coordinates.
+    others : ndarray of shape (m, 2)
+        More points that no label may cover.
+    texts : sequence of n str
+    most : int
+        How many labels at most.
+    size : float
+        Of the font, in points.
+
+    Returns
+    -------
+    list of Annotation
+        Those placed; a point without room around it has none.
+    """
+    radius = _POINT_RADIUS * paper.DPI / 72
+    taken = [_around(at, radius) for at in axes.transData.transform(np.concatenate([points, others]))]
+    frame = axes.get_window_extent()
+    placed: list[Annotation] = []
+    for at, text in zip(points, texts, strict=True):
+        if len(placed) == most:
+            break
+        for label in _tries(axes, at, text, size):
+            box = label.get_window_extent()
+            if _inside(frame, box) and not box.count_overlaps(taken):
+                taken.append(box)
+                placed.append(label)
+                break
+            label.remove()
+    return placed
+
+
+def _tries(axes: Axes, at: np.ndarray, text: str, size: float) -> Iterator[Annotation]:
+    for dx, dy, across, along in _PLACES:
+        yield axes.annotate(
+            text,
+            (at[0], at[1]),
+            (dx, dy),
+            textcoords="offset points",
+            ha=across,
+            va=along,
+            fontsize=size,
+            fontfeatures=paper.NO_LIGATURES,
+        )
+
+
+def _around(at: np.ndarray, radius: float) -> Bbox:
+    return Bbox([at - radius, at + radius])
+
+
+def _inside(frame: Bbox, box: Bbox) -> bool:
+    return bool(frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1)

@@ -1,0 +1,189 @@
+"""The figure of one token: distances by rank, overlap by length, its density, and both distances of each neighbor."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.gridspec import SubplotSpec
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from index.bundle.bundle import Geometry
+from index.pictures.numbers.series import NeighborhoodSeries, OverlapSeries, RankSeries, UnionSeries
+from index.pictures.page.words import counted
+from index.pictures.plot import labels, paper
+from index.pictures.plot.densities import draw_densities
+from index.pictures.plot.fonts import Typeface
+from index.questions.neighbors import Neighborhood
+from index.tokens.vocabulary import display
+
+MOST_LABELS = 12
+
+MEASURES = {
+    Geometry.CAUSAL: "causal distance, logometers",
+    Geometry.COSINE: "cosine similarity",
+    Geometry.CAUSAL_COSINE: "causal cosine similarity",
+}
+"""How near a neighbor is, as the last panel measures it in each geometry."""
+
+
+def texts_drawn(series: NeighborhoodSeries, found: Neighborhood, name: str) -> list[str]:
+    """Return the texts of the figure that come from data, in printable form."""
+    return [series.text, *series.union.texts, subtitle(series, found, name)]
+
+
+def neighborhood_figure(series: NeighborhoodSeries, found: Neighborhood, name: str, typeface: Typeface) -> Figure:
+    """Draw an answer of `neighbors` or `densest` as four panels.
+
+    Parameters
+    ----------
+    series : NeighborhoodSeries
+        Of `found`.
+    found : Neighborhood
+    name : str
+        Of the bundle.
+    typeface : Typeface
+        For `texts_drawn`. Draw and save inside `paper.look` of it.
+    """
+    figure, grid = paper.page(
+        typeface.label(series.text, cells=48), typeface.label(subtitle(series, found, name), cells=150)
+    )
+    _draw_ranks(figure, grid[0, 0], series.ranks)
+    _draw_overlap(figure.add_subplot(grid[0, 1]), series.overlap, found)
+    density = figure.add_subplot(grid[1, 0])
+    paper.name_panel(density, "c", f"Density, {found_in(series.densities.geometry)}")
+    draw_densities(density, series.densities, (series.density, series.denser_than))
+    _draw_union(figure.add_subplot(grid[1, 1]), series.union, typeface)
+    return figure
+
+
+def subtitle(series: NeighborhoodSeries, found: Neighborhood, name: str) -> str:
+    """Return what the figure is of, in one line."""
+    said = [f"#{found.token.id} in {display(name)}"]
+    if found.twins:
+        said.append(counted(len(found.twins), "twin"))
+    if found.among is not None:
+        said.append(f"neighbors among {display(found.among.name)}")
+    if found.overlap is not None:
+        agreed = found.overlap
+        said.append(
+            f"{agreed.count} of {counted(agreed.k, 'neighbor')} in both lists ({agreed.percent:.1f} %): "
+            f"{agreed.verdict.value}"
+        )
+        if agreed.lowest < agreed.highest:
+            said.append(f"ties could make it {agreed.lowest} to {agreed.highest}")
+    return " · ".join(said)
+
+
+def found_in(geometry: Geometry) -> str:
+    """Return a geometry as a panel's name goes on."""
+    return f"in {geometry.words}" if geometry is Geometry.CAUSAL else f"by {geometry.words}"
+
+
+def _draw_ranks(figure: Figure, cell: SubplotSpec, series: tuple[RankSeries, RankSeries]) -> None:
+    strips = cell.subgridspec(2, 1, hspace=0.2)
+    upper = figure.add_subplot(strips[0])
+    lower = figure.add_subplot(strips[1], sharex=upper)
+    for axes, ranks, color in ((upper, series[0], paper.FIRST), (lower, series[1], paper.SECOND)):
+        axes.set_ylabel(ranks.unit, color=color)
+        if len(ranks.ranks) == 0:
+            paper.say(axes, "no other token has a place here")
+            continue
+        _draw_distances(axes, ranks, color)
+    listed = [(axes, ranks) for axes, ranks in zip((upper, lower), series, strict=True) if len(ranks.ranks)]
+    upper.tick_params(labelbottom=False)
+    lower.tick_params(bottom=bool(listed), labelbottom=bool(listed))
+    lower.set_xlabel("rank")
+    paper.whole(lower.xaxis)
+    paper.name_panel(upper, "a", "Distance by rank")
+    tied = np.concatenate([ranks.tied for ranks in series])
+    apart, hollow = (
+        Line2D([], [], marker="o", ls="", ms=3, mec=paper.INK, mfc=fill, label=label)
+        for fill, label in ((paper.INK, "apart"), ("white", "tied"))
+    )
+    parts = {
+        apart: not tied.all(),
+        hollow: tied.any(),
+        Patch(color=paper.PALE, label="± resolution"): any(_band_seen(axes, ranks) for axes, ranks in listed),
+    }
+    paper.key(upper, *(part for part, drawn in parts.items() if drawn))
+
+
+def _band_seen(axes: Axes, series: RankSeries) -> bool:
+    """Whether the resolution is a pixel high or more."""
+    bottom, top = axes.transData.transform([(0, 0), (0, 2 * series.resolution)])[:, 1]
+    return len(series.ranks) > 1 and bool(top - bottom >= 1)
+
+
+def _draw_distances(axes: Axes, series: RankSeries, color: str) -> None:
+    ranks, distances, tied = series.ranks, series.distances, series.tied
+    axes.fill_between(
+        ranks, distances - series.resolution, distances + series.resolution, color=paper.PALE, linewidth=0
+    )
+    axes.plot(ranks, distances, color=color, linewidth=0.6)
+    size = 3.0 if len(ranks) <= 60 else 1.8
+    for chosen, fill in ((~tied, color), (tied, "white")):
+        axes.plot(ranks[chosen], distances[chosen], "o", ms=size, mec=color, mfc=fill, mew=0.6, clip_on=False)
+    paper.span(axes, "y", distances, share=0.12)
+    name = f"{series.geometry.label}, resolution {series.resolution:.2g}"
+    axes.text(1, 0.03, name, transform=axes.transAxes, ha="right", fontsize=paper.SMALL, color=paper.GRAY)
+
+
+def _draw_overlap(axes: Axes, series: OverlapSeries, found: Neighborhood) -> None:
+    paper.name_panel(axes, "b", "Overlap of the two lists at length k")
+    axes.set(xlabel="k", ylabel="shared, percent", ylim=(-3, 103))
+    if found.overlap is None:
+        paper.say(axes, "no overlap: one of the lists is empty")
+        return
+    axes.fill_between(
+        series.lengths,
+        100 * series.lowest,
+        100 * series.highest,
+        color=paper.PALE,
+        linewidth=0,
+        label="range over ties" if (series.lowest < series.highest).any() else None,
+    )
+    single = len(series.lengths) == 1  # no line
+    axes.plot(series.lengths, 100 * series.shares, color=paper.BOTH, label=None if single else "overlap")
+    chance = {"marker": "_"} if single else {"ls": "--", "lw": 0.8}
+    axes.plot(series.lengths, 100 * series.chance, color=paper.GRAY, label="chance", **chance)
+    k = found.overlap.k
+    axes.plot([k], [found.overlap.percent], "o", ms=4, color=paper.BOTH, clip_on=False, label=f"k = {k}")
+    axes.set_xlim(0, 1.02 * series.lengths[-1])
+    paper.whole(axes.xaxis)
+    paper.key(axes)
+
+
+def _draw_union(axes: Axes, series: UnionSeries, typeface: Typeface) -> None:
+    first, second = series.distances
+    paper.name_panel(axes, "d", "Every neighbor of either list, in both")
+    axes.set(xlabel=MEASURES[second], ylabel=MEASURES[first])
+    x, y = (series.similarities.get(geometry, series.distances[geometry]) for geometry in (second, first))
+    drawn = np.isfinite(x) & np.isfinite(y)
+    if not drawn.any():
+        paper.say(axes, "no neighbor has a place in both geometries")
+        return
+    sets = (
+        (series.shared, "o", paper.BOTH, paper.BOTH, "in both lists"),
+        (~series.shared & (series.ranks[first] > 0), "o", paper.FIRST, "white", f"{first.label} only"),
+        (~series.shared & (series.ranks[second] > 0), "s", paper.SECOND, "white", f"{second.label} only"),
+    )
+    for chosen, marker, edge, fill, label in sets:
+        here = chosen & drawn
+        if not here.any():
+            continue
+        axes.plot(x[here], y[here], marker, ms=3.5, mec=edge, mfc=fill, mew=0.7, label=label)
+    paper.span(axes, "x", x[drawn], share=0.1)
+    paper.span(axes, "y", y[drawn], share=0.1)
+    paper.key(axes)
+    _label_shared(axes, np.column_stack([x, y]), drawn, series, typeface)
+
+
+def _label_shared(axes: Axes, points: np.ndarray, drawn: np.ndarray, series: UnionSeries, typeface: Typeface) -> None:
+    """Label the shared tokens, those that rank highest in both lists before the others, as far as there is room."""
+    chosen = np.flatnonzero(series.shared & drawn)
+    order = chosen[np.argsort(np.sum([ranks[chosen] for ranks in series.ranks.values()], axis=0), kind="stable")]
+    rest = np.setdiff1d(np.flatnonzero(drawn), order)
+    texts = [typeface.label(series.texts[at]) for at in order]
+    labels.place(axes, points[order], points[rest], texts, most=MOST_LABELS, size=paper.SMALL)

@@ -1,0 +1,116 @@
+"""The figure of a whole vocabulary: densities, norms against them, overlap by decile of density, and the spectrum."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from matplotlib.gridspec import SubplotSpec
+
+from index.bundle.bundle import Bundle
+from index.pictures.numbers.vocabulary_series import EigenvalueSeries, NormSeries, VocabularySeries
+from index.pictures.page.words import counted
+from index.pictures.plot import paper
+from index.pictures.plot.densities import draw_densities
+from index.pictures.plot.fonts import Typeface
+from index.pictures.plot.neighborhood import found_in
+from index.questions.census import OverlapCensus
+from index.tokens.vocabulary import display
+
+
+def texts_drawn(bundle: Bundle) -> list[str]:
+    """Return the texts of the figure that come from data, in printable form: its title and the line below."""
+    facts = bundle.manifest
+    origin = display(facts["metric"]["origin"])
+    return [
+        display(bundle.name),
+        f"{facts['V']:,} tokens x {facts['D']:,} · {counted(facts['K'], 'neighbor')} kept · {origin}",
+    ]
+
+
+def vocabulary_figure(series: VocabularySeries, bundle: Bundle, typeface: Typeface) -> Figure:
+    """Draw a whole vocabulary as four panels.
+
+    Parameters
+    ----------
+    series : VocabularySeries
+        Of `bundle`.
+    bundle : Bundle
+    typeface : Typeface
+        For `texts_drawn`. Draw and save inside `paper.look` of it.
+    """
+    title, below = texts_drawn(bundle)
+    figure, grid = paper.page(typeface.label(title, cells=48), typeface.label(below, cells=150))
+    density = figure.add_subplot(grid[0, 0])
+    paper.name_panel(density, "a", f"Densities, {found_in(series.densities.geometry)}")
+    draw_densities(density, series.densities)
+    _draw_norms(figure, grid[0, 1], series.norms, series.densities.unit)
+    _draw_deciles(figure.add_subplot(grid[1, 0]), series.overlap)
+    _draw_spectrum(figure.add_subplot(grid[1, 1]), series.spectrum)
+    return figure
+
+
+def _draw_norms(figure: Figure, cell: SubplotSpec, series: NormSeries, density_unit: str) -> None:
+    columns = cell.subgridspec(1, 3, width_ratios=(24, 1, 3), wspace=0.1)
+    axes = figure.add_subplot(columns[0])
+    paper.name_panel(axes, "b", "Norm against density")
+    if series.counts.size == 0:
+        paper.say(axes, "no density to draw")
+        return
+    image = axes.pcolormesh(
+        series.density_edges,
+        series.norm_edges,
+        np.ma.masked_equal(series.counts, 0),
+        norm=LogNorm(1, max(2, series.counts.max())),
+        cmap="cividis_r",
+        rasterized=True,
+    )
+    paper.logarithmic(axes, "x", series.density_edges[0], series.density_edges[-1])
+    paper.span(axes, "y", series.norm_edges)
+    axes.set(xlabel=f"density, {density_unit}", ylabel=f"norm, {series.unit}")
+    bar = figure.colorbar(image, figure.add_subplot(columns[1]))
+    bar.outline.set(visible=False)
+    paper.logarithmic(bar.ax, "y", *bar.ax.get_ylim(), counts=True)
+    bar.ax.set_title("tokens", size=paper.SMALL)
+
+
+def _draw_deciles(axes: Axes, census: OverlapCensus | None) -> None:
+    paper.name_panel(axes, "c", "Overlap by decile of density")
+    if census is None:
+        paper.say(axes, "no token has neighbors in both geometries")
+        return
+    names = " and ".join(geometry.label for geometry in census.geometries)
+    deciles = [decile.decile for decile in census.deciles]
+    for (top, summary), color, marker in zip(
+        census.tops.items(), (paper.FIRST, paper.SECOND, paper.BOTH), "osD", strict=False
+    ):
+        shares = [100 * decile.means[top] for decile in census.deciles]
+        axes.plot(deciles, shares, color=color, marker=marker, ms=3, label=f"k = {top}")
+        axes.axhline(100 * summary.chance, color=color, ls="--", lw=0.6)
+    axes.plot([], [], color=paper.GRAY, ls="--", lw=0.6, label="chance")
+    axes.set(
+        xlabel="decile of density, sparsest first (rule 'notebook')",
+        ylabel=f"shared by {names}, %",
+        ylim=(-3, 103),
+    )
+    axes.set_xticks(deciles)
+    paper.key(axes)
+
+
+def _draw_spectrum(axes: Axes, series: EigenvalueSeries) -> None:
+    paper.name_panel(axes, "d", "Spectrum of the metric")
+    places = np.arange(1, len(series.covariance) + 1)
+    positive = series.covariance > 0
+    if positive.any():
+        axes.plot(places[positive], series.covariance[positive], color=paper.FIRST, label="Cov(gamma)")
+    axes.plot(places, series.metric, color=paper.SECOND, label="M")
+    values = [series.covariance[positive], series.metric]
+    if series.ridge:
+        axes.axhline(series.ridge, color=paper.GRAY, ls="--", lw=0.8, label=f"ridge {series.ridge:g}")
+        values.append(np.array([series.ridge]))
+    every = np.concatenate(values)
+    paper.logarithmic(axes, "y", every.min() / 1.5, every.max() * 1.5)
+    paper.whole(axes.xaxis)
+    axes.set(xlabel="direction, most variance first", ylabel="eigenvalue")
+    paper.key(axes)

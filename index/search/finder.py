@@ -1,0 +1,147 @@
+"""The k points nearest to many queries that need not be points themselves, in one process.
+
+A `Finder` keeps a bfloat16 copy of the points, reads that, half the bytes, and measures only the points that the bound
+of `filtering` leaves. One query in a new process is better asked of `index.search.search`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.errors import ParameterError
+from index.search.points import as_plain, check_points, core_count
+
+Floats = NDArray[np.float32]
+Rows = NDArray[np.int64]
+Answer = tuple[NDArray[np.int32], NDArray[np.float64]]
+Measured = tuple[Rows, NDArray[np.float64]]  # rows and their squared distances
+
+
+class Finder:
+    """Answers many queries on the same points, each exactly.
+
+    Parameters
+    ----------
+    points : ndarray of shape (V, D), float32
+        Finite; memory-mapped or not. A bfloat16 copy is kept beside them.
+    threads : int, optional
+        All cores this process may use, by default.
+    """
+
+    def __init__(self, points: Floats, *, threads: int | None = None) -> None:
+        from index.search.filter import build_filter
+        from index.search.scores import BFLOAT16
+
+        self._points = check_points(points)
+        self._pool = ThreadPoolExecutor(threads or core_count())
+        self._filter = build_filter(self._points, np.arange(len(points)), BFLOAT16, self._pool)
+        self._residuals = self._filter.residuals(0, len(points), self._pool)
+
+    def search(self, queries: Floats, *, k: int, exclude: Sequence[Collection[int]] | None = None) -> Answer:
+        """Return the rows of the k points nearest to each query, and their distances, exactly.
+
+        Parameters
+        ----------
+        queries : ndarray of shape (Q, D)
+            Rounded to float32.
+        k : int
+        exclude : sequence of Q collections of int, optional
+            Rows to leave out for each query: its own, and those that are no answer.
+
+        Returns
+        -------
+        ids : ndarray of shape (Q, k), int32
+            Nearest first, equal distances by row.
+        distances : ndarray of shape (Q, k), float64
+
+        Raises
+        ------
+        ParameterError
+            When fewer than k points are left for a query, or points and queries do not fit together.
+        """
+        from index.search.kernels import measure_rows
+
+        spare = max(map(len, exclude), default=0) if exclude is not None else 0
+
+        def measure(query: Floats) -> Measured:
+            rows = self._within_bounds(query, k + spare)
+            squared = np.empty(len(rows))
+            measure_rows(self._points, query, rows, 0, len(rows), squared)
+            return rows, squared
+
+        return _answer(measure, self._points.shape, queries, k, exclude)
+
+    def _within_bounds(self, query: Floats, k: int) -> Rows:
+        """Return the rows whose lower bound is within the k-th smallest upper bound."""
+        from index.search.filter import bound_query
+
+        V = len(self._points)
+        bounds, starts = self._filter.bounds, self._filter.group_starts
+        lower, upper = np.empty(V, np.float32), np.empty(V, np.float32)
+        tasks: list[tuple[int, int, int, Floats, float]] = []
+        for g, center in enumerate(self._filter.centers):
+            v = (query - center) * self._filter.scale
+            squared_norm = float(v @ v)
+            if not squared_norm < 1e30:  # float32 could overflow: no bound
+                return np.arange(V)
+            for start, stop in zip(*_shares(starts[g], starts[g + 1], self._pool), strict=True):
+                tasks.append((start, stop, g, v.astype(np.float32), squared_norm))
+
+        def bound(task: tuple[int, int, int, Floats, float]) -> None:
+            start, stop, g, v, squared_norm = task
+            bound_query(start, stop, g, v, squared_norm, self._residuals, bounds, lower, upper)
+
+        list(self._pool.map(bound, tasks))
+        limit = np.partition(upper, k - 1)[k - 1] if k <= V else np.inf
+        rows: Rows = self._filter.bounds.rows[lower <= limit]
+        return rows
+
+
+def _shares(start: int, stop: int, pool: ThreadPoolExecutor) -> tuple[list[int], list[int]]:
+    """Return the starts and the stops of one share for each thread."""
+    edges = np.linspace(start, stop, pool._max_workers + 1).astype(int).tolist()
+    return edges[:-1], edges[1:]
+
+
+def _checked(queries: Floats, D: int) -> Floats:
+    """Return queries (Q, D) as float32; ParameterError where they are of another shape or not finite."""
+    if np.ndim(queries) != 2 or np.shape(queries)[1] != D:
+        raise ParameterError(f"queries must be of shape (Q, {D}) like the points, got: {np.shape(queries)}")
+    with np.errstate(over="ignore"):
+        rounded: Floats = np.ascontiguousarray(queries, np.float32)
+    finite = np.isfinite(rounded).all(axis=1)
+    if not finite.all():
+        raise ParameterError(f"queries must be finite as float32, but query {int(np.argmin(finite))} is not")
+    return rounded
+
+
+def _answer(
+    measure: Callable[[Floats], Measured],
+    shape: tuple[int, ...],
+    queries: Floats,
+    k: int,
+    exclude: Sequence[Collection[int]] | None,
+) -> Answer:
+    queries = _checked(queries, shape[1])
+    V = shape[0]
+    if not 1 <= k <= V:
+        raise ParameterError(f"k must be from 1 to {V}, the points there are, got: {k}")
+    if exclude is not None and len(exclude) != len(queries):
+        raise ParameterError(f"exclude must have one entry for each of {len(queries)} queries, got: {len(exclude)}")
+    ids, distances = np.empty((len(queries), k), np.int32), np.empty((len(queries), k))
+    for n, query in enumerate(queries):
+        left_out = list(exclude[n]) if exclude is not None else []
+        rows, squared = measure(as_plain(query))
+        if left_out:
+            kept = ~np.isin(rows, left_out)
+            rows, squared = rows[kept], squared[kept]
+        if k > len(rows):
+            raise ParameterError(f"k must be from 1 to {len(rows)}, the points that are left for query {n}, got: {k}")
+        near = np.flatnonzero(squared <= np.partition(squared, k - 1)[k - 1])
+        order = near[np.lexsort((rows[near], squared[near]))][:k]
+        ids[n], distances[n] = rows[order], np.sqrt(squared[order])
+    return ids, distances

@@ -1,0 +1,1 @@
+"""Where strangers' bytes end: what leaves is believed."""

@@ -1,0 +1,182 @@
+"""The tokens of a model: texts and pieces, from its tokenizer's files or from GGUF metadata."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from index.errors import SourceError
+from index.files import read_json, require_content
+from index.sources.hub import Folder
+from index.tokens.tokenizer import (
+    LARGEST_ID,
+    LONGEST_PIECE,
+    MOST_BYTES,
+    MOST_CHARACTERS,
+    in_time,
+    parse_tokenizer,
+    reading_tokenizer,
+)
+from index.tokens.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+TOKENIZER_FILES = (
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "tokenizer.model",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "vocab.txt",
+)
+"""What a tokenizer without a tokenizer.json may be made of."""
+
+SPACE_PIECE = "▁"
+
+
+def orphans(rows: int) -> Vocabulary:
+    """Return the vocabulary of a bare matrix: V rows without a text."""
+    return Vocabulary.from_tokens([None] * rows, [None] * rows)
+
+
+def tokens_of_folder(folder: Folder, rows: int, *, required: bool) -> Vocabulary:
+    """Read the tokens of the first V rows out of a model folder.
+
+    Parameters
+    ----------
+    folder : Folder
+        Holds a tokenizer.json, or the files of an older tokenizer that transformers can convert.
+    rows : int
+        V, the rows of the matrix. Rows beyond the tokenizer have no text; tokens beyond the rows are left out.
+    required : bool
+        Whether a folder without a tokenizer is an error; if not, every row is an orphan.
+    """
+    path = folder.get("tokenizer.json")
+    if path is not None:
+        tokenizer = _read(path)
+        with reading_tokenizer(path):
+            _add_configured_tokens(tokenizer, folder)
+            return _vocabulary(tokenizer, rows, path)
+    found = [path for path in map(folder.get, TOKENIZER_FILES) if path is not None]
+    for path in found:
+        _require_size(path)
+    if found:
+        path = found[0].parent
+        with reading_tokenizer(path):
+            return _vocabulary(_converted(path), rows, path)
+    if required:
+        raise SourceError(f"{folder} holds no tokenizer: neither tokenizer.json nor {', '.join(TOKENIZER_FILES[3:6])}")
+    return orphans(rows)
+
+
+def tokens_of_json(path: Path, rows: int) -> Vocabulary:
+    """Read the tokens of the first V rows out of a single `tokenizer.json`."""
+    tokenizer = _read(path)
+    with reading_tokenizer(path):
+        return _vocabulary(tokenizer, rows, path)
+
+
+def _read(path: Path) -> Tokenizer:
+    _require_size(path)
+    return parse_tokenizer(path.read_bytes(), path)
+
+
+def _require_size(path: Path) -> None:
+    require_content(path)
+    size = path.stat().st_size
+    if size > MOST_BYTES:
+        raise SourceError(f"{path} is refused: it has {size:,} bytes, more than {MOST_BYTES:,}")
+
+
+def _converted(folder: Path) -> Tokenizer:
+    """Let transformers convert an older tokenizer; never one that brings its own code."""
+    from transformers import AutoTokenizer
+
+    loaded = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    if not loaded.is_fast:
+        raise SourceError(f"the tokenizer in {folder} has no fast form; save a tokenizer.json beside it")
+    tokenizer: Tokenizer = loaded.backend_tokenizer
+    return tokenizer
+
+
+def _add_configured_tokens(tokenizer: Tokenizer, folder: Folder) -> None:
+    """Add the tokens that only tokenizer_config.json knows of, as transformers does, where their ids come next."""
+    from tokenizers import AddedToken
+
+    path = folder.get("tokenizer_config.json")
+    config = read_json(path) if path is not None else {}
+    entries = config.get("added_tokens_decoder")
+    added: dict[str, AddedToken] = {}
+    next_id = tokenizer.get_vocab_size()
+    for token_id, entry in sorted(entries.items(), key=_number) if isinstance(entries, dict) else ():
+        content = entry.get("content") if isinstance(entry, dict) else None
+        if not isinstance(content, str) or not content or not _is_unicode(content):
+            continue
+        known = tokenizer.token_to_id(content)
+        if str(known) == token_id or (known is None and content not in added and str(next_id) == token_id):
+            special, normalized = (entry.get(name) is True for name in ("special", "normalized"))
+            added[content] = AddedToken(content, special=special, normalized=normalized)
+            next_id += known is None
+    tokenizer.add_tokens(list(added.values()))  # at once: each call makes the patterns of all of them anew
+
+
+def _number(item: tuple[str, Any]) -> tuple[int, str]:
+    return len(item[0]), item[0]
+
+
+def _is_unicode(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _vocabulary(tokenizer: Tokenizer, rows: int, path: Path) -> Vocabulary:
+    vocabulary = tokenizer.get_vocab()
+    if max(vocabulary.values(), default=0) > LARGEST_ID:
+        raise SourceError(f"{path} has the token id {max(vocabulary.values())}, beyond {LARGEST_ID}")
+    longest = max(map(len, vocabulary), default=0)
+    if longest > LONGEST_PIECE:
+        raise SourceError(f"{path} has a piece of {longest:,} characters, more than {LONGEST_PIECE:,}")
+    # What a text splits into must not depend on how long a model's inputs are padded or cut.
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    ids = {token_id: piece for piece, token_id in vocabulary.items() if token_id < rows}
+    pieces = [ids.get(row) for row in range(rows)]
+    special = {token_id for token_id, token in tokenizer.get_added_tokens_decoder().items() if token.special}
+    texts = _texts(tokenizer, pieces, path)
+    return Vocabulary.from_tokens(texts, pieces, special=special, tokenizer_json=tokenizer.to_str())
+
+
+def _texts(tokenizer: Tokenizer, pieces: list[str | None], path: Path) -> list[str | None]:
+    """Decode each token as it reads inside a text.
+
+    Some decoders drop the space that a text starts with, so that `▁planet` alone would be `planet`. Such a token is
+    decoded behind another one, whose text is then taken off again.
+    """
+
+    def decode(*ids: int) -> str:
+        return tokenizer.decode(list(ids), skip_special_tokens=False)
+
+    before: tuple[int, ...] = ()
+    if _drops_first_space(tokenizer, pieces):
+        letters = (tokenizer.token_to_id(letter) for letter in "abcdefghijklmnopqrstuvwxyz")
+        before = next(((i,) for i in letters if i is not None and decode(i, i) == 2 * decode(i) != ""), ())
+    skipped = len(decode(*before)) if before else 0
+    texts: list[str | None] = []
+    characters = 0
+    for row, piece in enumerate(in_time(pieces, len(pieces), path)):
+        text = None if piece is None else decode(*before, row)[skipped:]
+        texts.append(text)
+        characters += 0 if text is None else len(text)
+        if characters > MOST_CHARACTERS:
+            raise SourceError(f"{path} is refused: its texts have more than {MOST_CHARACTERS:,} characters together")
+    return texts
+
+
+def _drops_first_space(tokenizer: Tokenizer, pieces: list[str | None]) -> bool:
+    for row, piece in enumerate(pieces):
+        if piece is not None and len(piece) > 1 and piece[0] == SPACE_PIECE and piece[1].isalnum():
+            return bool(tokenizer.decode([row], skip_special_tokens=False) == piece[1:])
+    return False

