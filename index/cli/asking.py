@@ -25,6 +25,12 @@ CLOSED_PIPE = 141
 """What a shell says of a program that wrote to a pipe nobody reads: 128 + SIGPIPE."""
 
 
+def as_option(name: str, value: str | None) -> str:
+    """Spell a parameter as the command line does: `--density-k 20`, `--overwrite`."""
+    option = "--" + name.replace("_", "-")
+    return option if value in (None, "True") else f"{option} {value}"
+
+
 @contextmanager
 def answering() -> Iterator[None]:
     """Turn what a user can cause into one line on standard error and exit code 2; a closed pipe into `CLOSED_PIPE`."""
@@ -35,7 +41,7 @@ def answering() -> Iterator[None]:
         finally:
             flush_answer()
     except LogoscopeError as error:
-        said = str(error)
+        said = error.told(as_option)
     except BrokenPipeError:  # `| head` has read enough: nothing went wrong
         raise typer.Exit(CLOSED_PIPE) from None
     except OSError as error:  # a path that no file system takes, or a disk that fails
