@@ -103,7 +103,7 @@ def measure_recall(index: Any, points: np.ndarray, graph: KnnGraph, resolution: 
     asked = np.random.default_rng(_SEED).permutation(answerable)[:ROWS_ASKED]
     if len(asked) == 0:
         return k, 0, None
-    _, found = index.search.search(points[asked], k + 1)
+    _, found = index.search(points[asked], k + 1)
     hits = 0
     for row, ids in zip(asked.tolist(), found, strict=True):
         others = np.unique(ids[(ids >= 0) & (ids != row)])
