@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from index.bundle.bundle import Geometry
+from index.geometry.maps import Geometry
 from index.questions.census import Agreement, Duplicates, OverlapCensus
 from index.questions.extremes import Extremes, Measure, Placed
 from index.questions.find import Found, Part

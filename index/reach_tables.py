@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from index.bundle.bundle import Geometry
+from index.geometry.maps import Geometry
 from index.questions.lists import Token
 from index.questions.pairs import Distance, Place, Ranks
 from index.questions.reach import Analogy, Within

@@ -11,8 +11,8 @@ from io import StringIO
 from typing import Any
 
 from index.answers.answer import records
-from index.bundle.bundle import Geometry
 from index.checks.crosscheck import CrossCheck
+from index.geometry.maps import Geometry
 from index.questions.among import Subset
 from index.questions.lists import Neighbor, Token
 from index.questions.neighbors import Densest, Neighborhood

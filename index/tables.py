@@ -16,10 +16,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from index.bundle.bundle import Geometry
 from index.checks.crosscheck import CrossCheck, PairCheck
 from index.checks.matrix import MatrixCheck
 from index.errors import one_line
+from index.geometry.maps import Geometry
 from index.measures.overlap import Overlap, Verdict
 from index.questions.among import Subset
 from index.questions.lists import Neighbor, Token

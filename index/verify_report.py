@@ -8,9 +8,9 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from index.bundle.bundle import Geometry
 from index.checks.stored_lists import ListCheck
 from index.checks.verify import Verification
+from index.geometry.maps import Geometry
 from index.tables import facts_table, passed_word
 from index.tokens.vocabulary import display
 

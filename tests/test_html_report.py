@@ -16,9 +16,9 @@ from report_pages import parsed, small_vocabulary, values, written
 
 import index
 from index.api import OpenVocabulary
-from index.bundle.bundle import Geometry
 from index.checks.crosscheck import CrossCheck, PairCheck, QuadraticForm
 from index.checks.matrix import MatrixCheck
+from index.geometry.maps import Geometry
 from index.pictures.page.report import html_report
 from index.pictures.page.tables import crosscheck_facts
 from index.pictures.page.words import verdict_sentences

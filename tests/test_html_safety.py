@@ -15,7 +15,7 @@ from texts import WORST
 
 import index
 from index.api import OpenVocabulary
-from index.bundle.bundle import Geometry
+from index.geometry.maps import Geometry
 from index.measures.overlap import Verdict
 from index.pictures.page.report import html_report
 from index.questions.lists import Neighbor

@@ -20,7 +20,7 @@ from texts import WORST
 
 import index
 from index.api import OpenVocabulary
-from index.bundle.bundle import Geometry
+from index.geometry.maps import Geometry
 from index.pictures.numbers.series import NeighborhoodSeries, neighborhood_series
 from index.pictures.numbers.vocabulary_series import vocabulary_series
 from index.pictures.plot import fonts, paper

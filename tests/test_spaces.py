@@ -12,17 +12,10 @@ import index
 from index.build.build import build
 from index.build.settings import Settings
 from index.errors import MetricError
-from index.geometry import spaces
-from index.geometry.spaces import (
-    causal_points,
-    cosine_points,
-    covariance,
-    metric_from_covariance,
-    metric_from_matrix,
-    resolution,
-    twin_groups,
-    zero_rows,
-)
+from index.geometry import maps
+from index.geometry.maps import causal_points, cosine_points, resolution, zero_rows
+from index.geometry.metric import Metric, covariance, metric_from_covariance, metric_from_matrix
+from index.geometry.twins import twin_groups
 
 
 @pytest.fixture
@@ -152,14 +145,14 @@ def test_twins_share_a_point_wherever_they_stand(tmp_path: Path, monkeypatch: py
     rows[[40, 298, 299]] = rows[3]
     rows[297] = rows[200]
     np.save(tmp_path / "gamma.npy", rows)
-    mapped = spaces.causal_points
+    mapped = maps.causal_points
 
-    def rounded_at_the_end(gamma: NDArray, metric: spaces.Metric) -> NDArray[np.float32]:
+    def rounded_at_the_end(gamma: NDArray, metric: Metric) -> NDArray[np.float32]:
         points = mapped(gamma, metric)
         points[-3:] = np.nextafter(points[-3:], np.float32(9))
         return points
 
-    monkeypatch.setattr(spaces, "causal_points", rounded_at_the_end)
+    monkeypatch.setattr(maps, "causal_points", rounded_at_the_end)
     build(Settings(source=str(tmp_path / "gamma.npy"), out=tmp_path / "bundle", neighbors=10, density_k=3))
     bundle = index.open(tmp_path / "bundle")
     points = bundle.causal.points.whole

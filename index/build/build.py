@@ -24,12 +24,13 @@ from index.build.settings import Settings, chosen_device, sampled_rows
 from index.build.spaces import build_space, map_points, space_files
 from index.build.table import token_columns
 from index.bundle import write as writer
-from index.bundle.bundle import GAMMA, METRIC, TOKENS, Bundle, Geometry, density_column
+from index.bundle.bundle import GAMMA, METRIC, TOKENS, Bundle, density_column
 from index.bundle.checksums import CHECKSUMS, describe, file_sha256
 from index.bundle.manifest import FORMAT_VERSION
 from index.checks.crosscheck import crosscheck
 from index.checks.stored_matrix import open_matrix
-from index.geometry import spaces
+from index.geometry import maps
+from index.geometry.maps import Geometry
 from index.measures import density
 from index.measures.density import Rule
 from index.report import crosscheck_json
@@ -265,8 +266,8 @@ def _token_table(folder: Path, rows: Rows, settings: Settings) -> pa.Table:
         "kind": vocabulary.kinds,
         "twin_group": rows.twins,
         "twin_count": counts.astype(np.int32),
-        "euclidean_norm": spaces.norms(gamma),
-        "causal_norm": spaces.norms(map_points(folder, Geometry.CAUSAL, gamma.shape)),
+        "euclidean_norm": maps.norms(gamma),
+        "causal_norm": maps.norms(map_points(folder, Geometry.CAUSAL, gamma.shape)),
     }
     for rule in Rule:
         means = density.mean_distances(causal.distances, causal.distinct_distances, rule, settings.density_k)

@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 
 from index.build.settings import Settings
-from index.bundle.bundle import Geometry
 from index.errors import BundleError, ParameterError
+from index.geometry.maps import Geometry
 from index.search.graph import PANEL_BYTES, TILE_ROWS, buffer_room
 from index.search.points import core_count
 

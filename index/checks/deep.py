@@ -13,10 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from index.bundle.bundle import Bundle, Geometry
+from index.bundle.bundle import Bundle
 from index.checks.stored_lists import ListCheck, check_list, total
-from index.geometry.spaces import row_blocks, twin_groups
-from index.geometry.twins import Groups
+from index.geometry.blocks import row_blocks
+from index.geometry.maps import Geometry
+from index.geometry.twins import Groups, twin_groups
 
 SPARE = 33
 """Candidates kept beyond the K of a list: the row itself, and others, because the expansion rounds."""

@@ -8,13 +8,14 @@ from functools import partial
 
 import numpy as np
 
-from index.bundle.bundle import Bundle, Geometry, Space
+from index.bundle.bundle import Bundle, Space
 from index.bundle.checksums import DAMAGED, file_sha256
 from index.bundle.manifest import MANIFEST
 from index.checks.crosscheck import QuadraticForm, check_pairs, check_quadratic_form
 from index.checks.deep import DeepCheck, deep_check
 from index.checks.stored_lists import ListCheck, check_list, total
 from index.errors import BundleError, ParameterError
+from index.geometry.maps import Geometry
 from index.search.search import distances_to
 
 _SEED = 42

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from functools import cached_property
+from hashlib import blake2b
 
 import numpy as np
 
 from index.errors import BundleError
+from index.geometry.blocks import BLOCK_BYTES
 
 
 class Groups:
@@ -52,3 +54,24 @@ class Groups:
         members = self.members(int(self.first[row]))
         others: np.ndarray = members[members != row]
         return others
+
+
+def twin_groups(gamma: np.ndarray) -> np.ndarray:
+    """Return for each row of gamma the first row that is bit-identical to it.
+
+    Parameters
+    ----------
+    gamma : ndarray of shape (V, D)
+
+    Returns
+    -------
+    ndarray of shape (V,), int32
+        Equal numbers mark twins; a row without twins has its own number.
+    """
+    first: dict[bytes, int] = {}
+    height = max(1, BLOCK_BYTES // (gamma.dtype.itemsize * gamma.shape[1]))
+    groups = np.empty(len(gamma), dtype=np.int32)
+    for start in range(0, len(gamma), height):
+        for offset, row in enumerate(np.ascontiguousarray(gamma[start : start + height])):
+            groups[start + offset] = first.setdefault(blake2b(row.tobytes(), digest_size=32).digest(), start + offset)
+    return groups

@@ -9,8 +9,9 @@ import numpy as np
 
 from index.answers.answer import Tabular
 from index.build.table import hubness, overlap_shares
-from index.bundle.bundle import Bundle, Geometry
+from index.bundle.bundle import Bundle
 from index.errors import ParameterError
+from index.geometry.maps import Geometry
 from index.measures import density
 from index.measures.density import Rule
 from index.questions.census import check_length, checked_listed

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from index.answers.answer import Tabular
-from index.bundle.bundle import Bundle, Geometry, Space
+from index.bundle.bundle import Bundle, Space
 from index.errors import ParameterError
+from index.geometry.maps import Geometry
 from index.measures import density, overlap
 from index.measures.density import Rule
 from index.measures.overlap import Overlap

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from index.answers.answer import Tabular
-from index.bundle.bundle import Bundle, Geometry, Space
+from index.bundle.bundle import Bundle, Space
 from index.errors import ParameterError
+from index.geometry.maps import Geometry
 from index.questions.lists import Token, token_at
 from index.search.search import distances_to
 

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from index.answers.answer import Tabular
-from index.bundle.bundle import Bundle, Geometry, Space
+from index.bundle.bundle import Bundle, Space
 from index.errors import ParameterError
-from index.geometry import spaces
+from index.geometry import maps
+from index.geometry.maps import Geometry
 from index.questions.among import Subset
 from index.questions.lists import Neighbor, Token, checked_top, neighbor_list, token_at
 from index.search.search import search, search_with_ties
@@ -223,12 +224,12 @@ def mapped(bundle: Bundle, geometry: Geometry, vector: np.ndarray) -> np.ndarray
     row = vector[np.newaxis]
     point = np.empty_like(row)  # the maps round to float32 only where what they fill is float32
     if geometry is Geometry.CAUSAL:
-        spaces.causal_points(row, bundle.metric, out=point)
+        maps.causal_points(row, bundle.metric, out=point)
     elif geometry is Geometry.COSINE:
-        spaces.cosine_points(row, out=point)
+        maps.cosine_points(row, out=point)
     else:
         centered = bool(bundle.manifest["spaces"][geometry.value]["centered"])
-        spaces.causal_cosine_points(row, bundle.metric, centered=centered, out=point)
+        maps.causal_cosine_points(row, bundle.metric, centered=centered, out=point)
     mapped_row: np.ndarray = point[0]
     return mapped_row
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from urllib.parse import urlencode
 
-from index.bundle.bundle import Bundle, Geometry
+from index.bundle.bundle import Bundle
 from index.errors import ParameterError
+from index.geometry.maps import Geometry
 from index.pictures.numbers.series import called
 from index.questions.lists import Token, tokens_at
 from index.questions.neighbors import DEFAULT_GEOMETRIES

@@ -17,12 +17,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from index.bundle.bundle import Bundle, Geometry
+from index.bundle.bundle import Bundle
 from index.bundle.manifest import MANIFEST
 from index.errors import ParameterError
 from index.export.atlas import project
 from index.export.files import arrow_array
 from index.files import brief
+from index.geometry.maps import Geometry
 from index.pictures.extras import require
 
 GEOMETRY = Geometry.CAUSAL

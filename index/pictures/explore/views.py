@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from index.bundle.bundle import Bundle, Geometry
+from index.bundle.bundle import Bundle
+from index.geometry.maps import Geometry
 from index.measures.overlap import Overlap
 from index.pictures.explore.address import Choice, Link, link
 from index.pictures.explore.opened import OpenedBundle

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from index.bundle.bundle import Bundle, Geometry, Space
+from index.bundle.bundle import Bundle, Space
+from index.geometry.maps import Geometry
 from index.measures import overlap
 from index.measures.overlap import Overlap
 from index.pictures.numbers.densities import Densities, all_densities, unit

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from index.bundle.bundle import Geometry
+from index.geometry.maps import Geometry
 from index.measures.density import Rule
 from index.pictures.numbers.series import NeighborhoodSeries, called
 from index.pictures.page.words import counted

@@ -9,7 +9,7 @@ from matplotlib.gridspec import SubplotSpec
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from index.bundle.bundle import Geometry
+from index.geometry.maps import Geometry
 from index.pictures.numbers.series import NeighborhoodSeries, OverlapSeries, RankSeries, UnionSeries
 from index.pictures.page.words import counted
 from index.pictures.plot import labels, paper

@@ -1,22 +1,17 @@
-"""The geometries as maps of rows, after which plain Euclidean search is the metric.
+"""The causal metric: the covariance of gamma, M, and its factor.
 
-The causal metric is that of Park, Choe and Veitch, "The Linear Representation Hypothesis and the Geometry of Large
-Language Models" (ICML 2024): M = Cov(gamma)^-1, here of Cov(gamma) + ridge * I.
+Park, Choe and Veitch, "The Linear Representation Hypothesis and the Geometry of Large Language Models" (ICML 2024):
+M = Cov(gamma)^-1, here of Cov(gamma) + ridge * I.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from hashlib import blake2b
 
 import numpy as np
 
-from index.bundle.stored import Matrix
 from index.errors import MetricError
-
-BLOCK_BYTES = 1 << 26
-"""Size of one float64 block of rows while a matrix is streamed."""
+from index.geometry.blocks import row_blocks
 
 WORST_CONDITION = 2.0**31
 """Of the largest to the smallest eigenvalue of the covariance. An inverse in float64 is in error by 2^-53 times that
@@ -52,14 +47,6 @@ class Metric:
     eigenvalues: np.ndarray
     ridge: float | None
     origin: str
-
-
-def row_blocks(rows: Matrix) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yield consecutive blocks of `rows` (V, D) of any float type as float64, with the slice each stands for."""
-    height = max(1, BLOCK_BYTES // (8 * rows.shape[1]))
-    for start in range(0, len(rows), height):
-        where = slice(start, start + height)
-        yield where, rows[where].astype(np.float64)
 
 
 def covariance(gamma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -171,130 +158,3 @@ def metric_from_matrix(matrix: np.ndarray, mean: np.ndarray, *, origin: str) -> 
             f"{int((eigenvalues <= 0).sum())} of {D} are not above 0"
         )
     return Metric(mean, matrix, vectors * np.sqrt(eigenvalues), 1 / eigenvalues[::-1], None, f"given: {origin}")
-
-
-def causal_points(gamma: np.ndarray, metric: Metric, *, out: np.ndarray | None = None) -> np.ndarray:
-    """Map rows so that Euclidean distance is causal distance: gamma @ L.
-
-    Parameters
-    ----------
-    gamma : ndarray of shape (V, D)
-        Uncentered rows.
-    metric : Metric
-    out : ndarray of shape (V, D), float32, optional
-        Where to put them.
-
-    Returns
-    -------
-    ndarray of shape (V, D), float32
-        In logometers; multiplied in float64 and rounded once.
-    """
-    points = np.empty(gamma.shape, dtype=np.float32) if out is None else out
-    for where, block in row_blocks(gamma):
-        points[where] = block @ metric.factor
-    return points
-
-
-def cosine_points(gamma: np.ndarray, *, out: np.ndarray | None = None) -> np.ndarray:
-    """Map rows so that their inner product is cosine similarity: gamma / |gamma|, uncentered.
-
-    Parameters
-    ----------
-    gamma : ndarray of shape (V, D)
-    out : ndarray of shape (V, D), float32, optional
-        Where to put them.
-
-    Returns
-    -------
-    ndarray of shape (V, D), float32
-        Rows of norm 1, normalized in float64 and rounded once. A zero row has no direction and stays zero: find it with
-        `zero_rows` and leave it out of searches.
-    """
-    points = np.empty(gamma.shape, dtype=np.float32) if out is None else out
-    for where, block in row_blocks(gamma):
-        points[where] = _directions(block)
-    return points
-
-
-def causal_cosine_points(
-    gamma: np.ndarray, metric: Metric, *, centered: bool = False, out: np.ndarray | None = None
-) -> np.ndarray:
-    """Map rows so that their inner product is the cosine of their angle in the causal metric.
-
-    Parameters
-    ----------
-    gamma : ndarray of shape (V, D)
-    metric : Metric
-    centered : bool
-        Whether angles are taken at the mean row instead of at zero.
-    out : ndarray of shape (V, D), float32, optional
-        Where to put them.
-
-    Returns
-    -------
-    ndarray of shape (V, D), float32
-        gamma @ L with rows of norm 1, rounded once; zero for a row that has no direction.
-    """
-    points = np.empty(gamma.shape, dtype=np.float32) if out is None else out
-    for where, block in row_blocks(gamma):
-        if centered:
-            block -= metric.mean
-        points[where] = _directions(block @ metric.factor)
-    return points
-
-
-def zero_rows(points: np.ndarray) -> np.ndarray:
-    """Return the rows of `points` (V, D) that are zero in every entry, ascending."""
-    return np.flatnonzero(~points.any(axis=1))
-
-
-def norms(rows: np.ndarray) -> np.ndarray:
-    """Return the Euclidean norm of each row of (V, D), float64 of shape (V,)."""
-    lengths = np.empty(len(rows))
-    for where, block in row_blocks(rows):
-        lengths[where] = np.linalg.norm(block, axis=1)
-    return lengths
-
-
-def resolution(largest_norm: float) -> float:
-    """Return how far apart two distances of a space must be for their order to be certain.
-
-    A coordinate rounded to float32 moves by at most 2^-24 of itself, so a point x by 2^-24 |x| and a distance by
-    2^-24 (|x| + |y|) <= 2^-23 R, with R the largest norm. Two distances are in certain order when they differ by more
-    than twice that: 2^-22 R. It is a bound on the error of each distance, and on the error of their difference.
-
-    Parameters
-    ----------
-    largest_norm : float
-        R, the largest norm among the points, in the space's unit.
-    """
-    return float(2.0**-22 * largest_norm)
-
-
-def twin_groups(gamma: np.ndarray) -> np.ndarray:
-    """Return for each row of gamma the first row that is bit-identical to it.
-
-    Parameters
-    ----------
-    gamma : ndarray of shape (V, D)
-
-    Returns
-    -------
-    ndarray of shape (V,), int32
-        Equal numbers mark twins; a row without twins has its own number.
-    """
-    first: dict[bytes, int] = {}
-    height = max(1, BLOCK_BYTES // (gamma.dtype.itemsize * gamma.shape[1]))
-    groups = np.empty(len(gamma), dtype=np.int32)
-    for start in range(0, len(gamma), height):
-        for offset, row in enumerate(np.ascontiguousarray(gamma[start : start + height])):
-            groups[start + offset] = first.setdefault(blake2b(row.tobytes(), digest_size=32).digest(), start + offset)
-    return groups
-
-
-def _directions(rows: np.ndarray) -> np.ndarray:
-    largest = np.abs(rows).max(axis=1, keepdims=True)
-    rows = rows / np.where(largest > 0, largest, 1)  # so that squares neither overflow nor vanish
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    directions: np.ndarray = rows / np.where(lengths > 0, lengths, 1)
-    return directions
