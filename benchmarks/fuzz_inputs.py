@@ -181,8 +181,8 @@ def _load(name: str, folder: Path) -> None:
 
 
 def _load_tokenizer(folder: Path) -> None:
-    from index.build.table import reachable
     from index.sources.load import load
+    from index.tokens.writing import reachable
 
     source = load(str(folder / "gamma.npy"), tokenizer=str(folder / "tokenizer.json"))
     reachable(source.vocabulary)

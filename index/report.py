@@ -14,8 +14,9 @@ from index.answers.answer import records
 from index.checks.crosscheck import CrossCheck
 from index.geometry.maps import Geometry
 from index.questions.among import Subset
-from index.questions.lists import Neighbor, Token
+from index.questions.lists import Neighbor
 from index.questions.neighbors import Densest, Neighborhood
+from index.tokens.vocabulary import Token
 
 PLACE_COLUMNS = ("rank", "row", "id", "text", "similarity", "distance", "tied")
 NEIGHBOR_COLUMNS = ("token_id", "token", "geometry", *PLACE_COLUMNS)

@@ -12,7 +12,7 @@ from index.checks.stored_lists import ListCheck
 from index.checks.verify import Verification
 from index.geometry.maps import Geometry
 from index.tables import facts_table, passed_word
-from index.tokens.vocabulary import display
+from index.tokens.display import display
 
 
 def verify_json(found: Verification) -> dict[str, Any]:

@@ -31,7 +31,8 @@ from index.export import vectors as export_vectors
 from index.export.atlas import distinct_graph
 from index.export.export import Exported, Format, Selection, export
 from index.export.files import placing
-from index.tokens.vocabulary import Vocabulary, display
+from index.tokens.display import display
+from index.tokens.vocabulary import Vocabulary
 
 V, D, K = 345, 12, 100
 TWINS, ZERO, ORPHANS = (40, 90), 7, range(340, 345)

@@ -23,7 +23,7 @@ from index.pictures.page.report import html_report
 from index.pictures.page.tables import crosscheck_facts
 from index.pictures.page.words import verdict_sentences
 from index.report import crosscheck_json
-from index.tokens.vocabulary import display
+from index.tokens.display import display
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ from index.pictures.plot.neighborhood import neighborhood_figure, texts_drawn
 from index.pictures.plot.plot import plot
 from index.pictures.plot.vocabulary import vocabulary_figure
 from index.questions.neighbors import Neighborhood
-from index.tokens.vocabulary import display
+from index.tokens.display import display
 
 
 def figures(found: Neighborhood, name: str, vocabulary: OpenVocabulary) -> tuple[Figure, NeighborhoodSeries]:

@@ -34,7 +34,7 @@ from index.geometry.maps import Geometry
 from index.measures import density
 from index.measures.density import Rule
 from index.report import crosscheck_json
-from index.search.points import check_k
+from index.search.graph import check_k
 from index.sources.load import Source, load
 from index.tokens.vocabulary import Kind
 

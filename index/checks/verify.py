@@ -16,7 +16,7 @@ from index.checks.deep import DeepCheck, deep_check
 from index.checks.stored_lists import ListCheck, check_list, total
 from index.errors import BundleError, ParameterError
 from index.geometry.maps import Geometry
-from index.search.search import distances_to
+from index.search.finder import distances_to
 
 _SEED = 42
 _QUERIES_PER_BLOCK = 64

@@ -107,7 +107,7 @@ def whole_numbers(option: str, typed: str) -> list[int]:
 
 
 def _shown(typed: str) -> str:
-    from index.tokens.vocabulary import display
+    from index.tokens.display import display
 
     return display(typed[:60])
 

@@ -41,7 +41,7 @@ def find(
     with answering():
         from index import census_report, census_tables
         from index.questions import find as finder
-        from index.tokens.vocabulary import display
+        from index.tokens.display import display
 
         found = finder.find(open_index(index), text, top=top)
         print_answer(

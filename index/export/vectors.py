@@ -14,7 +14,8 @@ from index.bundle.bundle import Bundle
 from index.bundle.stored import Matrix
 from index.errors import ParameterError
 from index.export.files import arrow_array
-from index.tokens.vocabulary import Vocabulary, display
+from index.tokens.display import display
+from index.tokens.vocabulary import Vocabulary
 
 PROJECTOR_FILES = frozenset({"vectors.tsv", "metadata.tsv"})
 PROJECTOR_POINTS = 100_000

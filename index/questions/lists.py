@@ -10,20 +10,11 @@ import numpy as np
 from index.bundle.bundle import Bundle, Space
 from index.errors import ParameterError
 from index.questions.among import Subset
-from index.search.search import search_with_ties
+from index.search.finder import search_with_ties
+from index.tokens.vocabulary import Token
 
 LIST_LENGTH = 30
 """Of a neighbor list, where none is asked for."""
-
-
-@dataclass(frozen=True)
-class Token:
-    """A token: its row in the bundle, its id, its exact text and its piece (None for an orphan row)."""
-
-    row: int
-    id: int
-    text: str | None
-    piece: str | None
 
 
 @dataclass(frozen=True)

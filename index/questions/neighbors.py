@@ -14,7 +14,8 @@ from index.measures import density, overlap
 from index.measures.density import Rule
 from index.measures.overlap import Overlap
 from index.questions.among import Subset
-from index.questions.lists import Neighbor, Token, checked_top, neighbor_list, ranked, token_at, tokens_at
+from index.questions.lists import Neighbor, checked_top, neighbor_list, ranked, token_at, tokens_at
+from index.tokens.vocabulary import Token
 
 DEFAULT_GEOMETRIES = (Geometry.CAUSAL, Geometry.COSINE)
 

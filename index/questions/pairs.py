@@ -10,8 +10,9 @@ from index.answers.answer import Tabular
 from index.bundle.bundle import Bundle, Space
 from index.errors import ParameterError
 from index.geometry.maps import Geometry
-from index.questions.lists import Token, token_at
-from index.search.search import distances_to
+from index.questions.lists import token_at
+from index.search.finder import distances_to
+from index.tokens.vocabulary import Token
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,9 @@ from index.errors import ParameterError
 from index.geometry import maps
 from index.geometry.maps import Geometry
 from index.questions.among import Subset
-from index.questions.lists import Neighbor, Token, checked_top, neighbor_list, token_at
-from index.search.search import search, search_with_ties
+from index.questions.lists import Neighbor, checked_top, neighbor_list, token_at
+from index.search.finder import search, search_with_ties
+from index.tokens.vocabulary import Token
 
 _TERM = re.compile(
     r"""\s* (?P<sign>[+-])? \s*

@@ -3,7 +3,7 @@
 The graph of all points takes four steps::
 
     twins        equal rows become one point                                        twin groups -> U positions
-    filter       points are grouped, recentered and rounded to few digits           filtering, scores
+    filter       points are grouped, recentered and rounded to few digits           filter, scores
     sweep        every pair's score, in tiles; candidates are the pairs whose       kernels.offer_tile
                  lower bound is within the k-th smallest upper bound so far
     rank         candidates by float64 distances; twins expanded again              ranking.rank_block
@@ -14,6 +14,7 @@ depend on the arithmetic, the device or the number of threads: they decide how l
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
@@ -26,7 +27,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from index.search.points import check_k, check_points, core_count
+from index.errors import ParameterError
 
 if TYPE_CHECKING:
     from index.search.filter import Filter
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 Progress = Callable[[float], None]
 
+CHECKED_ROWS = 4096
 TILE_ROWS = 2048
 RANK_ROWS = 1024  # points of a block whose candidates are ranked together, from the cache
 RANK_STEPS = 8  # after each, the memory of the candidates that are done is given back
@@ -288,3 +290,48 @@ def _one_torch_thread_each() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def check_points(points: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return points as a plain, read-only, row-by-row matrix, whatever they are mapped from.
+
+    Raises
+    ------
+    ParameterError
+        Unless they are a finite float32 matrix.
+    """
+    if points.ndim != 2 or points.dtype != np.float32 or not points.size:
+        raise ParameterError(
+            f"points must be a float32 matrix of shape (V, D), got: {points.dtype} of shape {points.shape}"
+        )
+    for start in range(0, len(points), CHECKED_ROWS):
+        finite = np.isfinite(points[start : start + CHECKED_ROWS]).all(axis=1)
+        if not finite.all():
+            raise ParameterError(
+                f"points must be finite, but row {start + int(np.argmin(finite))} is not; leave such rows out"
+            )
+    return as_plain(points)
+
+
+def as_plain(points: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return a read-only ndarray: one type for the compiled kernels, mapped or not."""
+    plain = np.ascontiguousarray(points).view(np.ndarray)[:]
+    plain.flags.writeable = False
+    return plain
+
+
+def check_k(k: int, V: int) -> None:
+    """Raise ParameterError unless every one of V points has k others."""
+    if k < 1:
+        raise ParameterError(f"k must be 1 or more, got: {k}")
+    if V == 1:
+        raise ParameterError(f"k={k} needs at least {k + 1} tokens, but there is 1, which has no neighbors; index more")
+    if k > V - 1:
+        raise ParameterError(
+            f"k={k} needs at least {k + 1} tokens, but there are {V}; pass --neighbors {V - 1} or less"
+        )
+
+
+def core_count() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

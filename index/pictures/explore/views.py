@@ -21,7 +21,7 @@ from index.questions import neighbors as questions
 from index.questions.lists import Neighbor
 from index.questions.neighbors import Neighborhood
 from index.tables import NEAREST_BY, why_none
-from index.tokens.vocabulary import display
+from index.tokens.display import display
 
 LISTED_TWINS = 20
 NONE = "-"

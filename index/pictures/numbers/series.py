@@ -11,10 +11,11 @@ from index.geometry.maps import Geometry
 from index.measures import overlap
 from index.measures.overlap import Overlap
 from index.pictures.numbers.densities import Densities, all_densities, unit
-from index.questions.lists import Token, ranked
+from index.questions.lists import ranked
 from index.questions.neighbors import Neighborhood
-from index.search.search import distances_to
-from index.tokens.vocabulary import display
+from index.search.finder import distances_to
+from index.tokens.display import display
+from index.tokens.vocabulary import Token
 
 LENGTHS = 256
 """At how many lengths of lists an overlap is taken; longer lists than this are compared at lengths evenly spaced."""

@@ -24,9 +24,9 @@ from index.pictures.page import tables as page_tables
 from index.pictures.page import vega, words
 from index.pictures.page.charts import Chart, neighborhood_charts
 from index.pictures.page.tables import Facts, Table
-from index.questions.lists import Token
 from index.questions.neighbors import Densest, Neighborhood
 from index.tables import shown
+from index.tokens.vocabulary import Token
 
 PAGE = Path(__file__).parent
 """The template, the style sheet and the script of a report."""

@@ -16,7 +16,7 @@ from index.pictures.plot import labels, paper
 from index.pictures.plot.densities import draw_densities
 from index.pictures.plot.fonts import Typeface
 from index.questions.neighbors import Neighborhood
-from index.tokens.vocabulary import display
+from index.tokens.display import display
 
 MOST_LABELS = 12
 
