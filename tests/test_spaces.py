@@ -147,7 +147,7 @@ def test_twins_share_a_point_wherever_they_stand(tmp_path: Path, monkeypatch: py
     np.save(tmp_path / "gamma.npy", rows)
     mapped = maps.causal_points
 
-    def rounded_at_the_end(gamma: NDArray, metric: Metric) -> NDArray[np.float32]:
+    def rounded_at_the_end(gamma: NDArray, metric: Metric, out: None) -> NDArray[np.float32]:
         points = mapped(gamma, metric)
         points[-3:] = np.nextafter(points[-3:], np.float32(9))
         return points

@@ -21,7 +21,7 @@ from index.build.settings import Settings
 from index.bundle import write as writer
 from index.bundle.flat_index import map_flat
 from index.geometry import maps
-from index.geometry.blocks import BLOCK_BYTES
+from index.geometry.blocks import row_slices
 from index.geometry.maps import Geometry
 from index.search.graph import KnnGraph, knn_graph
 
@@ -96,15 +96,8 @@ def build_space(
 
 def _point_blocks(rows: Rows, geometry: Geometry, *, centered: bool) -> Iterator[np.ndarray]:
     """Yield the points of consecutive blocks of rows."""
-    height = max(1, BLOCK_BYTES // (8 * rows.gamma.shape[1]))
-    for start in range(0, len(rows.gamma), height):
-        gamma = rows.gamma[start : start + height]
-        if geometry is Geometry.CAUSAL:
-            yield maps.causal_points(gamma, rows.metric)
-        elif geometry is Geometry.COSINE:
-            yield maps.cosine_points(gamma)
-        else:
-            yield maps.causal_cosine_points(gamma, rows.metric, centered=centered)
+    for where in row_slices(rows.gamma.shape):
+        yield maps.map_rows(rows.gamma[where], geometry, rows.metric, centered=centered)
 
 
 def _move_to_twins(path: Path, points: np.ndarray, twins: np.ndarray) -> None:
@@ -120,9 +113,8 @@ def _move_to_twins(path: Path, points: np.ndarray, twins: np.ndarray) -> None:
         The first row that is like each.
     """
     later = np.flatnonzero(twins != np.arange(len(twins)))
-    height = max(1, BLOCK_BYTES // (8 * points.shape[1]))
-    for start in range(0, len(later), height):
-        rows = later[start : start + height]
+    for where in row_slices((len(later), points.shape[1])):
+        rows = later[where]
         apart = rows[(points[rows] != points[twins[rows]]).any(axis=1)]
         if len(apart):
             map_flat(path, points.shape, writable=True)[apart] = points[twins[apart]]
@@ -151,11 +143,10 @@ def _graph_without(
 def _points_of(folder: Path, points: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Return the points of some rows, (n, D), mapped from a file without a name instead of copied in memory."""
     shape = (len(rows), points.shape[1])
-    height = max(1, BLOCK_BYTES // (4 * shape[1]))
     wanted = folder / "a copy of the points but the zero ones"
     with writer.saving(wanted, 4 * shape[0] * shape[1]), tempfile.TemporaryFile(dir=folder) as file:
-        for start in range(0, len(rows), height):
-            file.write(points[rows[start : start + height]].data)
+        for where in row_slices(shape):
+            file.write(points[rows[where]].data)
         file.flush()
         return np.asarray(np.memmap(file, np.float32, mode="r", shape=shape))
 

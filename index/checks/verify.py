@@ -15,8 +15,7 @@ from index.checks.crosscheck import QuadraticForm, check_pairs, check_quadratic_
 from index.checks.deep import DeepCheck, deep_check
 from index.checks.stored_lists import ListCheck, check_list, total
 from index.errors import BundleError, ParameterError
-from index.geometry.maps import Geometry
-from index.search.finder import distances_to
+from index.geometry.maps import Geometry, distances_to
 
 _SEED = 42
 _QUERIES_PER_BLOCK = 64

@@ -7,13 +7,13 @@ from enum import StrEnum
 from pathlib import Path
 
 from index.bundle.bundle import Bundle
-from index.bundle.stored import Matrix
 from index.errors import ParameterError
 from index.export.atlas import MAP_NEIGHBORS, write_atlas
 from index.export.distances import matrix_rows, write_distances
 from index.export.files import placing
 from index.export.graph import graph_of, write_edges, write_knn_csr, write_umap
 from index.export.vectors import PROJECTOR_FILES, projector_rows, write_projector, write_word2vec
+from index.geometry.blocks import Matrix
 from index.geometry.maps import Geometry
 
 

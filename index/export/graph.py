@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from index.bundle.bundle import Bundle, Space
 from index.errors import ParameterError
 from index.export.files import arrow_array
+from index.geometry.maps import similarity_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,5 +105,5 @@ def write_edges(bundle: Bundle, space: Space, graph: Graph, path: Path) -> None:
         "distance": distance,
     }
     if space.geometry.angular:
-        columns["similarity"] = 1 - distance.astype(np.float64) ** 2 / 2
+        columns["similarity"] = similarity_of(distance.astype(np.float64))
     pq.write_table(pa.Table.from_arrays([arrow_array(each) for each in columns.values()], list(columns)), path)

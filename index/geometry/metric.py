@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from index.errors import MetricError
+from index.errors import MetricError, parameter
 from index.geometry.blocks import row_blocks
 
 WORST_CONDITION = 2.0**31
@@ -23,45 +23,20 @@ ASYMMETRY = 1e-3
 
 @dataclass(frozen=True, eq=False)
 class Metric:
-    """The causal metric of a vocabulary, in float64.
+    """The causal metric of a vocabulary, in float64."""
 
-    Attributes
-    ----------
-    mean : ndarray of shape (D,)
-        The mean row of gamma. It changes no distance; it is kept for centered norms.
-    matrix : ndarray of shape (D, D)
-        M, symmetric and positive definite.
-    factor : ndarray of shape (D, D)
-        L with M = L L^T: rows times L are points.
-    eigenvalues : ndarray of shape (D,)
-        Of Cov(gamma), ascending. For a given M those of M^-1.
-    ridge : float or None
-        What was added to the diagonal of Cov(gamma); None for a given M.
-    origin : str
-        Where M comes from, in words.
-    """
-
-    mean: np.ndarray
-    matrix: np.ndarray
-    factor: np.ndarray
-    eigenvalues: np.ndarray
-    ridge: float | None
-    origin: str
+    mean: np.ndarray  # (D,) the mean row of gamma: it changes no distance, and is kept for centered angles
+    matrix: np.ndarray  # (D, D) M, symmetric and positive definite
+    factor: np.ndarray  # (D, D) L with M = L L^T: rows times L are points
+    eigenvalues: np.ndarray  # (D,) of Cov(gamma), ascending; for a given M those of M^-1
+    ridge: float | None  # added to the diagonal of Cov(gamma); None for a given M
+    origin: str  # where M comes from, in words
 
 
 def covariance(gamma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean row and the population covariance of gamma.
+    """Return the mean row (D,) and the population covariance (D, D), divided by V, of gamma (V, D), both float64.
 
-    Parameters
-    ----------
-    gamma : ndarray of shape (V, D)
-        Any float type, memory-mapped or not.
-
-    Returns
-    -------
-    mean : ndarray of shape (D,), float64
-    covariance : ndarray of shape (D, D), float64
-        Divided by V. Two passes, so that a large mean costs no digits.
+    Two passes, so that a large mean costs no digits.
     """
     V, D = gamma.shape
     mean = np.zeros(D)
@@ -76,14 +51,9 @@ def covariance(gamma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def metric_from_covariance(mean: np.ndarray, cov: np.ndarray, ridge: float) -> Metric:
-    """Return the metric M = (cov + ridge * I)^-1.
+    """Return the metric M = (cov + ridge * I)^-1 of a mean row (D,) and a covariance (D, D).
 
-    Parameters
-    ----------
-    mean : ndarray of shape (D,)
-    cov : ndarray of shape (D, D)
-    ridge : float
-        In units of squared gamma entries, 0 or more.
+    `ridge` is in squared units of gamma's entries, 0 or more.
 
     Raises
     ------
@@ -101,13 +71,13 @@ def metric_from_covariance(mean: np.ndarray, cov: np.ndarray, ridge: float) -> M
     if smallest <= D * np.finfo(np.float64).eps * largest:
         raise MetricError(
             f"Cov(gamma) + {ridge:g} I is singular: eigenvalues from {smallest:.3g} to {largest:.3g} over {D} "
-            "dimensions; pass a larger --ridge (fewer tokens than dimensions always need one)"
+            f"dimensions; pass a larger {parameter('ridge')} (fewer tokens than dimensions always need one)"
         )
     if largest > WORST_CONDITION * smallest:
         raise MetricError(
             f"Cov(gamma) + {ridge:g} I is too close to singular for distances in float32: eigenvalues from "
             f"{smallest:.3g} to {largest:.3g}, a factor of {largest / smallest:.3g} where {WORST_CONDITION:.3g} is the "
-            f"most; pass --ridge {1.1 * largest / WORST_CONDITION:.2g} or more"
+            f"most; pass {parameter('ridge', f'{1.1 * largest / WORST_CONDITION:.2g}')} or more"
         )
     inverse = np.linalg.inv(cov + ridge * np.eye(D))
     return Metric(
@@ -121,16 +91,9 @@ def metric_from_covariance(mean: np.ndarray, cov: np.ndarray, ridge: float) -> M
 
 
 def metric_from_matrix(matrix: np.ndarray, mean: np.ndarray, *, origin: str) -> Metric:
-    """Return the metric of a given M, symmetrized.
+    """Return the metric of a given M (D, D), symmetrized.
 
-    Parameters
-    ----------
-    matrix : ndarray of shape (D, D)
-        M, any float type.
-    mean : ndarray of shape (D,)
-        The mean row of the gamma it is for.
-    origin : str
-        Where M was read, for messages and the bundle.
+    `mean`, (D,), is the mean row of the gamma it is for; `origin` says where M was read, for messages and the bundle.
 
     Raises
     ------

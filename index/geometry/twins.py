@@ -8,16 +8,11 @@ from hashlib import blake2b
 import numpy as np
 
 from index.errors import BundleError
-from index.geometry.blocks import BLOCK_BYTES
+from index.geometry.blocks import Matrix, row_slices
 
 
 class Groups:
-    """Groups of equal rows.
-
-    Parameters
-    ----------
-    first : ndarray of shape (V,), int32
-        The first row of each row's group; a row alone has its own number.
+    """Groups of equal rows, from the first row of each row's group, (V,) int32; a row alone has its own number.
 
     Raises
     ------
@@ -56,22 +51,14 @@ class Groups:
         return others
 
 
-def twin_groups(gamma: np.ndarray) -> np.ndarray:
-    """Return for each row of gamma the first row that is bit-identical to it.
+def twin_groups(gamma: Matrix) -> np.ndarray:
+    """Return for each row of gamma (V, D) the first row that is bit-identical to it, (V,) int32.
 
-    Parameters
-    ----------
-    gamma : ndarray of shape (V, D)
-
-    Returns
-    -------
-    ndarray of shape (V,), int32
-        Equal numbers mark twins; a row without twins has its own number.
+    Equal numbers mark twins; a row without twins has its own number.
     """
     first: dict[bytes, int] = {}
-    height = max(1, BLOCK_BYTES // (gamma.dtype.itemsize * gamma.shape[1]))
     groups = np.empty(len(gamma), dtype=np.int32)
-    for start in range(0, len(gamma), height):
-        for offset, row in enumerate(np.ascontiguousarray(gamma[start : start + height])):
-            groups[start + offset] = first.setdefault(blake2b(row.tobytes(), digest_size=32).digest(), start + offset)
+    for where in row_slices(gamma.shape):
+        for row, values in enumerate(np.ascontiguousarray(gamma[where]), where.start):
+            groups[row] = first.setdefault(blake2b(values.tobytes(), digest_size=32).digest(), row)
     return groups

@@ -9,6 +9,7 @@ import numpy as np
 
 from index.bundle.bundle import Bundle, Space
 from index.errors import ParameterError
+from index.geometry.maps import similarity_of
 from index.questions.among import Subset
 from index.search.finder import search_with_ties
 from index.tokens.vocabulary import Token
@@ -129,8 +130,7 @@ def neighbor_list(
             rank,
             token,
             float(distance),
-            # |x - y|^2 = 2 - 2 cos for rows of norm 1
-            float(1 - distance**2 / 2) if space.geometry.angular else None,
+            float(similarity_of(distance)) if space.geometry.angular else None,
             bool(is_tied),
         )
         for rank, (token, distance, is_tied) in enumerate(shown, 1)

@@ -15,8 +15,8 @@ import numpy as np
 from index.answers.answer import Tabular
 from index.bundle.bundle import Bundle
 from index.checks.crosscheck import check_pairs
+from index.geometry.maps import pair_distances
 from index.geometry.metric import Metric
-from index.measures.groups import pair_distances
 
 PERCENTILES = (5, 25, 50, 75, 95)
 _SEED = 0

@@ -13,46 +13,15 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from index.bundle.stored import Matrix
 from index.errors import ParameterError
+from index.geometry.blocks import Matrix
+from index.geometry.maps import distances_to
 from index.search.graph import as_plain, check_points, core_count
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
 Answer = tuple[NDArray[np.int32], NDArray[np.float64]]
 Measured = tuple[Rows, NDArray[np.float64]]  # rows and their squared distances
-
-_BLOCK_ELEMENTS = 1 << 18
-"""Elements of a float64 block: 2 MB, so that it stays in the processor's cache."""
-
-
-def distances_to(points: Matrix, queries: np.ndarray, *, rows: np.ndarray | None = None) -> np.ndarray:
-    """Return the Euclidean distances from some vectors to points, each point read once.
-
-    Parameters
-    ----------
-    points : ndarray or StoredArray of shape (V, D), float32
-        Memory-mapped or not.
-    queries : ndarray of shape (Q, D)
-    rows : ndarray of shape (n,), optional
-        The points to measure to, in this order; all V by default.
-
-    Returns
-    -------
-    ndarray of shape (Q, n), float64
-    """
-    count, D = len(points) if rows is None else len(rows), points.shape[1]
-    height = max(1, _BLOCK_ELEMENTS // D)
-    distances = np.empty((len(queries), count))
-    block, differences = np.empty((height, D)), np.empty((height, D))
-    for start in range(0, count, height):
-        where = slice(start, min(start + height, count))
-        here, gaps = block[: where.stop - start], differences[: where.stop - start]
-        np.copyto(here, points[where] if rows is None else points[rows[where]])
-        for query, found in zip(queries, distances, strict=True):
-            np.subtract(here, query, out=gaps)
-            np.einsum("ij,ij->i", gaps, gaps, out=found[where])
-    return np.sqrt(distances, out=distances)
 
 
 def search(
