@@ -27,25 +27,10 @@ Measured = tuple[Rows, NDArray[np.float64]]  # rows and their squared distances
 def search(
     points: Matrix, query: np.ndarray, *, k: int, exclude: Collection[int] = (), rows: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rows and distances of the k points nearest to one query, exactly.
+    """Return the rows, int32, and distances, float64, of the k points nearest to one query, (D,), exactly.
 
-    Parameters
-    ----------
-    points : ndarray or StoredArray of shape (V, D), float32
-        Memory-mapped or not.
-    query : ndarray of shape (D,)
-    k : int
-        Fewer are returned where there are fewer points.
-    exclude : collection of int
-        Rows to leave out: the query's own, and those that have no point.
-    rows : ndarray of shape (n,), int32, optional
-        The only rows to look among; all V by default.
-
-    Returns
-    -------
-    ids : ndarray of shape (k,), int32
-    distances : ndarray of shape (k,), float64
-        Ascending, equal ones by row.
+    Ascending, equal distances by row; fewer than k where there are fewer points. Points are (V, D) float32. `exclude`
+    leaves rows out: the query's own, and those that have no point. With `rows`, (n,) int32, only those are looked at.
     """
     among = np.arange(len(points), dtype=np.int32) if rows is None else rows
     kept = ~np.isin(among, np.fromiter(exclude, np.int32, len(exclude)))
@@ -65,20 +50,8 @@ def search_with_ties(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the points nearest to one query: `top` of them, and on to the first that does not tie with the last.
 
-    Parameters
-    ----------
-    points, query, exclude, rows
-        As in `search`.
-    top : int
-        From 1.
-    resolution : float
-        Distances no further apart than this are tied.
-
-    Returns
-    -------
-    ids : ndarray of shape (n,), int32
-        Nearest first; n is less than `top` only where there are fewer points.
-    distances : ndarray of shape (n,), float32
+    As `search`, but of distances in float32; those no further apart than `resolution` are tied. Fewer than `top` are
+    returned only where there are fewer points.
     """
     ids, exact = search(points, query, k=len(points), exclude=exclude, rows=rows)
     distances = exact.astype(np.float32)
@@ -90,14 +63,9 @@ def search_with_ties(
 
 
 class Finder:
-    """Answers many queries on the same points, each exactly.
+    """Answers many queries on the same points, (V, D) float32, finite, mapped or not; each exactly.
 
-    Parameters
-    ----------
-    points : ndarray of shape (V, D), float32
-        Finite; memory-mapped or not. A bfloat16 copy is kept beside them.
-    threads : int, optional
-        All cores this process may use, by default.
+    A bfloat16 copy of the points is kept beside them. `threads` are all cores this process may use, by default.
     """
 
     def __init__(self, points: Floats, *, threads: int | None = None) -> None:
@@ -110,21 +78,10 @@ class Finder:
         self._residuals = self._filter.residuals(0, len(points), self._pool)
 
     def search(self, queries: Floats, *, k: int, exclude: Sequence[Collection[int]] | None = None) -> Answer:
-        """Return the rows of the k points nearest to each query, and their distances, exactly.
+        """Return the rows of the k points nearest to each query, and their distances, exactly: (Q, k) both.
 
-        Parameters
-        ----------
-        queries : ndarray of shape (Q, D)
-            Rounded to float32.
-        k : int
-        exclude : sequence of Q collections of int, optional
-            Rows to leave out for each query: its own, and those that are no answer.
-
-        Returns
-        -------
-        ids : ndarray of shape (Q, k), int32
-            Nearest first, equal distances by row.
-        distances : ndarray of shape (Q, k), float64
+        Nearest first, equal distances by row. Queries, (Q, D), are rounded to float32. `exclude` leaves rows out for
+        each query: its own, and those that are no answer.
 
         Raises
         ------
