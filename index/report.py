@@ -11,7 +11,6 @@ from io import StringIO
 from typing import Any
 
 from index.answers.answer import records
-from index.checks.crosscheck import CrossCheck
 from index.geometry.maps import Geometry
 from index.questions.among import Subset
 from index.questions.lists import Neighbor
@@ -71,22 +70,6 @@ def densest_json(found: Densest) -> dict[str, Any]:
         },
     }
     return {"densest": answer.pop("token"), "density": statistics, **answer}
-
-
-def crosscheck_json(found: CrossCheck) -> dict[str, Any]:
-    """Return the JSON of `crosscheck`."""
-    matrix = None if found.matrix is None else {"passed": found.matrix.passed, **asdict(found.matrix)}
-    form = found.quadratic_form
-    return {
-        "passed": found.passed,
-        "matrix": matrix,
-        "quadratic_form": {
-            "passed": form.passed,
-            "tolerance": form.tolerance,
-            "random": asdict(form.random),
-            "nearest": asdict(form.nearest),
-        },
-    }
 
 
 def to_json(answer: Any) -> str:

@@ -22,7 +22,6 @@ from index.geometry.maps import Geometry
 from index.pictures.page.report import html_report
 from index.pictures.page.tables import crosscheck_facts
 from index.pictures.page.words import verdict_sentences
-from index.report import crosscheck_json
 from index.tokens.display import display
 
 
@@ -196,7 +195,7 @@ def test_the_crosscheck_that_was_stored(worst_error: float) -> None:
     pairs = PairCheck(100, worst_error, (1, 2))
     matrix = MatrixCheck("d.pt", 9, "float16", 1e-3, 0.1, 36, 0.75, 3.5, (4, 5), 9, 8, 2, "another metric")
     checked = CrossCheck(matrix if worst_error == 1 else None, QuadraticForm(pairs, pairs, 1e-5))
-    facts = dict(crosscheck_facts(json.loads(json.dumps(crosscheck_json(checked)))).rows)
+    facts = dict(crosscheck_facts(json.loads(json.dumps(checked.json()))).rows)
     assert facts["outcome"] == ("passed" if worst_error < 1e-5 else "FAILED")
     assert ("stored matrix" in facts) == (worst_error == 1)
     if worst_error == 1:

@@ -65,7 +65,7 @@ def test_what_is_no_metric(kind: str, said: str) -> None:
 
 def test_a_singular_covariance_asks_for_a_ridge() -> None:
     few = np.random.default_rng(0).normal(size=(4, 9))
-    with pytest.raises(MetricError, match="pass a larger --ridge"):
+    with pytest.raises(MetricError, match="pass a larger ridge"):
         metric_from_covariance(*covariance(few), 0.0)
     metric = metric_from_covariance(*covariance(few), 0.1)
     assert np.isfinite(causal_points(few, metric)).all()
@@ -124,7 +124,7 @@ def test_a_covariance_too_close_to_singular_names_a_ridge_that_is_enough() -> No
     found = covariance(rows)
     with pytest.raises(MetricError, match="too close to singular") as error:
         metric_from_covariance(*found, 0.0)
-    advised = float(str(error.value).rpartition("--ridge ")[2].split()[0])
+    advised = float(str(error.value).rpartition("ridge=")[2].split()[0])
     metric = metric_from_covariance(*found, advised)
     # What the bound is for: the inverse and the factor agree on every distance to within the resolution.
     differences = rows[:100] - rows[100:200]

@@ -33,7 +33,6 @@ from index.geometry import maps
 from index.geometry.maps import Geometry
 from index.measures import density
 from index.measures.density import Rule
-from index.report import crosscheck_json
 from index.search.graph import check_k
 from index.sources.load import Source, load
 from index.tokens.vocabulary import Kind
@@ -212,7 +211,7 @@ def _finish(job: _Job, rows: Rows, facts: dict[Geometry, dict[str, Any]], reused
             distances=settings.distances,
             progress=lambda share: job.progress("checking the stored distances", round(1000 * share), 1000),
         )
-        manifest["crosscheck"] = crosscheck_json(outcome)
+        manifest["crosscheck"] = outcome.json()
         passed = outcome.passed
     files_bytes = writer.save_manifest(folder, manifest | {"build_seconds": time.perf_counter() - job.started})
     job.progress("writing", 1, 1)

@@ -26,22 +26,12 @@ LISTED_KEYS = 8
 
 @dataclass(frozen=True, eq=False)
 class StoredMatrix:
-    """A symmetric N x N matrix in a file, read by blocks of rows.
-
-    Attributes
-    ----------
-    path : Path
-    N : int
-    token_ids : ndarray of shape (N,), int64, or None
-        The token of each row; None where the file and its neighbors do not say.
-    values : ndarray
-        Memory-mapped: (N, N), or the upper triangle by rows, (N (N - 1) / 2,).
-    """
+    """A symmetric N x N matrix in a file, read by blocks of rows."""
 
     path: Path
     N: int
-    token_ids: np.ndarray | None
-    values: np.ndarray
+    token_ids: np.ndarray | None  # (N,) int64; None where nothing says which tokens the rows are
+    values: np.ndarray  # mapped: (N, N), or the upper triangle by rows, (N (N - 1) / 2,)
 
     @property
     def compressed(self) -> bool:
@@ -78,12 +68,7 @@ class MismatchError(DistancesError):
 
 
 def open_matrix(path: Path) -> StoredMatrix:
-    """Open a stored distance matrix without reading its entries.
-
-    Parameters
-    ----------
-    path : Path
-        A compressed `.pt`, or a full `.npy`.
+    """Open a stored distance matrix, a compressed `.pt` or a full `.npy`, without reading its entries.
 
     Raises
     ------
