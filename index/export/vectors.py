@@ -13,7 +13,7 @@ import pyarrow as pa
 from index.bundle.bundle import Bundle
 from index.bundle.stored import Matrix
 from index.errors import ParameterError
-from index.export.files import arrow_array
+from index.files import arrow_array
 from index.tokens.vocabulary import Vocabulary, display
 
 PROJECTOR_FILES = frozenset({"vectors.tsv", "metadata.tsv"})
