@@ -18,7 +18,7 @@ ROOMS = [
 
 OWED = {
     *(("geometry", "bundle"), ("measures", "bundle"), ("search", "bundle")),
-    *(("questions", "build"), ("questions", "checks"), ("export", "build"), ("build", "report")),
+    *(("questions", "build"), ("questions", "checks"), ("build", "report")),
     ("pictures.plot", "pictures.page"),
 }
 """What still reaches up, (from, to)."""
