@@ -204,7 +204,7 @@ def _open_matrix(name: str, folder: Path) -> None:
 
 
 def _read_sample(name: str, folder: Path) -> None:
-    from index.checks.stored_matrix import read_sample
+    from index.sources.sample import read_sample
 
     read_sample(folder / name).sum()
 

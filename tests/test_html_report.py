@@ -272,6 +272,6 @@ def test_what_is_refused(smollm2: Built, tmp_path: Path, monkeypatch: pytest.Mon
     assert there.read_text(encoding="utf-8").startswith("<!doctype html>")
     assert "no token has the text 'planett'" in refused("planett", *where, tmp_path / "new.html")
     assert "lies in a bundle's folder" in refused("planet", *where, smollm2.path / "new.html")
-    monkeypatch.setattr("index.pictures.extras.find_spec", lambda name: None if name == "vl_convert" else object())
+    monkeypatch.setattr("index.files.find_spec", lambda name: None if name == "vl_convert" else object())
     assert "uv run --extra report query.py report" in refused("planet", *where, tmp_path / "new.html")
     assert list(tmp_path.iterdir()) == [there]

@@ -20,7 +20,7 @@ from index.build.approximate import check_factory
 from index.build.place import Workplace, building, check_target
 from index.build.resources import BuildSize, check_disk, check_memory
 from index.build.rows import Progress, Rows, write_rows
-from index.build.settings import Settings, chosen_device, sampled_rows
+from index.build.settings import Settings, chosen_device
 from index.build.spaces import build_space, map_points, space_files
 from index.build.table import token_columns
 from index.bundle import write as writer
@@ -35,6 +35,7 @@ from index.measures import density
 from index.measures.density import Rule
 from index.search.graph import check_k
 from index.sources.load import Source, load
+from index.sources.sample import sampled_rows
 from index.tokens.vocabulary import Kind
 
 VERSION = "0.1.0"
@@ -109,7 +110,7 @@ def build(settings: Settings, progress: Progress = lambda step, done, total: Non
         source = load(settings.source, tokenizer=settings.tokenizer)
         target = settings.out or DEFAULT_ROOT / source.name
         check_target(target, overwrite=settings.overwrite)
-        selected = sampled_rows(settings, len(source.gamma))
+        selected = sampled_rows(settings.sample, settings.seed, len(source.gamma))
         size = _checked_size(settings, source, selected)
         progress("reading the model", 1, 1)
         with building(target, overwrite=settings.overwrite) as place:

@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 
 from index.bundle.bundle import Bundle, Space
 from index.errors import ParameterError
-from index.export.files import arrow_array
 from index.export.graph import Graph
+from index.files import arrow_array
 from index.geometry.blocks import row_blocks
 from index.search.graph import knn_graph
 

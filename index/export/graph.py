@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from index.bundle.bundle import Bundle, Space
 from index.errors import ParameterError
-from index.export.files import arrow_array
+from index.files import arrow_array
 from index.geometry.maps import similarity_of
 
 

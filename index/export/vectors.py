@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from index.bundle.bundle import Bundle
 from index.errors import ParameterError
-from index.export.files import arrow_array
+from index.files import arrow_array
 from index.geometry.blocks import Matrix
 from index.tokens.display import display
 from index.tokens.vocabulary import Vocabulary
