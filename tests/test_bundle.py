@@ -68,11 +68,11 @@ def test_an_index_answers_as_the_graph_does(smollm2: Built) -> None:
     """The FAISS files are plain indexes: their own search finds the stored neighbors, self aside."""
     bundle = index.open(smollm2.path)
     rows = [905, 3925, 46835]
-    _, found = bundle.cosine.index.search.search(bundle.cosine.points[rows], 31)
+    _, found = bundle.cosine.index.search(bundle.cosine.points[rows], 31)
     for row, ids in zip(rows, found, strict=True):
         assert ids[0] == row
         assert len(set(ids[1:]) & set(bundle.cosine.ids[row, :30])) == 30
-    squared, _ = bundle.causal.index.search.search(bundle.causal.points[rows], 31)
+    squared, _ = bundle.causal.index.search(bundle.causal.points[rows], 31)
     np.testing.assert_allclose(np.sqrt(squared[:, 1:]), bundle.causal.distances[rows, :30], rtol=1e-4)
 
 

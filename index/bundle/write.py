@@ -11,13 +11,14 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from index.bundle.checksums import seal
 from index.bundle.flat_index import FLAT_HEADER, map_flat, write_flat
-from index.bundle.manifest import FORMAT, FORMAT_VERSION, MANIFEST
+from index.bundle.manifest import MANIFEST, Manifest
 from index.errors import BundleError
 from index.files import brief
 from index.search.graph import KnnGraph
@@ -133,9 +134,9 @@ def save_index(path: Path, index: Any) -> None:
         faiss.write_index(index, writer)
 
 
-def save_manifest(folder: Path, manifest: dict[str, Any]) -> int:
+def save_manifest(folder: Path, manifest: Manifest) -> int:
     """Write the manifest, sealed, beside the files it describes; return the bytes of all files."""
-    whole = {"format": FORMAT, "format_version": FORMAT_VERSION, **manifest}
+    whole = msgspec.to_builtins(manifest)
     text = json.dumps(whole | {"checksum": seal(whole)}, indent=2, ensure_ascii=False, allow_nan=False)
     with saving(folder / MANIFEST, len(text)):
         (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")

@@ -227,7 +227,7 @@ def mapped(bundle: Bundle, geometry: Geometry, vector: np.ndarray) -> np.ndarray
     elif geometry is Geometry.COSINE:
         spaces.cosine_points(row, out=point)
     else:
-        centered = bool(bundle.manifest["spaces"][geometry.value]["centered"])
+        centered = bundle.spaces[geometry].facts.centered
         spaces.causal_cosine_points(row, bundle.metric, centered=centered, out=point)
     mapped_row: np.ndarray = point[0]
     return mapped_row
