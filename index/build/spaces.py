@@ -19,8 +19,8 @@ from index.build.rows import Progress, Rows
 from index.build.settings import Settings
 from index.bundle import write as writer
 from index.bundle.bundle import Geometry
-from index.bundle.flat_index import map_flat
 from index.bundle.manifest import Recall, SpaceFacts
+from index.bundle.stored import map_flat
 from index.geometry import spaces
 from index.search.graph import KnnGraph, knn_graph
 

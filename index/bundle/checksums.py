@@ -136,19 +136,12 @@ def _size(path: Path) -> int | None:
 
 
 class StoredFile:
-    """A mapped file of a bundle.
-
-    Attributes
-    ----------
-    path : Path
-    content : ndarray of shape (bytes,), uint8
-        Read-only; `check` what is read of it.
-    """
+    """A mapped file of a bundle."""
 
     def __init__(self, path: Path, blocks: list[str]) -> None:
         self.path = path
         try:
-            self.content = np.memmap(path, np.uint8, mode="r")
+            self.content = np.memmap(path, np.uint8, mode="r")  # `check` what is read of it
         except (OSError, ValueError) as error:
             raise BundleError(f"{path} cannot be read: {brief(error)}; build the bundle again") from error
         if len(blocks) != -(-len(self.content) // BLOCK_BYTES):
