@@ -125,7 +125,7 @@ def _build_and_report(settings: Settings, *, as_json: bool) -> bool:
     with progress_bar() as progress:
         built = build(settings, progress)
     bundle = open_bundle(built.folder)
-    V, D, K = (bundle.manifest[name] for name in "VDK")
+    V, D, K = bundle.manifest.V, bundle.manifest.D, bundle.manifest.K
     notes = [
         f"built {built.folder}: {V:,} tokens x {D:,}, {K} neighbors in each geometry, "
         f"{built.bytes / 1e6:,.0f} MB, {built.seconds:.1f} s"
@@ -140,7 +140,7 @@ def _build_and_report(settings: Settings, *, as_json: bool) -> bool:
         more = f" and {len(built.zero_ids) - 10} more" if len(built.zero_ids) > 10 else ""
         notes.append(f"zero rows have no direction and no cosine neighbors: {listed}{more}")
     if built.crosscheck_passed is not None:
-        cause = None if built.crosscheck_passed else crosscheck_cause(bundle.manifest["crosscheck"])
+        cause = None if built.crosscheck_passed else crosscheck_cause(bundle.manifest.crosscheck)
         outcome = "the stored distances agree" if cause is None else f"the cross-check failed: {cause}"
         notes.append(f"{outcome} (query.py crosscheck says more)")
     for note in notes:

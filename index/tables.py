@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable
-from typing import Any
 
 from rich import box
 from rich.cells import cell_len, set_cell_size
@@ -16,6 +15,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from index.bundle.manifest import Manifest, Recall
 from index.checks.crosscheck import CrossCheck, PairCheck
 from index.checks.matrix import MatrixCheck
 from index.errors import one_line
@@ -50,14 +50,14 @@ VERDICTS = {
 }
 
 
-def densest_report(found: Densest, *, name: str, facts: dict[str, Any]) -> RenderableType:
+def densest_report(found: Densest, *, name: str, facts: Manifest) -> RenderableType:
     """Return the terminal report of `densest` in a bundle of this name and manifest."""
     around = found.neighborhood
     unit = _density_unit(around)
     settings = facts_table(
         [
-            ("bundle", f"{name}: {facts['V']:,} tokens x {facts['D']:,}, {facts['K']} neighbors kept"),
-            ("metric", facts["metric"]["origin"]),
+            ("bundle", f"{name}: {facts.V:,} tokens x {facts.D:,}, {facts.K} neighbors kept"),
+            ("metric", facts.metric.origin),
             *among_fact(around.among),
             ("density", f"1 / mean distance to {around.density_k} neighbors, rule '{around.rule.value}'"),
             ("  minimum", f"{found.minimum:.7g} {unit}"),
@@ -95,34 +95,32 @@ def crosscheck_report(found: CrossCheck) -> RenderableType:
     return facts_table(rows)
 
 
-def info_report(facts: dict[str, Any], folder: str) -> RenderableType:
+def info_report(facts: Manifest, folder: str) -> RenderableType:
     """Return the terminal report of `info` from a manifest."""
-    return facts_table([("bundle", f"{facts['name']}  ({folder})"), *info_facts(facts)])
+    return facts_table([("bundle", f"{facts.name}  ({folder})"), *info_facts(facts)])
 
 
-def info_facts(facts: dict[str, Any]) -> list[tuple[str, str]]:
+def info_facts(facts: Manifest) -> list[tuple[str, str]]:
     """Return what a manifest says of a bundle: names and values; a name behind spaces belongs to the one before."""
-    source, settings = facts["source"], facts["settings"]
-    sample = f", sample {settings['sample']}" if settings["sample"] else ""
+    source, settings = facts.source, facts.settings
+    sample = f", sample {settings.sample}" if settings.sample else ""
     rows = [
-        ("source", f"{display(source['location'])}, {source['tensor']} ({source['dtype']}, {source['rows']:,} rows)"),
-        ("  sha256", source["sha256"]),
-        ("tokens", f"{facts['V']:,} x {facts['D']:,}{sample}"),
-        ("neighbors", f"{facts['K']} kept, {settings['density_k']} in densities"),
-        ("metric", facts["metric"]["origin"]),
+        ("source", f"{display(source.location)}, {source.tensor} ({source.dtype}, {source.rows:,} rows)"),
+        ("  sha256", source.sha256),
+        ("tokens", f"{facts.V:,} x {facts.D:,}{sample}"),
+        ("neighbors", f"{facts.K} kept, {settings.density_k} in densities"),
+        ("metric", facts.metric.origin),
     ]
-    for name, space in facts["spaces"].items():
-        zero = f", {len(space['excluded_rows'])} zero rows left out" if space["excluded_rows"] else ""
-        centered = ", of centered rows" if space["centered"] else ""
-        what = f"resolution {space['resolution']:.3g} {space['unit']}, {space['search']}{centered}{zero}"
+    for name, space in facts.spaces.items():
+        zero = f", {len(space.excluded_rows)} zero rows left out" if space.excluded_rows else ""
+        centered = ", of centered rows" if space.centered else ""
+        what = f"resolution {space.resolution:.3g} {space.unit}, {space.search}{centered}{zero}"
         rows.append((Geometry(name).label, what))
-        rows += [("  approximate", _recall_line(each)) for each in space["approximate"]]
-    check = facts["crosscheck"]
-    rows.append(("cross-check", "not run at the build" if check is None else passed_word(check["passed"])))
-    rows.append(("size", f"{sum(file['bytes'] for file in facts['files'].values()) / 1e6:,.0f} MB"))
-    rows.append(
-        ("built", f"in {facts['build_seconds']:.1f} s by " + ", ".join(map(" ".join, facts["versions"].items())))
-    )
+        rows += [("  approximate", _recall_line(each)) for each in space.approximate]
+    check = facts.crosscheck
+    rows.append(("cross-check", "not run at the build" if check is None else passed_word(check.passed)))
+    rows.append(("size", f"{sum(file.bytes for file in facts.files.values()) / 1e6:,.0f} MB"))
+    rows.append(("built", f"in {facts.build_seconds:.1f} s by " + ", ".join(map(" ".join, facts.versions.items()))))
     return rows
 
 
@@ -163,9 +161,9 @@ def facts_table(rows: Iterable[tuple[str, str]]) -> Table:
     return table
 
 
-def _recall_line(facts: dict[str, Any]) -> str:
-    found = "-" if facts["recall"] is None else f"{facts['recall']:.3f}"
-    return f"{facts['factory']}: recall at {facts['k']} is {found} over {facts['rows']:,} rows"
+def _recall_line(facts: Recall) -> str:
+    found = "-" if facts.recall is None else f"{facts.recall:.3f}"
+    return f"{facts.factory}: recall at {facts.k} is {found} over {facts.rows:,} rows"
 
 
 def _center_table(found: Neighborhood) -> Table:

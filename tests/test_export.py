@@ -474,7 +474,7 @@ def test_the_compressed_layout(bundle: Bundle, tmp_path: Path) -> None:
     assert torch.allclose(values.double(), upper.double(), rtol=2.0**-11, atol=0)
     metadata = stored["metadata"]
     assert (metadata["dtype"], metadata["random_seed"]) == ("float16", 5)
-    assert metadata["model"] == bundle.manifest["source"]["location"]
+    assert metadata["model"] == bundle.manifest.source.location
     exact = values.double().numpy()
     assert metadata["distance_stats"] == pytest.approx(
         {

@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pyarrow.parquet as pq
 import pytest
 from conftest import Built, invoke, query
@@ -16,6 +17,7 @@ from report_pages import parsed, small_vocabulary, values, written
 
 import index
 from index.api import OpenVocabulary
+from index.bundle.manifest import CrossCheckFacts
 from index.checks.crosscheck import CrossCheck, PairCheck, QuadraticForm
 from index.checks.matrix import MatrixCheck
 from index.geometry.maps import Geometry
@@ -195,7 +197,8 @@ def test_the_crosscheck_that_was_stored(worst_error: float) -> None:
     pairs = PairCheck(100, worst_error, (1, 2))
     matrix = MatrixCheck("d.pt", 9, "float16", 1e-3, 0.1, 36, 0.75, 3.5, (4, 5), 9, 8, 2, "another metric")
     checked = CrossCheck(matrix if worst_error == 1 else None, QuadraticForm(pairs, pairs, 1e-5))
-    facts = dict(crosscheck_facts(json.loads(json.dumps(checked.json()))).rows)
+    stored = msgspec.convert(json.loads(json.dumps(checked.json())), CrossCheckFacts)
+    facts = dict(crosscheck_facts(stored).rows)
     assert facts["outcome"] == ("passed" if worst_error < 1e-5 else "FAILED")
     assert ("stored matrix" in facts) == (worst_error == 1)
     if worst_error == 1:

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import oracles
 import pytest
@@ -33,7 +34,7 @@ def rewritten(bundle: Path, target: Path, change: Callable[[Path], None]) -> Pat
     for name in ("manifest.json", "checksums.json"):
         (target / name).unlink()
     change(target)
-    manifest["files"] = describe(target)
+    manifest["files"] = msgspec.to_builtins(describe(target))
     (target / "manifest.json").write_text(json.dumps(manifest | {"checksum": seal(manifest)}), encoding="utf-8")
     return target
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import time
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,33 +21,6 @@ LONGEST_FACTORY = 200
 RECALL_AT = 30
 ROWS_ASKED = 1000
 _SEED = 42
-
-
-@dataclass(frozen=True)
-class Recall:
-    """How an approximate index did.
-
-    Attributes
-    ----------
-    factory : str
-        As `faiss.index_factory` reads it.
-    file : str
-        The index's name in the bundle.
-    k, rows : int
-        The `k` nearest neighbors of that many random rows were asked for.
-    recall : float or None
-        The share of them found, from 0 to 1; one that ties with the last place counts as found. None where no row has
-        k neighbors.
-    seconds : float
-        To train and to fill the index.
-    """
-
-    factory: str
-    file: str
-    k: int
-    rows: int
-    recall: float | None
-    seconds: float
 
 
 def check_factory(factory: str, D: int) -> None:

@@ -11,8 +11,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
+from msgspec.structs import replace
 from threadpoolctl import threadpool_limits
 
 from index.build import resume
@@ -25,8 +27,16 @@ from index.build.spaces import build_space, map_points, space_files
 from index.build.table import token_columns
 from index.bundle import write as writer
 from index.bundle.bundle import GAMMA, METRIC, TOKENS, Bundle, density_column
-from index.bundle.checksums import CHECKSUMS, describe, file_sha256
-from index.bundle.manifest import FORMAT_VERSION
+from index.bundle.checksums import CHECKSUMS, FileFacts, describe, file_sha256
+from index.bundle.manifest import (
+    FORMAT_VERSION,
+    CrossCheckFacts,
+    Manifest,
+    MetricFacts,
+    SettingsFacts,
+    SpaceFacts,
+    SpacesFacts,
+)
 from index.checks.crosscheck import crosscheck
 from index.checks.stored_matrix import open_matrix
 from index.geometry import maps
@@ -162,12 +172,12 @@ def _threads(count: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _build_spaces(job: _Job, rows: Rows) -> tuple[dict[Geometry, dict[str, Any]], tuple[Geometry, ...]]:
+def _build_spaces(job: _Job, rows: Rows) -> tuple[dict[Geometry, SpaceFacts], tuple[Geometry, ...]]:
     """Build every space that is not there yet; return the facts of all, and which were there."""
     place, settings = job.place, job.settings
     files = {geometry: space_files(geometry, settings) for geometry in Geometry}
     inputs = _inputs(place.bundle, settings)
-    facts: dict[Geometry, dict[str, Any]] = {}
+    facts: dict[Geometry, SpaceFacts] = {}
     for geometry in Geometry:
         found = resume.find(place.folder, geometry.value, inputs[geometry], files[geometry])
         if found is not None:
@@ -178,7 +188,7 @@ def _build_spaces(job: _Job, rows: Rows) -> tuple[dict[Geometry, dict[str, Any]]
         if geometry not in reused:
             facts[geometry] = build_space(place.bundle, geometry, rows, settings, job.device, job.progress)
             resume.keep(place.folder, geometry.value, inputs[geometry], files[geometry], facts[geometry])
-    return {geometry: facts[geometry] for geometry in Geometry}, reused
+    return facts, reused
 
 
 def _inputs(folder: Path, settings: Settings) -> dict[Geometry, dict[str, Any]]:
@@ -198,13 +208,13 @@ def _inputs(folder: Path, settings: Settings) -> dict[Geometry, dict[str, Any]]:
     }
 
 
-def _finish(job: _Job, rows: Rows, facts: dict[Geometry, dict[str, Any]], reused: tuple[Geometry, ...]) -> Built:
+def _finish(job: _Job, rows: Rows, facts: dict[Geometry, SpaceFacts], reused: tuple[Geometry, ...]) -> Built:
     """Write the table of tokens and, last, the manifest."""
     folder, settings = job.place.bundle, job.settings
     job.progress("writing", 0, 1)
     writer.save_table(folder / TOKENS, _token_table(folder, rows, settings))
     with writer.saving(folder / CHECKSUMS, 0):
-        manifest = _manifest(job, rows, facts) | {"files": describe(folder)}
+        manifest = _manifest(job, rows, facts, describe(folder))
     passed = None
     if settings.distances is not None:
         outcome = crosscheck(
@@ -212,42 +222,46 @@ def _finish(job: _Job, rows: Rows, facts: dict[Geometry, dict[str, Any]], reused
             distances=settings.distances,
             progress=lambda share: job.progress("checking the stored distances", round(1000 * share), 1000),
         )
-        manifest["crosscheck"] = outcome.json()
+        manifest = replace(manifest, crosscheck=msgspec.convert(outcome.json(), CrossCheckFacts))
         passed = outcome.passed
-    files_bytes = writer.save_manifest(folder, manifest | {"build_seconds": time.perf_counter() - job.started})
+    manifest = replace(manifest, build_seconds=time.perf_counter() - job.started)
+    files_bytes = writer.save_manifest(folder, manifest)
     job.progress("writing", 1, 1)
     return Built(
         job.place.target,
         files_bytes,
         time.perf_counter() - job.started,
         sum(kind == Kind.ORPHAN for kind in rows.vocabulary.kinds.to_pylist()),
-        tuple(int(rows.vocabulary.token_ids[row]) for row in facts[Geometry.COSINE]["excluded_rows"]),
+        tuple(int(rows.vocabulary.token_ids[row]) for row in facts[Geometry.COSINE].excluded_rows),
         passed,
         reused,
     )
 
 
-def _manifest(job: _Job, rows: Rows, facts: dict[Geometry, dict[str, Any]]) -> dict[str, Any]:
+def _manifest(job: _Job, rows: Rows, facts: dict[Geometry, SpaceFacts], files: dict[str, FileFacts]) -> Manifest:
+    """Return the manifest before the cross-check, which needs a bundle to open."""
     settings, metric = job.settings, rows.metric
-    return {
-        "name": job.name,
-        "V": rows.gamma.shape[0],
-        "D": rows.gamma.shape[1],
-        "K": settings.neighbors,
-        "source": rows.source,
-        "settings": {
-            "ridge": metric.ridge,
-            "metric_tensor": None if settings.metric_tensor is None else str(settings.metric_tensor),
-            "sample": settings.sample,
-            "seed": None if settings.sample is None else settings.seed,
-            "density_k": settings.density_k,
-            "device": job.device,
-        },
-        "metric": {"ridge": metric.ridge, "origin": metric.origin},
-        "spaces": {geometry.value: entry for geometry, entry in facts.items()},
-        "versions": _versions(),
-        "crosscheck": None,
-    }
+    return Manifest(
+        name=job.name,
+        V=rows.gamma.shape[0],
+        D=rows.gamma.shape[1],
+        K=settings.neighbors,
+        source=rows.source,
+        settings=SettingsFacts(
+            ridge=metric.ridge,
+            metric_tensor=None if settings.metric_tensor is None else str(settings.metric_tensor),
+            sample=settings.sample,
+            seed=None if settings.sample is None else settings.seed,
+            density_k=settings.density_k,
+            device=job.device,
+        ),
+        metric=MetricFacts(ridge=metric.ridge, origin=metric.origin),
+        spaces=SpacesFacts(**{geometry.value: entry for geometry, entry in facts.items()}),
+        versions=_versions(),
+        crosscheck=None,
+        files=files,
+        build_seconds=0,
+    )
 
 
 def _versions() -> dict[str, str]:

@@ -11,16 +11,20 @@ import json
 import os
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from index.bundle.checksums import file_sha256
+from index.bundle.manifest import SpaceFacts
 
 BUNDLE = "bundle"
 """The folder of the bundle being built, within the folder of the build."""
 
 
-def keep(work: Path, space: str, inputs: dict[str, Any], files: Sequence[str], facts: dict[str, Any]) -> None:
+def keep(work: Path, space: str, inputs: dict[str, Any], files: Sequence[str], facts: SpaceFacts) -> None:
     """Record that a space is finished.
 
     Parameters
@@ -32,16 +36,15 @@ def keep(work: Path, space: str, inputs: dict[str, Any], files: Sequence[str], f
         All that decides what is in the files, as JSON.
     files : sequence of str
         The names of the space's files.
-    facts : dict
-        The space's entry in the manifest.
+    facts : SpaceFacts
     """
-    record = {"inputs": inputs, "files": _checksums(work, files), "facts": facts}
+    record = {"inputs": inputs, "files": _checksums(work, files), "facts": msgspec.to_builtins(facts)}
     beside = work / f"{space}.unfinished"
     beside.write_text(json.dumps(record), encoding="utf-8")
     os.replace(beside, work / f"{space}.json")
 
 
-def find(work: Path, space: str, inputs: dict[str, Any], files: Sequence[str]) -> dict[str, Any] | None:
+def find(work: Path, space: str, inputs: dict[str, Any], files: Sequence[str]) -> SpaceFacts | None:
     """Return the facts of a space that a stopped build finished; None, with its files removed, where it is not usable.
 
     Parameters
@@ -51,8 +54,8 @@ def find(work: Path, space: str, inputs: dict[str, Any], files: Sequence[str]) -
     """
     record = _read(work / f"{space}.json")
     if record is not None and record["inputs"] == inputs and record["files"] == _checksums(work, files):
-        facts: dict[str, Any] = record["facts"]
-        return facts
+        with suppress(msgspec.ValidationError):
+            return msgspec.convert(record["facts"], SpaceFacts)
     # Removed, not overwritten: somebody may have the files of a bundle mapped that was replaced here.
     for path in (work / f"{space}.json", *(work / BUNDLE / name for name in (record or {}).get("files", files))):
         path.unlink(missing_ok=True)

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from index.build.settings import Settings
 from index.bundle import write as writer
 from index.bundle.bundle import GAMMA, METRIC, TOKENIZER
+from index.bundle.manifest import SourceFacts
 from index.errors import MetricError
 from index.geometry.metric import Metric, covariance, metric_from_covariance, metric_from_matrix
 from index.geometry.twins import twin_groups
@@ -26,27 +26,13 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """What is indexed, and where it comes from.
+    """What is indexed, and where it comes from."""
 
-    Attributes
-    ----------
-    gamma : ndarray of shape (V, D)
-        Mapped from the bundle's own file.
-    vocabulary : Vocabulary
-        Of the V rows.
-    metric : Metric
-        Of the whole source, whatever sample of it is indexed.
-    twins : ndarray of shape (V,), int32
-        The first row that is bit-identical to each.
-    source : dict
-        The source's entry in the manifest.
-    """
-
-    gamma: np.ndarray
-    vocabulary: Vocabulary
-    metric: Metric
-    twins: np.ndarray
-    source: dict[str, Any]
+    gamma: np.ndarray  # (V, D), mapped from the bundle's own file
+    vocabulary: Vocabulary  # of the V rows
+    metric: Metric  # of the whole source, whatever sample of it is indexed
+    twins: np.ndarray  # (V,) int32, the first row that is bit-identical to each
+    source: SourceFacts
 
 
 def write_rows(
@@ -74,13 +60,13 @@ def write_rows(
     )
     if vocabulary.tokenizer_json is not None:
         writer.save_text(folder / TOKENIZER, vocabulary.tokenizer_json)
-    facts = {
-        "location": source.location,
-        "tensor": source.tensor,
-        "dtype": str(source.gamma.dtype),
-        "rows": len(source.gamma),
-        "sha256": _checksum(source.gamma),
-    }
+    facts = SourceFacts(
+        location=source.location,
+        tensor=source.tensor,
+        dtype=str(source.gamma.dtype),
+        rows=len(source.gamma),
+        sha256=_checksum(source.gamma),
+    )
     gamma = read_safetensors(folder / GAMMA, ("gamma",)).values
     return Rows(gamma, vocabulary, metric, twin_groups(gamma), facts)
 

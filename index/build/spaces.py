@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from index.build.approximate import Recall, build_approximate, file_name, measure_recall
+from index.build.approximate import build_approximate, file_name, measure_recall
 from index.build.rows import Progress, Rows
 from index.build.settings import Settings
 from index.bundle import write as writer
-from index.bundle.flat_index import map_flat
+from index.bundle.manifest import Recall, SpaceFacts
+from index.bundle.stored import map_flat
 from index.geometry import maps
 from index.geometry.blocks import row_slices
 from index.geometry.maps import Geometry
@@ -45,8 +45,8 @@ def build_space(
     settings: Settings,
     device: str,
     progress: Progress,
-) -> dict[str, Any]:
-    """Map gamma into one space; write its FAISS index, the approximate ones asked for, and its graph.
+) -> SpaceFacts:
+    """Map gamma into one space; write its FAISS index, the approximate ones asked for, and its graph; say what it is.
 
     Parameters
     ----------
@@ -57,11 +57,6 @@ def build_space(
     settings : Settings
     device : str
     progress : callable
-
-    Returns
-    -------
-    dict
-        The space's entry in the manifest.
     """
     name, k, (V, D) = geometry.value, settings.neighbors, rows.gamma.shape
     centered = geometry is Geometry.CAUSAL_COSINE and settings.centered
@@ -83,15 +78,15 @@ def build_space(
     )
     graph = search(points, k=k) if len(excluded) == 0 else _graph_without(folder, points, excluded, k, search)
     writer.save_graph(folder, name, graph)
-    return {
-        "unit": "of the chord" if geometry.angular else "logometers",
-        "search": "inner product" if geometry.angular else "squared L2",
-        "centered": centered,
-        "largest_norm": largest,
-        "resolution": resolution,
-        "excluded_rows": excluded.tolist(),
-        "approximate": [_with_recall(folder, each, points, graph, resolution) for each in approximate],
-    }
+    return SpaceFacts(
+        unit="of the chord" if geometry.angular else "logometers",
+        search="inner product" if geometry.angular else "squared L2",
+        centered=centered,
+        largest_norm=largest,
+        resolution=resolution,
+        excluded_rows=excluded.tolist(),
+        approximate=[_with_recall(folder, each, points, graph, resolution) for each in approximate],
+    )
 
 
 def _point_blocks(rows: Rows, geometry: Geometry, *, centered: bool) -> Iterator[np.ndarray]:
@@ -168,11 +163,9 @@ def _approximate(folder: Path, geometry: Geometry, points: np.ndarray, factory: 
     return _Approximate(factory, file, seconds)
 
 
-def _with_recall(
-    folder: Path, built: _Approximate, points: np.ndarray, graph: KnnGraph, resolution: float
-) -> dict[str, Any]:
+def _with_recall(folder: Path, built: _Approximate, points: np.ndarray, graph: KnnGraph, resolution: float) -> Recall:
     import faiss
 
     index = faiss.read_index(str(folder / built.file))
     k, rows, recall = measure_recall(index, points, graph, resolution)
-    return asdict(Recall(built.factory, built.file, k, rows, recall, built.seconds))
+    return Recall(factory=built.factory, file=built.file, k=k, rows=rows, recall=recall, seconds=built.seconds)

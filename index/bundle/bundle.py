@@ -16,8 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import DTypeLike
 
+from index.bundle.arrow import columns_fit
 from index.bundle.checksums import DAMAGED, Checksums
-from index.bundle.manifest import MANIFEST, columns_fit, read_manifest
+from index.bundle.manifest import Manifest, SpaceFacts, read_manifest
 from index.bundle.stored import StoredArray, flat_index_points, npy_array, safetensors_array
 from index.errors import BundleError
 from index.files import brief
@@ -37,24 +38,16 @@ METRIC = "metric.safetensors"
 
 
 class Space:
-    """One geometry of an open bundle.
+    """One geometry of an open bundle."""
 
-    Attributes
-    ----------
-    geometry : Geometry
-    name : str
-        The geometry's value; files and JSON keys are called by it.
-    resolution : float
-        Distances closer than this are tied: in logometers, or of the chord.
-    excluded : tuple of int
-        Rows that have no point in this space: zero rows have no direction.
-    """
-
-    def __init__(self, geometry: Geometry, facts: dict[str, Any], checksums: Checksums, V: int, D: int, K: int) -> None:
-        self.geometry, self.name = geometry, geometry.value
-        self.resolution = float(facts["resolution"])
-        self.excluded = tuple(facts["excluded_rows"])
-        self._checksums, self._shape, self._graph_shape = checksums, (V, D), (V, K)
+    def __init__(self, geometry: Geometry, manifest: Manifest, checksums: Checksums) -> None:
+        self.geometry = geometry
+        self.name = geometry.value  # files and JSON keys are called by it
+        self.facts: SpaceFacts = getattr(manifest.spaces, self.name)
+        self.resolution = float(self.facts.resolution)  # distances closer than this are tied: logometers, or of chords
+        self.excluded = tuple(self.facts.excluded_rows)  # rows without a point: zero rows have no direction
+        self._checksums = checksums
+        self._shape, self._graph_shape = (manifest.V, manifest.D), (manifest.V, manifest.K)
 
     @cached_property
     def ids(self) -> StoredArray:
@@ -111,29 +104,19 @@ class Space:
 
 
 class Bundle:
-    """An open bundle. Opening reads the manifest; every other file is read, and checked, when first asked for.
+    """An open bundle. Opening reads the manifest; every other file is read, and checked, when first asked for."""
 
-    Attributes
-    ----------
-    folder : Path
-    manifest : dict
-    name : str
-    spaces : dict of Geometry to Space
-    """
-
-    def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
-        self.folder, self.manifest = folder, manifest
-        self.name: str = manifest["name"]
-        V, D, K = (int(manifest[axis]) for axis in "VDK")
-        self.checksums = Checksums(folder, manifest["files"])
-        self.spaces = {each: Space(each, manifest["spaces"][each.value], self.checksums, V, D, K) for each in Geometry}
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self.folder, self.manifest, self.name = folder, manifest, manifest.name
+        self.checksums = Checksums(folder, manifest.files)
+        self.spaces = {geometry: Space(geometry, manifest, self.checksums) for geometry in Geometry}
 
     def __len__(self) -> int:
-        return int(self.manifest["V"])
+        return self.manifest.V
 
     def __repr__(self) -> str:
-        m = self.manifest
-        return f"{type(self).__name__}({self.name!r}, {m['V']:,} x {m['D']:,}, {m['K']} neighbors)"
+        facts = self.manifest
+        return f"{type(self).__name__}({self.name!r}, {facts.V:,} x {facts.D:,}, {facts.K} neighbors)"
 
     @property
     def causal(self) -> Space:
@@ -195,7 +178,7 @@ class Bundle:
     @cached_property
     def gamma(self) -> StoredArray:
         """The rows in the source's own dtype, (V, D), mapped."""
-        return safetensors_array(self.checksums.file(GAMMA), "gamma", (len(self), int(self.manifest["D"])))
+        return safetensors_array(self.checksums.file(GAMMA), "gamma", (len(self), self.manifest.D))
 
     @cached_property
     def metric(self) -> Metric:
@@ -208,9 +191,9 @@ class Bundle:
             tensors = load(file.read())
         except (SafetensorError, KeyError) as error:
             raise BundleError(f"{file.path} cannot be read: {brief(error)}; build the bundle again") from error
-        facts = self.manifest["metric"]
+        facts = self.manifest.metric
         return Metric(
-            tensors["mean"], tensors["M"], tensors["factor"], tensors["eigenvalues"], facts["ridge"], facts["origin"]
+            tensors["mean"], tensors["M"], tensors["factor"], tensors["eigenvalues"], facts.ridge, facts.origin
         )
 
     def densities(self, rule: Rule) -> np.ndarray:
@@ -242,8 +225,6 @@ def open_bundle(path: str | Path) -> Bundle:
     while True:
         try:
             return Bundle(folder, manifest)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise BundleError(f"{folder / MANIFEST} is damaged: {brief(error)}; build the bundle again") from error
         except BundleError:
             # A build may have put another bundle in its place after the manifest was read.
             before, manifest = manifest, read_manifest(folder)

@@ -12,9 +12,11 @@ import stat
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec.structs import replace
 from xxhash import xxh3_64_hexdigest
 
 from index.errors import BundleError
@@ -25,29 +27,33 @@ BLOCK_BYTES = 1 << 20
 DAMAGED = "the bundle is damaged; build it again"
 
 
-def describe(folder: Path) -> dict[str, dict[str, Any]]:
-    """Describe every file in a folder for its manifest, and write the checksums of their blocks to `checksums.json`.
+class FileFacts(Struct, frozen=True, kw_only=True):
+    """What a manifest says of a file."""
 
-    Returns
-    -------
-    dict of str to dict
-        `bytes` and `sha256` of each file, `dtype` and `shape` where it is an array.
-    """
+    bytes: Annotated[int, Meta(ge=0, lt=1 << 62)]
+    sha256: str
+    dtype: str | UnsetType = UNSET  # of an array's numbers, as `shape`
+    shape: list[int] | UnsetType = UNSET
+
+
+def describe(folder: Path) -> dict[str, FileFacts]:
+    """Describe every file in a folder for its manifest, and write the checksums of their blocks to `checksums.json`."""
     blocks: dict[str, list[str]] = {}
-    described: dict[str, dict[str, Any]] = {}
+    described: dict[str, FileFacts] = {}
     for path in sorted(folder.iterdir()):
         whole = sha256()
         blocks[path.name] = []
         for block in _read_blocks(path):
             whole.update(block)
             blocks[path.name].append(xxh3_64_hexdigest(block))
-        described[path.name] = {"bytes": path.stat().st_size, "sha256": whole.hexdigest()}
+        facts = FileFacts(bytes=path.stat().st_size, sha256=whole.hexdigest())
         if path.suffix == ".npy":
             array = np.load(path, mmap_mode="r")
-            described[path.name] |= {"dtype": str(array.dtype), "shape": list(array.shape)}
+            facts = replace(facts, dtype=str(array.dtype), shape=list(array.shape))
+        described[path.name] = facts
     text = json.dumps({"algorithm": "xxh3_64", "block_bytes": BLOCK_BYTES, "blocks": blocks})
     (folder / CHECKSUMS).write_text(text + "\n", encoding="utf-8")
-    described[CHECKSUMS] = {"bytes": len(text) + 1, "sha256": sha256(f"{text}\n".encode()).hexdigest()}
+    described[CHECKSUMS] = FileFacts(bytes=len(text) + 1, sha256=sha256(f"{text}\n".encode()).hexdigest())
     return described
 
 
@@ -73,13 +79,7 @@ def seal(manifest: dict[str, Any]) -> str:
 
 
 class Checksums:
-    """What the files of one bundle must hold.
-
-    Parameters
-    ----------
-    folder : Path
-    files : dict of str to dict
-        As `describe` returned it.
+    """What the files of one bundle must hold, as `describe` found them.
 
     Raises
     ------
@@ -88,15 +88,15 @@ class Checksums:
         damaged.
     """
 
-    def __init__(self, folder: Path, files: dict[str, dict[str, Any]]) -> None:
+    def __init__(self, folder: Path, files: dict[str, FileFacts]) -> None:
         self.folder, self.files = folder, files
         for name, facts in files.items():
             path = folder / name
             if Path(name).name != name or name == ".." or path.is_symlink():
                 raise BundleError(f"{folder} names a file that is not its own: {brief(ValueError(name))}; {DAMAGED}")
             size = _size(path)
-            if size != facts["bytes"]:
-                found = "is missing" if size is None else f"has {size:,} bytes, not {facts['bytes']:,}"
+            if size != facts.bytes:
+                found = "is missing" if size is None else f"has {size:,} bytes, not {facts.bytes:,}"
                 raise BundleError(f"{path} {found}: {DAMAGED}")
         self._blocks = self._read()
 
@@ -109,7 +109,7 @@ class Checksums:
             raw = path.read_bytes() if CHECKSUMS in self.files else b""
         except OSError as error:
             raise BundleError(f"{path} cannot be read: {brief(error)}; {DAMAGED}") from error
-        if sha256(raw).hexdigest() != self.files.get(CHECKSUMS, {}).get("sha256"):
+        if CHECKSUMS not in self.files or sha256(raw).hexdigest() != self.files[CHECKSUMS].sha256:
             raise BundleError(f"{path} is not what was written: {DAMAGED}")
         try:
             blocks: dict[str, list[str]] = json.loads(raw)["blocks"]
@@ -136,19 +136,12 @@ def _size(path: Path) -> int | None:
 
 
 class StoredFile:
-    """A mapped file of a bundle.
-
-    Attributes
-    ----------
-    path : Path
-    content : ndarray of shape (bytes,), uint8
-        Read-only; `check` what is read of it.
-    """
+    """A mapped file of a bundle."""
 
     def __init__(self, path: Path, blocks: list[str]) -> None:
         self.path = path
         try:
-            self.content = np.memmap(path, np.uint8, mode="r")
+            self.content = np.memmap(path, np.uint8, mode="r")  # `check` what is read of it
         except (OSError, ValueError) as error:
             raise BundleError(f"{path} cannot be read: {brief(error)}; build the bundle again") from error
         if len(blocks) != -(-len(self.content) // BLOCK_BYTES):

@@ -1,20 +1,21 @@
-"""What a bundle's manifest and its table of tokens must hold, so that no reader meets a value of another kind."""
+"""What `manifest.json` says of a bundle, as a record, so that no reader meets a value of another kind.
+
+The records have the names and the order of the file's JSON. Format version 2 means exactly these.
+"""
 
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-import pyarrow as pa
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
 
-from index.bundle.checksums import DAMAGED, seal
+from index.bundle.checksums import DAMAGED, FileFacts, seal
 from index.errors import BundleError
 from index.files import brief
-from index.measures.density import Rule
 
 FORMAT = "logoscope-bundle"
 FORMAT_VERSION = 2
@@ -27,99 +28,140 @@ POINT_BYTES = 4
 LONGEST_NAME = 255
 """In bytes, of a file; more than that no file system has."""
 
-
-def _is_count(value: Any) -> bool:
-    return type(value) is int and 0 <= value <= MOST_TOKENS
-
-
-def _is_positive(value: Any) -> bool:
-    return _is_count(value) and value > 0
+Count = Annotated[int, Meta(ge=0, le=MOST_TOKENS)]
+Positive = Annotated[int, Meta(ge=1, le=MOST_TOKENS)]
+# The greatest float64 keeps infinity out, which a JSON text can write as 1e999; NaN is not >= 0.
+Number = Annotated[int, Meta(ge=0, lt=1 << 62)] | Annotated[float, Meta(ge=0, le=1.7976931348623157e308)]
 
 
-def _is_size(value: Any) -> bool:
-    return type(value) is int and 0 <= value < 1 << 62
+class SourceFacts(Struct, frozen=True, kw_only=True):
+    """The model's matrix."""
+
+    location: str  # of the model, as it was named
+    tensor: str
+    dtype: str
+    rows: Count  # of the whole matrix, whatever sample of it is indexed
+    sha256: str  # of its numbers
 
 
-def _is_number(value: Any) -> bool:
-    return _is_size(value) or (isinstance(value, float) and math.isfinite(value) and value >= 0)
+class SettingsFacts(Struct, frozen=True, kw_only=True):
+    """What the build was asked for."""
+
+    ridge: Number | None  # None for a given M
+    metric_tensor: str | None  # the file of a given M
+    sample: str | None  # how many tokens were drawn, or the file that listed them
+    seed: int | None  # of the draw
+    density_k: Positive  # neighbors averaged in a density
+    device: str
 
 
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
+class MetricFacts(Struct, frozen=True, kw_only=True):
+    """Where the causal metric comes from."""
+
+    ridge: Number | None  # None for a given M
+    origin: str  # in words
 
 
-def _is_flag(value: Any) -> bool:
-    return isinstance(value, bool)
+class Recall(Struct, frozen=True, kw_only=True):
+    """How an approximate index did."""
+
+    factory: str  # as `faiss.index_factory` reads it
+    file: str | UnsetType = UNSET  # the index's name in the bundle
+    k: Count  # the k nearest neighbors of so many random rows were asked for:
+    rows: Count
+    recall: Number | None  # the share of them found; a tie with the last place counts. None: no row has k neighbors
+    seconds: Number | UnsetType = UNSET  # to train and to fill the index
 
 
-@dataclass(frozen=True)
-class _Each:
-    """A dict of any keys."""
+class SpaceFacts(Struct, frozen=True, kw_only=True):
+    """One space."""
 
-    value: Any
-
-
-@dataclass(frozen=True)
-class _Optional:
-    """A value, or null."""
-
-    value: Any
+    unit: str  # of distances, in words
+    search: str  # what the FAISS index compares, in words
+    centered: bool  # whether directions are taken at the mean row instead of at zero
+    largest_norm: Number  # of a point
+    resolution: Number  # distances closer than this are tied: in logometers, or of the chord
+    excluded_rows: list[Count]  # rows that have no point in this space: zero rows have no direction
+    approximate: list[Recall]
 
 
-_SPACE = {
-    "unit": _is_text,
-    "search": _is_text,
-    "centered": _is_flag,
-    "largest_norm": _is_number,
-    "resolution": _is_number,
-    "excluded_rows": [_is_count],
-    "approximate": [{"factory": _is_text, "recall": _Optional(_is_number), "k": _is_count, "rows": _is_count}],
-}
-_MANIFEST = {
-    "name": _is_text,
-    "V": _is_positive,
-    "D": _is_positive,
-    "K": _is_positive,
-    "source": {
-        "location": _is_text,
-        "tensor": _is_text,
-        "dtype": _is_text,
-        "rows": _is_count,
-        "sha256": _is_text,
-    },
-    "settings": {
-        "ridge": _Optional(_is_number),
-        "metric_tensor": _Optional(_is_text),
-        "sample": _Optional(_is_text),
-        "seed": _Optional(lambda value: type(value) is int),
-        "density_k": _is_positive,
-        "device": _is_text,
-    },
-    "metric": {"ridge": _Optional(_is_number), "origin": _is_text},
-    "spaces": {"causal": _SPACE, "cosine": _SPACE, "causal_cosine": _SPACE},
-    "versions": _Each(_is_text),
-    "crosscheck": _Optional({"passed": _is_flag}),
-    "files": _Each({"bytes": _is_size, "sha256": _is_text}),
-    "build_seconds": _is_number,
-}
+class SpacesFacts(Struct, frozen=True, kw_only=True):
+    """The spaces by the values of their geometries."""
+
+    causal: SpaceFacts
+    cosine: SpaceFacts
+    causal_cosine: SpaceFacts
+
+    def items(self) -> Iterator[tuple[str, SpaceFacts]]:
+        """Yield each space with its name."""
+        return ((name, getattr(self, name)) for name in self.__struct_fields__)
 
 
-COLUMN_TYPES = {
-    **dict.fromkeys(("text", "piece", "kind", "script"), "string"),
-    **dict.fromkeys(("row", "twin_group", "twin_count", "hubness"), "int32"),
-    **dict.fromkeys(("euclidean_norm", "causal_norm", *(f"density_{rule.value}" for rule in Rule)), "double"),
-    "token_id": "int64",
-}
-"""Of `tokens.parquet`."""
+class PairFacts(Struct, frozen=True, kw_only=True):
+    """Points against the quadratic form, over some pairs."""
+
+    pairs: int
+    worst_error: Number  # in logometers
+    worst_ids: tuple[int, int]
 
 
-def columns_fit(table: pa.Table, wanted: Sequence[str]) -> bool:
-    """Whether a table has the wanted columns, and each that is known has its type."""
-    kinds = {name: str(kind) for name, kind in zip(table.column_names, table.schema.types, strict=True)}
-    return set(wanted) <= set(kinds) and all(COLUMN_TYPES.get(name, kind) == kind for name, kind in kinds.items())
+class FormFacts(Struct, frozen=True, kw_only=True):
+    """Points against the quadratic form."""
+
+    passed: bool
+    tolerance: Number  # in logometers
+    random: PairFacts
+    nearest: PairFacts
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
+class MatrixFacts(Struct, frozen=True, kw_only=True):
+    """Points against a stored distance matrix; the fields of `index.checks.matrix.MatrixCheck`."""
+
+    passed: bool
+    path: str
+    n: int
+    born: str | None
+    rtol: Number | None
+    atol: Number | None
+    entries: int
+    within_share: Number
+    worst_error: Number | None
+    worst_ids: tuple[int, int] | None
+    rows_checked: int
+    rows_agreeing: int
+    k: int
+    cause: str | None
+
+
+class CrossCheckFacts(Struct, frozen=True, kw_only=True):
+    """The outcome of the build's own cross-check."""
+
+    passed: bool
+    matrix: MatrixFacts | None
+    quadratic_form: FormFacts
+
+
+class Manifest(Struct, frozen=True, kw_only=True):
+    """All that `manifest.json` says."""
+
+    format: str = FORMAT
+    format_version: int = FORMAT_VERSION
+    name: str
+    V: Positive  # tokens
+    D: Positive  # coordinates of a vector
+    K: Positive  # neighbors kept of each token
+    source: SourceFacts
+    settings: SettingsFacts
+    metric: MetricFacts
+    spaces: SpacesFacts
+    versions: dict[str, str]  # of logoscope and the libraries it was built with
+    crosscheck: CrossCheckFacts | None  # None where no stored matrix was given
+    files: dict[str, FileFacts]
+    build_seconds: Number
+    checksum: str = ""  # of all the rest (`seal`)
+
+
+def read_manifest(folder: Path) -> Manifest:
     """Return the manifest of the bundle in a folder.
 
     Raises
@@ -144,9 +186,12 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise _wrong_version(folder, manifest)
     if manifest.get("checksum") != seal(manifest):
         raise BundleError(f"{path} is not what was written: {DAMAGED}")
-    if (wrong := misfit(manifest)) is not None:
-        raise BundleError(f"{path} holds no valid {brief(wrong)}: {DAMAGED}")
-    return manifest
+    try:
+        found = msgspec.convert(manifest, Manifest)
+        _check(found)
+    except msgspec.ValidationError as error:
+        raise BundleError(f"{path} holds no valid bundle: {brief(error)}: {DAMAGED}") from error
+    return found
 
 
 def _wrong_version(folder: Path, manifest: dict[str, Any]) -> BundleError:
@@ -159,46 +204,19 @@ def _wrong_version(folder: Path, manifest: dict[str, Any]) -> BundleError:
     )
 
 
-def misfit(manifest: dict[str, Any]) -> str | None:
-    """Return the name of the first value that is missing or of another kind, as `spaces.causal.resolution`.
+def _check(manifest: Manifest) -> None:
+    """Raise ValidationError unless the values fit each other, as types alone cannot say.
 
-    None where there is none: then each space's excluded rows are rows, too, K neighbors can be had, and the points take
-    no more bytes than their files have.
+    Excluded rows are rows, K neighbors can be had, and the points take no more bytes than their files have.
     """
-    found = _misfit(manifest, _MANIFEST)
-    if found is not None:
-        return found.lstrip(".")
-    V, D, files = manifest["V"], manifest["D"], manifest["files"]
-    for name, space in manifest["spaces"].items():
-        if f"{name}.faiss" not in files or files[f"{name}.faiss"]["bytes"] < V * D * POINT_BYTES:
-            return f"files.{name}.faiss"
-        if any(row >= V for row in space["excluded_rows"]):
-            return f"spaces.{name}.excluded_rows"
+    V, D, K, files = manifest.V, manifest.D, manifest.K, manifest.files
+    for name, space in manifest.spaces.items():
+        points = f"{name}.faiss"
+        if points not in files or files[points].bytes < V * D * POINT_BYTES:
+            raise msgspec.ValidationError(f"Expected {V} x {D} points - at `$.files.{points}`")
+        if any(row >= V for row in space.excluded_rows):
+            raise msgspec.ValidationError(f"Expected rows below {V} - at `$.spaces.{name}.excluded_rows`")
     if not all(name.isprintable() and 0 < len(name.encode()) <= LONGEST_NAME for name in files):
-        return "files"
-    if not manifest["settings"]["density_k"] <= manifest["K"] < V:
-        return "K"
-    return None
-
-
-def _misfit(value: Any, wanted: Any) -> str | None:
-    """Return the path of the first value that is not as wanted, with a dot before each part; None if all are."""
-    if isinstance(wanted, _Optional):
-        return None if value is None else _misfit(value, wanted.value)
-    if isinstance(wanted, list):
-        parts = dict(enumerate(value)) if isinstance(value, list) else None
-        return "" if parts is None else _first(parts, dict.fromkeys(parts, wanted[0]))
-    if isinstance(wanted, dict | _Each):
-        if not isinstance(value, dict):
-            return ""
-        return _first(value, wanted if isinstance(wanted, dict) else dict.fromkeys(value, wanted.value))
-    check: Callable[[Any], bool] = wanted
-    return None if check(value) else ""
-
-
-def _first(values: dict[Any, Any], wanted: dict[Any, Any]) -> str | None:
-    for key, kind in wanted.items():
-        found = _misfit(values[key], kind) if key in values else ""
-        if found is not None:
-            return f".{key}{found}"
-    return None
+        raise msgspec.ValidationError("Expected names that a file can have - at `$.files`")
+    if not manifest.settings.density_k <= K < V:
+        raise msgspec.ValidationError(f"Expected density_k <= K < {V} - at `$.K`")

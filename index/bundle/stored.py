@@ -1,29 +1,33 @@
-"""Arrays in the files of a bundle: mapped, and checked where they are read."""
+"""Arrays in the files of a bundle: mapped, and checked where they are read.
+
+The points are in flat FAISS indexes: a header and then the rows in float32, which FAISS itself would load slowly.
+"""
 
 from __future__ import annotations
 
 import json
 import math
+import struct
 from io import BytesIO
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from index.bundle.checksums import DAMAGED, StoredFile
-from index.bundle.flat_index import FLAT_HEADER, FLAT_NAMES
 from index.errors import BundleError
+
+FLAT_HEADER = struct.Struct("<4siqqq?iQ")
+"""What a flat FAISS index begins with: its name, D, V, two unused numbers, is trained, metric, number of floats."""
+FLAT_L2, FLAT_INNER_PRODUCT = (b"IxF2", 1), (b"IxFI", 0)
+"""The name and the metric of either kind."""
 
 
 class StoredArray:
     """An array in a file of a bundle, to index like one.
 
     A row, some rows or a slice of rows are read, and checked, alone; anything else takes the whole.
-
-    Attributes
-    ----------
-    shape : tuple of int
-    dtype : numpy.dtype
     """
 
     def __init__(
@@ -91,13 +95,23 @@ def npy_array(file: StoredFile, shape: tuple[int, ...], dtype: DTypeLike, below:
 
 
 def flat_index_points(file: StoredFile, shape: tuple[int, int]) -> StoredArray:
-    """Map the points of a flat FAISS index: FAISS itself loads slowly."""
+    """Map the points of a flat FAISS index."""
     file.check(0, FLAT_HEADER.size)
     header = file.content[: FLAT_HEADER.size].tobytes()
     fields = FLAT_HEADER.unpack(header) if len(header) == FLAT_HEADER.size else (b"", 0, 0, 0)
-    if fields[0] not in FLAT_NAMES or fields[2:0:-1] != shape or fields[-1] != shape[0] * shape[1]:
+    if (
+        fields[0] not in (FLAT_L2[0], FLAT_INNER_PRODUCT[0])
+        or fields[2:0:-1] != shape
+        or fields[-1] != shape[0] * shape[1]
+    ):
         raise BundleError(f"{file.path} is not a flat FAISS index of {shape[0]} x {shape[1]} points: {DAMAGED}")
     return _array(file, FLAT_HEADER.size, shape, np.float32)
+
+
+def map_flat(path: Path, shape: tuple[int, int], *, writable: bool = False) -> np.ndarray:
+    """Map the points of an index that this process has written, unchecked, (V, D) float32."""
+    mode: Literal["r", "r+"] = "r+" if writable else "r"
+    return np.asarray(np.memmap(path, np.float32, mode=mode, offset=FLAT_HEADER.size, shape=shape))
 
 
 def safetensors_array(file: StoredFile, name: str, shape: tuple[int, int]) -> StoredArray:

@@ -11,18 +11,20 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from index.bundle.checksums import seal
-from index.bundle.flat_index import FLAT_HEADER, map_flat, write_flat
-from index.bundle.manifest import FORMAT, FORMAT_VERSION, MANIFEST
+from index.bundle.manifest import MANIFEST, Manifest
+from index.bundle.stored import FLAT_HEADER, FLAT_INNER_PRODUCT, FLAT_L2, map_flat
 from index.errors import BundleError
 from index.files import brief
 from index.search.graph import KnnGraph
 
 SAFETENSORS_DTYPES = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16"}
+_UNUSED = 1 << 20  # what FAISS writes in the two unused numbers of a header
 GRAPH_ARRAYS = tuple(field.name for field in fields(KnnGraph))
 
 
@@ -46,15 +48,8 @@ def saving(path: Path, needed: int) -> Iterator[None]:
 
 
 def save_tensors(path: Path, tensors: dict[str, np.ndarray], metadata: dict[str, str] | None = None) -> None:
-    """Write arrays as safetensors, the same bytes each time: the library puts metadata in a random order.
-
-    Parameters
-    ----------
-    path : Path
-    tensors : dict of str to ndarray
-        float64, float32, float16 or bfloat16; mapped or not.
-    metadata : dict of str to str, optional
-    """
+    """Write arrays, mapped or not, of `SAFETENSORS_DTYPES` as safetensors."""
+    # Not by the library: it puts metadata in another order each time, and its errors have no errno of a full disk.
     header: dict[str, Any] = {} if metadata is None else {"__metadata__": metadata}
     end = 0
     for name, tensor in tensors.items():
@@ -85,25 +80,17 @@ def save_table(path: Path, table: pa.Table) -> None:
 
 
 def save_points(path: Path, shape: tuple[int, int], blocks: Iterable[np.ndarray], *, inner_product: bool) -> np.ndarray:
-    """Write points as a flat FAISS index; return them mapped.
+    """Write points as a flat FAISS index, of inner products or of squared L2 distances; return them mapped, read-only.
 
-    Parameters
-    ----------
-    path : Path
-    shape : tuple of int
-        V and D.
-    blocks : iterable of ndarrays of shape (n, D), float32
-        The points in their order.
-    inner_product : bool
-        Whether the index compares inner products instead of squared L2 distances.
-
-    Returns
-    -------
-    ndarray of shape (V, D), float32
-        Read-only.
+    The blocks are (n, D) float32, in order, so that the points, (V, D), are never in memory as a whole. FAISS would
+    write the same, byte for byte, but out of memory, and what it cannot write it only mentions on standard error.
     """
-    with saving(path, FLAT_HEADER.size + 4 * shape[0] * shape[1]):
-        write_flat(path, shape, blocks, inner_product=inner_product)
+    V, D = shape
+    name, metric = FLAT_INNER_PRODUCT if inner_product else FLAT_L2
+    with saving(path, FLAT_HEADER.size + 4 * V * D), path.open("wb") as file:
+        file.write(FLAT_HEADER.pack(name, D, V, _UNUSED, _UNUSED, True, metric, V * D))
+        for block in blocks:
+            file.write(np.ascontiguousarray(block, dtype="<f4").data)
     return map_flat(path, shape)
 
 
@@ -133,9 +120,9 @@ def save_index(path: Path, index: Any) -> None:
         faiss.write_index(index, writer)
 
 
-def save_manifest(folder: Path, manifest: dict[str, Any]) -> int:
+def save_manifest(folder: Path, manifest: Manifest) -> int:
     """Write the manifest, sealed, beside the files it describes; return the bytes of all files."""
-    whole = {"format": FORMAT, "format_version": FORMAT_VERSION, **manifest}
+    whole = msgspec.to_builtins(manifest)
     text = json.dumps(whole | {"checksum": seal(whole)}, indent=2, ensure_ascii=False, allow_nan=False)
     with saving(folder / MANIFEST, len(text)):
         (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")

@@ -54,12 +54,12 @@ def lists_json(lists: Mapping[Geometry, ListCheck]) -> dict[str, Any]:
 
 def deep_check(bundle: Bundle, rows: np.ndarray, progress: Callable[[float], None]) -> DeepCheck:
     """Check the stored lists of some rows, (Q,); `progress` is called with the share done, from 0 to 1."""
-    settings = bundle.manifest["settings"]
+    settings = bundle.manifest.settings
     stored = bundle.metric
-    recomputed = settings["metric_tensor"] is None and settings["sample"] is None
+    recomputed = settings.metric_tensor is None and settings.sample is None
     mean, M = _metric_of(bundle.gamma.whole, stored.ridge) if recomputed else (stored.mean, stored.matrix)
     difference = float(np.abs(M - stored.matrix).max() / np.abs(stored.matrix).max())
-    centered = bool(bundle.manifest["spaces"][Geometry.CAUSAL_COSINE.value]["centered"])
+    centered = bundle.causal_cosine.facts.centered
     maps = _Maps(mean, np.linalg.cholesky((M + M.T) / 2), centered)
     twins = Groups(twin_groups(bundle.gamma.whole))
     nearest = _nearest(bundle, maps, rows, twins, progress)
@@ -113,7 +113,7 @@ def _nearest(
 
     A row's own first is among them; -1 stands where there are no more.
     """
-    V, keep = len(bundle), int(bundle.manifest["K"]) + SPARE
+    V, keep = len(bundle), bundle.manifest.K + SPARE
     queries = maps(bundle.gamma[rows])
     best = {each: (np.empty((len(rows), 0), np.int64), np.empty((len(rows), 0))) for each in queries}
     for where, block in row_blocks(bundle.gamma):
@@ -142,7 +142,7 @@ def _expanded(queries: np.ndarray, points: np.ndarray) -> np.ndarray:
 def _check_lists(
     bundle: Bundle, geometry: Geometry, maps: _Maps, rows: np.ndarray, twins: Groups, candidates: np.ndarray
 ) -> ListCheck:
-    space, K = bundle.spaces[geometry], int(bundle.manifest["K"])
+    space, K = bundle.spaces[geometry], bundle.manifest.K
 
     def check(row: int, found: np.ndarray) -> ListCheck:
         ids = space.ids[row].astype(np.int64)

@@ -76,7 +76,7 @@ def check_matrix(bundle: Bundle, path: Path, progress: Callable[[float], None] |
     DistancesError
         When the file is no distance matrix.
     """
-    k = int(bundle.manifest["settings"]["density_k"])
+    k = bundle.manifest.settings.density_k
     try:
         matrix = open_matrix(path)
         rows = _rows_of(bundle, matrix)
@@ -84,7 +84,7 @@ def check_matrix(bundle: Bundle, path: Path, progress: Callable[[float], None] |
         return MatrixCheck(str(path), 0, None, None, None, 0, 0.0, None, None, 0, 0, k, str(error))
     k = min(k, matrix.N - 1)
     born = birth_precision(matrix.tile(slice(0, min(64, matrix.N)), slice(0, matrix.N)))
-    rtol, atol = tolerances(born, float(bundle.manifest["spaces"]["causal"]["largest_norm"]))
+    rtol, atol = tolerances(born, bundle.causal.facts.largest_norm)
     points = bundle.causal.points[rows]
     tally = _compare_all(matrix, points, born, rtol, atol, progress or (lambda share: None))
     share = tally.within / tally.entries

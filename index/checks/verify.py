@@ -95,12 +95,12 @@ def verify(
         found = deep_check(bundle, _sample(len(bundle), deep_rows), partial(progress, "lists from gamma"))
     return Verification(
         len(files),
-        sum(facts["bytes"] for facts in files.values()),
+        sum(facts.bytes for facts in files.values()),
         tuple(sorted(present - set(files) - {MANIFEST})),
         graphs,
         check_quadratic_form(bundle, pairs),
         found,
-        dict(bundle.manifest["versions"]),
+        dict(bundle.manifest.versions),
     )
 
 
@@ -113,7 +113,7 @@ def _check_files(bundle: Bundle, progress: Progress) -> None:
     files = bundle.checksums.files
     damaged = []
     for done, (name, facts) in enumerate(files.items(), start=1):
-        if file_sha256(bundle.folder / name) != facts["sha256"]:
+        if file_sha256(bundle.folder / name) != facts.sha256:
             damaged.append(name)
         progress("files", done / len(files))
     if damaged:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
 from index.cli.asking import answering, open_index
@@ -22,7 +23,7 @@ def info(index: Index = None, as_json: Json = False) -> None:
     with answering():
         bundle = open_index(index)
         if as_json:
-            print_json(bundle.manifest)
+            print_json(msgspec.to_builtins(bundle.manifest))
         else:
             from index.tables import info_report
 
@@ -146,7 +147,7 @@ def crosscheck(
 
             print_table(crosscheck_report(found))
         if not found.passed:
-            print(f"the cross-check failed: {one_line(crosscheck_cause(facts))}", file=sys.stderr)
+            print(f"the cross-check failed: {one_line(crosscheck_cause(found))}", file=sys.stderr)
             raise typer.Exit(1)
 
 

@@ -15,6 +15,9 @@ from index.files import brief
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from index.bundle.manifest import CrossCheckFacts
+    from index.checks.crosscheck import CrossCheck
+
 Answer = TypeVar("Answer")
 
 
@@ -111,7 +114,7 @@ def print_table(report: RenderableType) -> None:
         Printer(highlight=False).print(report)
 
 
-def crosscheck_cause(facts: dict[str, Any]) -> str:
-    """Return what differs, from the JSON of a cross-check that failed."""
-    matrix = facts["matrix"]
-    return matrix["cause"] if matrix and matrix["cause"] else "the quadratic form differs"
+def crosscheck_cause(found: CrossCheck | CrossCheckFacts | None) -> str:
+    """Return what differs where a cross-check failed."""
+    matrix = None if found is None else found.matrix
+    return matrix.cause if matrix is not None and matrix.cause else "the quadratic form differs"

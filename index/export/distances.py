@@ -87,11 +87,11 @@ def write_distances(bundle: Bundle, rows: np.ndarray, compressed: Path, full: Pa
         "token_indices": torch.from_numpy(bundle.vocabulary.token_ids[rows].astype(np.int64)),
         "N": N,
         "metadata": {
-            "model": bundle.manifest["source"]["location"],
+            "model": bundle.manifest.source.location,
             "dtype": "float16",
             "random_seed": seed,
             "distance_stats": _statistics(triangle),
-            "metric": bundle.manifest["metric"]["origin"],
+            "metric": bundle.manifest.metric.origin,
         },
     }
     torch.save(content, compressed)

@@ -147,7 +147,7 @@ def overlap(
     ParameterError
         When `tops`, `listed` or `geometries` is out of range.
     """
-    K, V = int(bundle.manifest["K"]), len(bundle)
+    K, V = bundle.manifest.K, len(bundle)
     check_two(geometries)
     listed = checked_listed("--tokens", listed, V)
     first, second = (bundle.spaces[geometry] for geometry in geometries)
@@ -213,7 +213,7 @@ def duplicates(bundle: Bundle, *, within: float | None = None) -> Duplicates:
 
 def check_length(option: str, k: int, bundle: Bundle) -> None:
     """Raise ParameterError unless lists of k neighbors are kept."""
-    K = int(bundle.manifest["K"])
+    K = bundle.manifest.K
     if not 1 <= k <= K:
         raise ParameterError(
             f"{option} must be from 1 to {K}, the neighbors kept in {bundle.name}, got: {k}; "

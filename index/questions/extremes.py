@@ -122,7 +122,7 @@ def extremes(
     top = checked_listed("--top", top, len(bundle))
     k = checked_density_k(bundle, density_k)
     if measure is Measure.OVERLAP:
-        overlap_k = min(OVERLAP_K, int(bundle.manifest["K"])) if overlap_k is None else overlap_k
+        overlap_k = min(OVERLAP_K, bundle.manifest.K) if overlap_k is None else overlap_k
         check_length("--overlap-k", overlap_k, bundle)
         check_two(geometries)
         a, b = (bundle.spaces[geometry] for geometry in geometries)

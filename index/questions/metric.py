@@ -138,7 +138,7 @@ def metric(bundle: Bundle, *, pairs: int = 20_000) -> MetricReport:
         When `pairs` is out of range.
     """
     check_pairs(pairs, least=2)
-    found, rows = bundle.metric, int(bundle.manifest["source"]["rows"])
+    found, rows = bundle.metric, bundle.manifest.source.rows
     variance = _expected_variance(found)
     mean_norm = float(found.mean @ found.matrix @ found.mean)
     norms = np.from_dlpack(bundle.columns("causal_norm")["causal_norm"].combine_chunks())

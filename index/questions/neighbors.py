@@ -256,8 +256,8 @@ def check_two(geometries: tuple[Geometry, Geometry]) -> None:
 
 def checked_density_k(bundle: Bundle, density_k: int | None) -> int:
     """Return the neighbors to average: those asked for, or the build's own; ParameterError beyond the K kept."""
-    k = int(bundle.manifest["settings"]["density_k"]) if density_k is None else density_k
-    K = int(bundle.manifest["K"])
+    k = bundle.manifest.settings.density_k if density_k is None else density_k
+    K = bundle.manifest.K
     if not 1 <= k <= K:
         raise ParameterError(
             f"--density-k must be from 1 to {K}, the neighbors kept in {bundle.name}, got: {k}; "

@@ -223,7 +223,7 @@ def mapped(bundle: Bundle, geometry: Geometry, vector: np.ndarray) -> np.ndarray
     """Map a vector of gamma's space, (D,), into a geometry as its tokens are, (D,) float64; zero without direction."""
     row = vector[np.newaxis]
     point = np.empty_like(row)  # the maps round to float32 only where what they fill is float32
-    centered = bool(bundle.manifest["spaces"][geometry.value]["centered"])
+    centered = bundle.spaces[geometry].facts.centered
     mapped_row: np.ndarray = map_rows(row, geometry, bundle.metric, centered=centered, out=point)[0]
     return mapped_row
 

@@ -87,7 +87,7 @@ def read_choice(parameters: Mapping[str, str], bundle: Bundle) -> Choice:
         if wanted not in known:
             raise ParameterError(f"{name} must be one of {', '.join(known)}, got: {display(wanted[:60])}")
         pair.append(known[wanted])
-    longest = min(int(bundle.manifest["K"]), len(bundle) - 1)
+    longest = min(bundle.manifest.K, len(bundle) - 1)
     usual = min(TOP, longest)
     typed = parameters.get("top", str(usual)).strip()
     if not (typed.isdecimal() and len(typed) < 10 and 1 <= int(typed) <= longest):

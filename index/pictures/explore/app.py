@@ -136,7 +136,7 @@ class Pages:
             choice,
             manifest=manifest,
             winners=winners,
-            facts=[page_tables.bundle_facts(manifest), page_tables.crosscheck_facts(manifest["crosscheck"])],
+            facts=[page_tables.bundle_facts(manifest), page_tables.crosscheck_facts(manifest.crosscheck)],
             terms=words.TERMS,
         )
 

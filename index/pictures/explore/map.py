@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -104,4 +105,5 @@ def read_map(path: Path, bundle: Bundle) -> VocabularyMap | None:
 
 def _fingerprint(bundle: Bundle) -> bytes:
     """Return a checksum of a bundle's manifest, which holds those of all its files."""
-    return hashlib.sha256(json.dumps(bundle.manifest, sort_keys=True).encode()).hexdigest().encode()
+    manifest = msgspec.to_builtins(bundle.manifest)
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest().encode()

@@ -251,4 +251,4 @@ def _reachable(value: bool | None) -> str | None:
 
 
 def _density_k(opened: OpenedBundle) -> int:
-    return int(opened.vocabulary.manifest["settings"]["density_k"])
+    return opened.vocabulary.manifest.settings.density_k

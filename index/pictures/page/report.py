@@ -95,7 +95,7 @@ def html_report(bundle: Bundle, answers: Sequence[Densest | Neighborhood], *, to
             "question": page_tables.question_facts(names, _around(answers[0]), top),
             "bundle": page_tables.bundle_facts(bundle.manifest),
             "files": page_tables.files_table(bundle.manifest, _checksum(bundle.folder / MANIFEST)),
-            "crosscheck": page_tables.crosscheck_facts(bundle.manifest["crosscheck"]),
+            "crosscheck": page_tables.crosscheck_facts(bundle.manifest.crosscheck),
             "terms": words.TERMS,
         }
         return _render(context, script.result())

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from index.bundle.manifest import CrossCheckFacts, FormFacts, Manifest, MatrixFacts
 from index.geometry.maps import Geometry
 from index.measures.density import Rule
 from index.pictures.numbers.series import NeighborhoodSeries, called
@@ -140,52 +140,44 @@ def question_facts(names: Sequence[str], found: Neighborhood, top: int) -> Facts
     return Facts("The question", tuple(rows))
 
 
-def bundle_facts(manifest: dict[str, Any]) -> Facts:
+def bundle_facts(manifest: Manifest) -> Facts:
     """Return what was asked: which matrix, and how it was indexed."""
     rows = [row for row in info_facts(manifest) if row[0] != "cross-check"]
-    return Facts("The bundle", (("name", manifest["name"]), *rows))
+    return Facts("The bundle", (("name", manifest.name), *rows))
 
 
-def files_table(manifest: dict[str, Any], checksum: str) -> Table:
-    """Return the files of a bundle with their checksums.
-
-    Parameters
-    ----------
-    manifest : dict
-    checksum : str
-        SHA-256 of the manifest itself, which holds all others.
-    """
+def files_table(manifest: Manifest, checksum: str) -> Table:
+    """Return the files of a bundle with their SHA-256; `checksum` is that of the manifest, which holds all others."""
     rows = [("manifest.json", "", checksum)]
-    rows += [(name, f"{file['bytes']:,}", file["sha256"]) for name, file in manifest["files"].items()]
+    rows += [(name, f"{file.bytes:,}", file.sha256) for name, file in manifest.files.items()]
     return Table("Files of the bundle", ("file", "bytes", "sha256"), tuple(rows))
 
 
-def crosscheck_facts(stored: dict[str, Any] | None) -> Facts:
+def crosscheck_facts(stored: CrossCheckFacts | None) -> Facts:
     """Return the outcome of the cross-check that a manifest keeps."""
     caption = "Cross-check"
     if stored is None:
         return Facts(caption, (("outcome", "not run when the bundle was built"),))
-    rows = [("outcome", passed_word(stored["passed"])), *_form_facts(stored["quadratic_form"])]
-    if stored["matrix"] is not None:
-        rows += _matrix_facts(stored["matrix"])
+    rows = [("outcome", passed_word(stored.passed)), *_form_facts(stored.quadratic_form)]
+    if stored.matrix is not None:
+        rows += _matrix_facts(stored.matrix)
     return Facts(caption, tuple(rows))
 
 
-def _form_facts(form: dict[str, Any]) -> Iterable[tuple[str, str]]:
-    yield "quadratic form", f"{passed_word(form['passed'])}, tolerance {form['tolerance']:.3g} logometers"
-    for name in ("random", "nearest"):
-        pairs = form[name]
-        yield f"  {name} pairs", f"{pairs['pairs']:,}, worst difference {pairs['worst_error']:.3g} logometers"
+def _form_facts(form: FormFacts) -> Iterable[tuple[str, str]]:
+    yield "quadratic form", f"{passed_word(form.passed)}, tolerance {form.tolerance:.3g} logometers"
+    for name, pairs in (("random", form.random), ("nearest", form.nearest)):
+        yield f"  {name} pairs", f"{pairs.pairs:,}, worst difference {pairs.worst_error:.3g} logometers"
 
 
-def _matrix_facts(matrix: dict[str, Any]) -> Iterable[tuple[str, str]]:
-    yield "stored matrix", f"{passed_word(matrix['passed'])}, {display(matrix['path'])}"
-    if matrix["cause"] is not None:
-        yield "  cause", display(matrix["cause"])
-    if matrix["worst_error"] is not None:
-        yield "  entries", f"{matrix['entries']:,}, {matrix['within_share']:.4%} within tolerance"
-        yield "  worst error", f"{matrix['worst_error']:.6g} logometers"
+def _matrix_facts(matrix: MatrixFacts) -> Iterable[tuple[str, str]]:
+    yield "stored matrix", f"{passed_word(matrix.passed)}, {display(matrix.path)}"
+    if matrix.cause is not None:
+        yield "  cause", display(matrix.cause)
+    if matrix.worst_error is not None:
+        yield "  entries", f"{matrix.entries:,}, {matrix.within_share:.4%} within tolerance"
+        yield "  worst error", f"{matrix.worst_error:.6g} logometers"
         yield (
             "  neighbor lists",
-            f"{matrix['rows_agreeing']:,} of {matrix['rows_checked']:,} rows agree up to ties ({matrix['k']})",
+            f"{matrix.rows_agreeing:,} of {matrix.rows_checked:,} rows agree up to ties ({matrix.k})",
         )

@@ -22,10 +22,10 @@ from index.tokens.display import display
 def texts_drawn(bundle: Bundle) -> list[str]:
     """Return the texts of the figure that come from data, in printable form: its title and the line below."""
     facts = bundle.manifest
-    origin = display(facts["metric"]["origin"])
+    origin = display(facts.metric.origin)
     return [
         display(bundle.name),
-        f"{facts['V']:,} tokens x {facts['D']:,} · {counted(facts['K'], 'neighbor')} kept · {origin}",
+        f"{facts.V:,} tokens x {facts.D:,} · {counted(facts.K, 'neighbor')} kept · {origin}",
     ]
 
 

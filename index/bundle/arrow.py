@@ -1,0 +1,83 @@
+"""Tables in Arrow and Parquet, so that Arrow is loaded where a table is read or made, and pandas nowhere.
+
+pyarrow takes a tenth of a second to import, so the functions import it: questions for help need no table. `pa.array`,
+`pa.scalar`, `pa.table`, `to_numpy` and `parquet.read_table` import pandas, which takes half a second more.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from index.measures.density import Rule
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+COLUMN_TYPES = {
+    **dict.fromkeys(("text", "piece", "kind", "script"), "string"),
+    **dict.fromkeys(("row", "twin_group", "twin_count", "hubness"), "int32"),
+    **dict.fromkeys(("euclidean_norm", "causal_norm", *(f"density_{rule.value}" for rule in Rule)), "double"),
+    "token_id": "int64",
+}
+"""Of `tokens.parquet`."""
+
+
+def read_parquet(source: Path | np.ndarray, columns: Sequence[str] = ()) -> pa.Table:
+    """Read a file, or its bytes: some columns of it, or all. OSError or ValueError: it is no whole Parquet of these."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(source if isinstance(source, Path) else pa.BufferReader(source.data)) as parquet:
+            # Arrow's threads may abort a process that ends soon after (apache/arrow issue 34314).
+            table = parquet.read(columns=list(columns) or None, use_threads=False)
+        table.validate(full=True)  # Parquet holds texts that are no Unicode, too
+    except (KeyError, pa.ArrowException) as error:
+        raise ValueError(str(error)) from error
+    return table
+
+
+def columns_fit(table: pa.Table, wanted: Sequence[str]) -> bool:
+    """Whether a table has the wanted columns, and each that is known has its type."""
+    kinds = {name: str(kind) for name, kind in zip(table.column_names, table.schema.types, strict=True)}
+    return set(wanted) <= set(kinds) and all(COLUMN_TYPES.get(name, kind) == kind for name, kind in kinds.items())
+
+
+def numbers(column: pa.ChunkedArray[Any]) -> np.ndarray:
+    """Return a column of numbers as an array. ValueError: it lacks some."""
+    if column.null_count:
+        raise ValueError("numbers are missing")
+    return np.from_dlpack(column.combine_chunks())
+
+
+def arrow_array(values: np.ndarray) -> pa.Array[Any]:
+    """Return numbers as an Arrow array that shares their memory."""
+    import pyarrow as pa
+
+    held = np.ascontiguousarray(values)
+    return pa.Array.from_buffers(pa.from_numpy_dtype(held.dtype), len(held), [None, pa.py_buffer(held.data)])
+
+
+def number_table(columns: dict[str, np.ndarray]) -> pa.Table:
+    """Return columns of numbers as a table that shares their memory."""
+    import pyarrow as pa
+
+    return pa.Table.from_arrays([arrow_array(values) for values in columns.values()], list(columns))
+
+
+def records_table(records: Sequence[dict[str, Any]], schema: pa.Schema) -> pa.Table:
+    """Return records as a table, by way of JSON: each key a column of the schema."""
+    import pyarrow.json as pa_json
+
+    lines = "\n".join(map(json.dumps, records)).encode()
+    return pa_json.read_json(
+        BytesIO(lines),
+        read_options=pa_json.ReadOptions(block_size=len(lines) + 1),
+        parse_options=pa_json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="error"),
+    )
