@@ -26,19 +26,14 @@ from filelock import FileLock, Timeout
 from index.build import resume
 from index.build.exchange import exchange
 from index.bundle.manifest import MANIFEST
-from index.errors import BundleError
+from index.errors import BundleError, parameter
 from index.files import brief
 
 
 class Stopped(KeyboardInterrupt):
-    """A build was stopped from the keyboard.
+    """A build was stopped from the keyboard; it left `folder`, with the finished spaces `kept` for the next run.
 
-    Attributes
-    ----------
-    folder : Path
-        What it left.
-    kept : tuple of str
-        The finished spaces in it, for the next run; with none there is no folder either.
+    With none kept there is no folder either.
     """
 
     def __init__(self, folder: Path, kept: tuple[str, ...]) -> None:
@@ -48,15 +43,9 @@ class Stopped(KeyboardInterrupt):
 
 @dataclass(frozen=True)
 class Workplace:
-    """The paths of one build.
+    """The paths of one build."""
 
-    Attributes
-    ----------
-    target : Path
-        Where the bundle will be; no link.
-    """
-
-    target: Path
+    target: Path  # where the bundle will be; no link
 
     @property
     def folder(self) -> Path:
@@ -87,21 +76,18 @@ def check_target(target: Path, *, overwrite: bool) -> None:
     if not target.exists():
         return
     if not overwrite:
-        raise BundleError(f"{target} exists; pass --overwrite to replace it, or another --out")
+        raise BundleError(
+            f"{target} exists; pass {parameter('overwrite', True)} to replace it, or another {parameter('out')}"
+        )
     if not (target / MANIFEST).is_file() and (not target.is_dir() or any(target.iterdir())):
-        raise BundleError(f"{target} is not a bundle and will not be replaced; pass another --out")
+        raise BundleError(f"{target} is not a bundle and will not be replaced; pass another {parameter('out')}")
 
 
 @contextmanager
 def building(target: Path, *, overwrite: bool) -> Iterator[Workplace]:
     """Give a folder to build in; put its bundle in place of `target` when the block ends well.
 
-    Parameters
-    ----------
-    target : Path
-        The bundle's own folder.
-    overwrite : bool
-        Whether a bundle that is there may be replaced.
+    `overwrite` says whether a bundle that is there may be replaced.
 
     Raises
     ------
@@ -138,7 +124,7 @@ def _reported(parent: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise BundleError(f"{parent} cannot be written: {brief(error)}; pass another --out") from error
+        raise BundleError(f"{parent} cannot be written: {brief(error)}; pass another {parameter('out')}") from error
 
 
 @contextmanager
@@ -151,7 +137,7 @@ def _locked(place: Workplace) -> Iterator[None]:
             lock.acquire()
         except Timeout:
             raise BundleError(
-                f"{place.target} is being built by another process; wait for it, or pass another --out"
+                f"{place.target} is being built by another process; wait for it, or pass another {parameter('out')}"
             ) from None
     try:
         yield

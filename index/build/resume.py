@@ -21,19 +21,9 @@ BUNDLE = "bundle"
 
 
 def keep(work: Path, space: str, inputs: dict[str, Any], files: Sequence[str], facts: dict[str, Any]) -> None:
-    """Record that a space is finished.
+    """Record that a space is finished, in the folder of the build.
 
-    Parameters
-    ----------
-    work : Path
-        The folder of the build.
-    space : str
-    inputs : dict
-        All that decides what is in the files, as JSON.
-    files : sequence of str
-        The names of the space's files.
-    facts : dict
-        The space's entry in the manifest.
+    `inputs` are all that decides what is in the files, as JSON; `facts` the space's entry in the manifest.
     """
     record = {"inputs": inputs, "files": _checksums(work, files), "facts": facts}
     beside = work / f"{space}.unfinished"
@@ -42,12 +32,9 @@ def keep(work: Path, space: str, inputs: dict[str, Any], files: Sequence[str], f
 
 
 def find(work: Path, space: str, inputs: dict[str, Any], files: Sequence[str]) -> dict[str, Any] | None:
-    """Return the facts of a space that a stopped build finished; None, with its files removed, where it is not usable.
+    """Return the facts of a space that a stopped build finished and that is fit to be used again.
 
-    Parameters
-    ----------
-    work, space, inputs, files
-        As in `keep`.
+    Otherwise None, and its files are removed.
     """
     record = _read(work / f"{space}.json")
     if record is not None and record["inputs"] == inputs and record["files"] == _checksums(work, files):

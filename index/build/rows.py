@@ -13,7 +13,7 @@ import numpy as np
 from index.build.settings import Settings
 from index.bundle import write as writer
 from index.bundle.bundle import GAMMA, METRIC, TOKENIZER
-from index.errors import MetricError
+from index.errors import MetricError, parameter
 from index.geometry.metric import Metric, covariance, metric_from_covariance, metric_from_matrix
 from index.geometry.twins import twin_groups
 from index.sources.load import Source
@@ -26,43 +26,21 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """What is indexed, and where it comes from.
+    """What is indexed, and where it comes from."""
 
-    Attributes
-    ----------
-    gamma : ndarray of shape (V, D)
-        Mapped from the bundle's own file.
-    vocabulary : Vocabulary
-        Of the V rows.
-    metric : Metric
-        Of the whole source, whatever sample of it is indexed.
-    twins : ndarray of shape (V,), int32
-        The first row that is bit-identical to each.
-    source : dict
-        The source's entry in the manifest.
-    """
-
-    gamma: np.ndarray
-    vocabulary: Vocabulary
-    metric: Metric
-    twins: np.ndarray
-    source: dict[str, Any]
+    gamma: np.ndarray  # (V, D) mapped from the bundle's own file
+    vocabulary: Vocabulary  # of the V rows
+    metric: Metric  # of the whole source, whatever sample of it is indexed
+    twins: np.ndarray  # (V,) int32: the first row that is bit-identical to each
+    source: dict[str, Any]  # the source's entry in the manifest
 
 
 def write_rows(
     folder: Path, source: Source, selected: np.ndarray | None, settings: Settings, progress: Progress
 ) -> Rows:
-    """Write gamma, the metric and the tokenizer.
+    """Write gamma, the metric and the tokenizer into the folder of a bundle.
 
-    Parameters
-    ----------
-    folder : Path
-        Of the bundle.
-    source : Source
-    selected : ndarray of shape (V,) or None
-        The rows of the source to index; None for all.
-    settings : Settings
-    progress : callable
+    `selected`, (V,), are the rows of the source to index; None for all.
     """
     metric = _metric(source, settings, progress)
     vocabulary = source.vocabulary if selected is None else source.vocabulary.take(selected)
@@ -99,14 +77,14 @@ def _metric(source: Source, settings: Settings, progress: Progress) -> Metric:
 
 def _given_metric(path: Path) -> np.ndarray:
     if not path.is_file():
-        raise MetricError(f"--metric-tensor {path}: there is no such file")
+        raise MetricError(f"{parameter('metric_tensor', path)}: there is no such file")
     if path.suffix == ".npy":
         return read_npy(path).values
     if path.suffix == ".safetensors":
         return read_safetensors(path, ("M",)).values
     if path.suffix in (".pt", ".pth"):
         return read_torch(path, ("M",)).values
-    raise MetricError(f"--metric-tensor {path}: wanted a .pt, .safetensors or .npy file")
+    raise MetricError(f"{parameter('metric_tensor', path)}: wanted a .pt, .safetensors or .npy file")
 
 
 def _checksum(gamma: np.ndarray) -> str:

@@ -48,20 +48,7 @@ def build_space(
 ) -> dict[str, Any]:
     """Map gamma into one space; write its FAISS index, the approximate ones asked for, and its graph.
 
-    Parameters
-    ----------
-    folder : Path
-        Of the bundle.
-    geometry : Geometry
-    rows : Rows
-    settings : Settings
-    device : str
-    progress : callable
-
-    Returns
-    -------
-    dict
-        The space's entry in the manifest.
+    Returned is the space's entry in the manifest.
     """
     name, k, (V, D) = geometry.value, settings.neighbors, rows.gamma.shape
     centered = geometry is Geometry.CAUSAL_COSINE and settings.centered
@@ -103,14 +90,7 @@ def _point_blocks(rows: Rows, geometry: Geometry, *, centered: bool) -> Iterator
 def _move_to_twins(path: Path, points: np.ndarray, twins: np.ndarray) -> None:
     """Give each row the point of the first row like it: BLAS may round a matrix's last rows otherwise than the others.
 
-    Parameters
-    ----------
-    path : Path
-        Of the points.
-    points : ndarray of shape (V, D)
-        Mapped from there.
-    twins : ndarray of shape (V,)
-        The first row that is like each.
+    The points, (V, D), are mapped from their file; `twins`, (V,), are the first rows.
     """
     later = np.flatnonzero(twins != np.arange(len(twins)))
     for where in row_slices((len(later), points.shape[1])):
