@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from index.build import resume
 from index.build.approximate import check_factory
-from index.build.place import Workplace, building, check_target
+from index.build.place import Workplace, building, check_target, find_space, keep_space
 from index.build.resources import BuildSize, check_disk, check_memory
 from index.build.rows import Progress, Rows, write_rows
 from index.build.settings import Settings, chosen_device, sampled_rows
@@ -142,7 +141,7 @@ def _build_spaces(job: _Job, rows: Rows) -> tuple[dict[Geometry, dict[str, Any]]
     inputs = _inputs(place.bundle, settings)
     facts: dict[Geometry, dict[str, Any]] = {}
     for geometry in Geometry:
-        found = resume.find(place.folder, geometry.value, inputs[geometry], files[geometry])
+        found = find_space(place.folder, geometry.value, inputs[geometry], files[geometry])
         if found is not None:
             facts[geometry] = found
             job.progress(f"{geometry.label} space: kept, finished before", 1, 1)
@@ -150,7 +149,7 @@ def _build_spaces(job: _Job, rows: Rows) -> tuple[dict[Geometry, dict[str, Any]]
     for geometry in Geometry:
         if geometry not in reused:
             facts[geometry] = build_space(place.bundle, geometry, rows, settings, job.device, job.progress)
-            resume.keep(place.folder, geometry.value, inputs[geometry], files[geometry], facts[geometry])
+            keep_space(place.folder, geometry.value, inputs[geometry], files[geometry], facts[geometry])
     return {geometry: facts[geometry] for geometry in Geometry}, reused
 
 
