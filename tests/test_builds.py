@@ -89,7 +89,7 @@ def test_killed_once_the_new_bundle_is_in_place(source: Path, target: Path, whol
 def test_killed_between_the_renames_of_a_file_system_that_cannot_exchange(source: Path, target: Path) -> None:
     before = contents(target)
     target.rename(target.with_name(".bundle.replaced"))
-    with pytest.raises(BundleError, match="exists; pass --overwrite"):
+    with pytest.raises(BundleError, match="exists; pass overwrite=True"):
         build(Settings(source=str(source), out=target))
     assert contents(target) == before
     shutil.copytree(target, target.with_name(".bundle.replaced"))  # killed after them

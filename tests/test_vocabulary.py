@@ -1,10 +1,11 @@
 """Texts for people, and which token a typed word means."""
 
+import numpy as np
 import pytest
 
 from index.errors import TokenError
 from index.tokens.display import byte_alphabet, display
-from index.tokens.vocabulary import Kind, Vocabulary, classify
+from index.tokens.vocabulary import Kind, Token, Vocabulary, classify
 
 
 @pytest.mark.parametrize(
@@ -113,10 +114,13 @@ def test_what_is_not_one_token(words: Vocabulary, typed: str, said: str) -> None
 
 
 def test_a_sample_keeps_ids_and_order(words: Vocabulary) -> None:
-    import numpy as np
-
     sample = words.take(np.array([8, 2]))
     assert [sample.text(0), sample.text(1)] == [" the", " planet"]
     assert sample.resolve("#2") == 1
     with pytest.raises(TokenError, match="between 2 and 8"):
         sample.resolve("#1")
+
+
+def test_the_token_of_a_row_of_a_sample(words: Vocabulary) -> None:
+    sample = words.take(np.array([8, 2]))
+    assert sample.token(np.int32(1)) == Token(1, 2, " planet", "Ġplanet")

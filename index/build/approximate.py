@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from index.errors import ParameterError
+from index.errors import ParameterError, parameter
 from index.files import brief
 from index.geometry.maps import row_distances
 from index.search.graph import KnnGraph
@@ -28,22 +28,19 @@ def check_factory(factory: str, D: int) -> None:
     import faiss
 
     if len(factory) > LONGEST_FACTORY:  # FAISS takes it apart recursively, and a very long one overflows the stack
-        raise ParameterError(f"--index-factory has {len(factory)} characters, more than {LONGEST_FACTORY}")
+        raise ParameterError(f"{parameter('index_factory')} has {len(factory)} characters, more than {LONGEST_FACTORY}")
     try:
         faiss.index_factory(D, factory)
     except (RuntimeError, TypeError) as error:  # TypeError: a text that is no Unicode
         raise ParameterError(
-            f"--index-factory {factory!r:.80} is none of FAISS's for width {D}: {_reason(error)}"
+            f"{parameter('index_factory')} {factory!r:.80} is none of FAISS's for width {D}: {_reason(error)}"
         ) from None
 
 
 def build_approximate(points: np.ndarray, factory: str, *, inner_product: bool) -> tuple[Any, float]:
     """Train and fill an index of points (V, D) float32; return it with the seconds that took.
 
-    Raises
-    ------
-    ParameterError
-        When the points cannot train it.
+    ParameterError when the points cannot train it.
     """
     import faiss
 
@@ -54,22 +51,17 @@ def build_approximate(points: np.ndarray, factory: str, *, inner_product: bool) 
         index.train(points)
         index.add(points)
     except RuntimeError as error:
-        raise ParameterError(f"--index-factory {factory!r:.80} cannot hold these points: {_reason(error)}") from None
+        raise ParameterError(
+            f"{parameter('index_factory')} {factory!r:.80} cannot hold these points: {_reason(error)}"
+        ) from None
     return index, time.perf_counter() - started
 
 
 def measure_recall(index: Any, points: np.ndarray, graph: KnnGraph, resolution: float) -> tuple[int, int, float | None]:
-    """Return k, the rows asked, and the share of their k nearest neighbors that the index finds.
+    """Return k, the rows asked, and the share of their k nearest neighbors that a FAISS index finds.
 
-    Parameters
-    ----------
-    index : faiss.Index
-        Searched as it is: with its default `nprobe`, `efSearch` and the like.
-    points : ndarray of shape (V, D), float32
-    graph : KnnGraph
-        The exact graph of the points.
-    resolution : float
-        A found token counts when it is no further than the k-th neighbor by more than this.
+    It is searched as it is: with its default `nprobe`, `efSearch` and the like. `graph` is the exact one of the points,
+    (V, D) float32. A found token counts when it is no further than the k-th neighbor by more than `resolution`.
     """
     k = min(RECALL_AT, graph.ids.shape[1])
     answerable = np.flatnonzero((graph.ids[:, :k] >= 0).all(axis=1))

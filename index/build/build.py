@@ -13,20 +13,18 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import pyarrow as pa
 from msgspec.structs import replace
 from threadpoolctl import threadpool_limits
 
-from index.build import resume
 from index.build.approximate import check_factory
-from index.build.place import Workplace, building, check_target
+from index.build.place import Workplace, building, check_target, find_space, keep_space
 from index.build.resources import BuildSize, check_disk, check_memory
 from index.build.rows import Progress, Rows, write_rows
 from index.build.settings import Settings, chosen_device
-from index.build.spaces import build_space, map_points, space_files
-from index.build.table import token_columns
+from index.build.spaces import build_space, space_files
+from index.build.table import token_table
 from index.bundle import write as writer
-from index.bundle.bundle import GAMMA, METRIC, TOKENS, Bundle, density_column
+from index.bundle.bundle import GAMMA, METRIC, TOKENS, Bundle
 from index.bundle.checksums import CHECKSUMS, FileFacts, describe, file_sha256
 from index.bundle.manifest import (
     FORMAT_VERSION,
@@ -39,10 +37,7 @@ from index.bundle.manifest import (
 )
 from index.checks.crosscheck import crosscheck
 from index.checks.stored_matrix import open_matrix
-from index.geometry import maps
 from index.geometry.maps import Geometry
-from index.measures import density
-from index.measures.density import Rule
 from index.search.graph import check_k
 from index.sources.load import Source, load
 from index.sources.sample import sampled_rows
@@ -55,31 +50,15 @@ LIBRARIES = ("faiss-cpu", "numba", "numpy", "pyarrow", "safetensors", "torch")
 
 @dataclass(frozen=True)
 class Built:
-    """What was built.
-
-    Attributes
-    ----------
-    folder : Path
-    bytes : int
-        Of all its files.
-    seconds : float
-    orphans : int
-        Rows without text.
-    zero_ids : tuple of int
-        Tokens whose row is zero: they have no cosine.
-    crosscheck_passed : bool or None
-        None where no matrix was given.
-    reused : tuple of Geometry
-        The spaces that a build which was stopped or killed had finished.
-    """
+    """What was built."""
 
     folder: Path
-    bytes: int
+    bytes: int  # of all its files
     seconds: float
-    orphans: int
-    zero_ids: tuple[int, ...]
-    crosscheck_passed: bool | None
-    reused: tuple[Geometry, ...]
+    orphans: int  # rows without text
+    zero_ids: tuple[int, ...]  # tokens whose row is zero: they have no cosine
+    crosscheck_passed: bool | None  # None where no matrix was given
+    reused: tuple[Geometry, ...]  # spaces that a build which was stopped or killed had finished
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,12 +75,6 @@ class _Job:
 
 def build(settings: Settings, progress: Progress = lambda step, done, total: None) -> Built:
     """Build a bundle, or go on with one that was stopped or killed.
-
-    Parameters
-    ----------
-    settings : Settings
-    progress : callable, optional
-        Called with the step in words, how many of its items are done, and how many there are.
 
     Raises
     ------
@@ -179,7 +152,7 @@ def _build_spaces(job: _Job, rows: Rows) -> tuple[dict[Geometry, SpaceFacts], tu
     inputs = _inputs(place.bundle, settings)
     facts: dict[Geometry, SpaceFacts] = {}
     for geometry in Geometry:
-        found = resume.find(place.folder, geometry.value, inputs[geometry], files[geometry])
+        found = find_space(place.folder, geometry.value, inputs[geometry], files[geometry])
         if found is not None:
             facts[geometry] = found
             job.progress(f"{geometry.label} space: kept, finished before", 1, 1)
@@ -187,7 +160,7 @@ def _build_spaces(job: _Job, rows: Rows) -> tuple[dict[Geometry, SpaceFacts], tu
     for geometry in Geometry:
         if geometry not in reused:
             facts[geometry] = build_space(place.bundle, geometry, rows, settings, job.device, job.progress)
-            resume.keep(place.folder, geometry.value, inputs[geometry], files[geometry], facts[geometry])
+            keep_space(place.folder, geometry.value, inputs[geometry], files[geometry], facts[geometry])
     return facts, reused
 
 
@@ -212,7 +185,7 @@ def _finish(job: _Job, rows: Rows, facts: dict[Geometry, SpaceFacts], reused: tu
     """Write the table of tokens and, last, the manifest."""
     folder, settings = job.place.bundle, job.settings
     job.progress("writing", 0, 1)
-    writer.save_table(folder / TOKENS, _token_table(folder, rows, settings))
+    writer.save_table(folder / TOKENS, token_table(folder, rows, settings.density_k))
     with writer.saving(folder / CHECKSUMS, 0):
         manifest = _manifest(job, rows, facts, describe(folder))
     passed = None
@@ -266,25 +239,3 @@ def _manifest(job: _Job, rows: Rows, facts: dict[Geometry, SpaceFacts], files: d
 
 def _versions() -> dict[str, str]:
     return {"logoscope": VERSION, **{library: version(library) for library in LIBRARIES}}
-
-
-def _token_table(folder: Path, rows: Rows, settings: Settings) -> pa.Table:
-    gamma, vocabulary = rows.gamma, rows.vocabulary
-    causal, cosine = (writer.map_graph(folder, each.value) for each in (Geometry.CAUSAL, Geometry.COSINE))
-    counts = np.bincount(rows.twins, minlength=len(gamma))[rows.twins]
-    columns: dict[str, Any] = {
-        "row": np.arange(len(gamma), dtype=np.int32),
-        "token_id": vocabulary.token_ids,
-        "text": vocabulary.texts,
-        "piece": vocabulary.pieces,
-        "kind": vocabulary.kinds,
-        "twin_group": rows.twins,
-        "twin_count": counts.astype(np.int32),
-        "euclidean_norm": maps.norms(gamma),
-        "causal_norm": maps.norms(map_points(folder, Geometry.CAUSAL, gamma.shape)),
-    }
-    for rule in Rule:
-        means = density.mean_distances(causal.distances, causal.distinct_distances, rule, settings.density_k)
-        columns[density_column(rule)] = density.density(means)
-    columns |= token_columns(vocabulary, causal, cosine, settings.density_k)
-    return pa.table(columns)

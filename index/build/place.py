@@ -4,41 +4,53 @@
 
     NAME                    the bundle
     .NAME.building/bundle   the next one, until it is whole
-    .NAME.building/*.json   which of its spaces are finished (`resume`)
+    .NAME.building/*.json   which of its spaces are finished, and what they were made from
     .NAME.replaced          the one before, for an instant, where a file system cannot exchange two folders
     .NAME.lock              locked by the build that runs; the system unlocks it when that process ends, however it ends
 
 A build that ends takes all but the bundle with it. One that is stopped leaves its finished spaces, one that is killed
 all of this, to the next build of the same bundle.
+
+The record of a finished space is written last, and holds what the space was made from, the SHA-256 of its files, and
+its facts. A space is used again only where all of what it would be made from now is the same and its files are, bit by
+bit, what was written; whatever else is there is removed.
 """
 
 from __future__ import annotations
 
+import ctypes
+import errno
+import json
 import os
 import shutil
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import msgspec
 from filelock import FileLock, Timeout
 
-from index.build import resume
-from index.build.exchange import exchange
-from index.bundle.manifest import MANIFEST
-from index.errors import BundleError
+from index.bundle.checksums import file_sha256
+from index.bundle.manifest import MANIFEST, SpaceFacts
+from index.errors import BundleError, parameter
 from index.files import brief
+
+BUNDLE = "bundle"
+"""The folder of the bundle being built, within the folder of the build."""
+
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2  # <linux/fs.h>
+_RENAME_SWAP = 2  # <sys/stdio.h> of macOS
+_CANNOT = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)
 
 
 class Stopped(KeyboardInterrupt):
-    """A build was stopped from the keyboard.
+    """A build was stopped from the keyboard; it left `folder`, with the finished spaces `kept` for the next run.
 
-    Attributes
-    ----------
-    folder : Path
-        What it left.
-    kept : tuple of str
-        The finished spaces in it, for the next run; with none there is no folder either.
+    With none kept there is no folder either.
     """
 
     def __init__(self, folder: Path, kept: tuple[str, ...]) -> None:
@@ -48,15 +60,9 @@ class Stopped(KeyboardInterrupt):
 
 @dataclass(frozen=True)
 class Workplace:
-    """The paths of one build.
+    """The paths of one build."""
 
-    Attributes
-    ----------
-    target : Path
-        Where the bundle will be; no link.
-    """
-
-    target: Path
+    target: Path  # where the bundle will be; no link
 
     @property
     def folder(self) -> Path:
@@ -66,7 +72,7 @@ class Workplace:
     @property
     def bundle(self) -> Path:
         """The bundle being built."""
-        return self.folder / resume.BUNDLE
+        return self.folder / BUNDLE
 
     @property
     def replaced(self) -> Path:
@@ -87,21 +93,18 @@ def check_target(target: Path, *, overwrite: bool) -> None:
     if not target.exists():
         return
     if not overwrite:
-        raise BundleError(f"{target} exists; pass --overwrite to replace it, or another --out")
+        raise BundleError(
+            f"{target} exists; pass {parameter('overwrite', True)} to replace it, or another {parameter('out')}"
+        )
     if not (target / MANIFEST).is_file() and (not target.is_dir() or any(target.iterdir())):
-        raise BundleError(f"{target} is not a bundle and will not be replaced; pass another --out")
+        raise BundleError(f"{target} is not a bundle and will not be replaced; pass another {parameter('out')}")
 
 
 @contextmanager
 def building(target: Path, *, overwrite: bool) -> Iterator[Workplace]:
     """Give a folder to build in; put its bundle in place of `target` when the block ends well.
 
-    Parameters
-    ----------
-    target : Path
-        The bundle's own folder.
-    overwrite : bool
-        Whether a bundle that is there may be replaced.
+    `overwrite` says whether a bundle that is there may be replaced.
 
     Raises
     ------
@@ -123,9 +126,9 @@ def building(target: Path, *, overwrite: bool) -> Iterator[Workplace]:
                 _make_durable(place.bundle)
                 _put_in_place(place)
         except KeyboardInterrupt:
-            kept = resume.clear_unfinished(place.folder)
+            kept = _clear_unfinished(place.folder)
             if not kept:
-                resume.remove(place.folder)
+                _remove(place.folder)
             raise Stopped(place.folder, kept) from None
         except BaseException:
             shutil.rmtree(place.folder, ignore_errors=True)
@@ -138,7 +141,7 @@ def _reported(parent: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise BundleError(f"{parent} cannot be written: {brief(error)}; pass another --out") from error
+        raise BundleError(f"{parent} cannot be written: {brief(error)}; pass another {parameter('out')}") from error
 
 
 @contextmanager
@@ -151,7 +154,7 @@ def _locked(place: Workplace) -> Iterator[None]:
             lock.acquire()
         except Timeout:
             raise BundleError(
-                f"{place.target} is being built by another process; wait for it, or pass another --out"
+                f"{place.target} is being built by another process; wait for it, or pass another {parameter('out')}"
             ) from None
     try:
         yield
@@ -165,13 +168,13 @@ def _clear_leftovers(place: Workplace) -> None:
     """Mend what a killed build left half done, and keep of its work the finished spaces."""
     if place.replaced.exists():
         if place.target.exists():
-            resume.remove(place.replaced)
+            _remove(place.replaced)
         else:
             place.replaced.rename(place.target)
     if place.folder.is_symlink() or not place.folder.is_dir():
-        resume.remove(place.folder)
+        _remove(place.folder)
     else:
-        resume.clear_unfinished(place.folder)
+        _clear_unfinished(place.folder)
 
 
 def _make_durable(folder: Path) -> None:
@@ -204,3 +207,94 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def exchange(one: Path, other: Path) -> bool:
+    """Let two paths of one file system change places; return False, with nothing done, where that is not offered.
+
+    Linux has renameat2(2) for it and macOS renamex_np(2); some file systems of either, and Windows, have nothing.
+
+    Raises
+    ------
+    OSError
+        When it is offered and fails.
+    """
+    swap = _system_call()
+    if swap is None:
+        return False
+    if swap(os.fsencode(one), os.fsencode(other)) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in _CANNOT:
+        return False
+    raise OSError(number, os.strerror(number), os.fspath(other))
+
+
+def _system_call() -> Callable[[bytes, bytes], int] | None:
+    if sys.platform == "win32":
+        return None
+    library = ctypes.CDLL(None, use_errno=True)
+    if sys.platform == "darwin":
+        return lambda one, other: int(library.renamex_np(one, other, _RENAME_SWAP))
+    if not hasattr(library, "renameat2"):  # an older C library than glibc 2.28
+        return None
+    return lambda one, other: int(library.renameat2(_AT_FDCWD, one, _AT_FDCWD, other, _RENAME_EXCHANGE))
+
+
+def keep_space(work: Path, space: str, inputs: dict[str, Any], files: Sequence[str], facts: SpaceFacts) -> None:
+    """Record that a space is finished, in the folder of the build.
+
+    `inputs` are all that decides what is in the files, as JSON.
+    """
+    record = {"inputs": inputs, "files": _checksums(work, files), "facts": msgspec.to_builtins(facts)}
+    beside = work / f"{space}.unfinished"
+    beside.write_text(json.dumps(record), encoding="utf-8")
+    os.replace(beside, work / f"{space}.json")
+
+
+def find_space(work: Path, space: str, inputs: dict[str, Any], files: Sequence[str]) -> SpaceFacts | None:
+    """Return the facts of a space that a stopped build finished and that is fit to be used again.
+
+    Otherwise None, and its files are removed.
+    """
+    record = _read(work / f"{space}.json")
+    if record is not None and record["inputs"] == inputs and record["files"] == _checksums(work, files):
+        with suppress(msgspec.ValidationError):
+            return msgspec.convert(record["facts"], SpaceFacts)
+    # Removed, not overwritten: somebody may have the files of a bundle mapped that was replaced here.
+    for path in (work / f"{space}.json", *(work / BUNDLE / name for name in (record or {}).get("files", files))):
+        path.unlink(missing_ok=True)
+    return None
+
+
+def _clear_unfinished(work: Path) -> tuple[str, ...]:
+    """Remove all but the files of recorded spaces, unchecked; return the names of those spaces."""
+    records = {path: record for path in work.glob("*.json") if (record := _read(path)) is not None}
+    wanted = {work / BUNDLE / name for record in records.values() for name in record["files"]}
+    for path in [*work.iterdir(), *(work / BUNDLE).glob("*")]:
+        if path not in wanted and path not in records and path != work / BUNDLE:
+            _remove(path)
+    return tuple(sorted(path.stem for path in records))
+
+
+def _remove(path: Path) -> None:
+    """Remove a file, a link or a whole folder; nothing to remove is fine."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _checksums(work: Path, files: Sequence[str]) -> dict[str, str]:
+    paths = [work / BUNDLE / name for name in files]
+    return {path.name: file_sha256(path) for path in paths if path.is_file() and not path.is_symlink()}
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """Return a record; None where there is none, or something else."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    whole = isinstance(record, dict) and set(record) == {"inputs", "files", "facts"}
+    return record if whole and all(Path(name).name == name for name in record["files"]) else None

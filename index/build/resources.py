@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 
 from index.build.settings import Settings
-from index.errors import BundleError, ParameterError
+from index.errors import BundleError, ParameterError, parameter
 from index.geometry.maps import Geometry
 from index.search.graph import PANEL_BYTES, TILE_ROWS, buffer_room, core_count
 
@@ -27,28 +27,15 @@ _CGROUPS = Path("/sys/fs/cgroup")
 
 @dataclass(frozen=True)
 class BuildSize:
-    """What a build needs, in bytes; an estimate.
-
-    Attributes
-    ----------
-    V, D, K : int
-    private : int
-        Memory of its own, beyond what the process holds when it begins.
-    points : int
-        Of one space, mapped from a file: every pair of them is looked at, so they should fit, too.
-    gamma : int
-        Mapped from a file, and read from one end to the other.
-    disk : int
-        Of the whole bundle but for tables and approximate indexes.
-    """
+    """What a build needs, in bytes; an estimate."""
 
     V: int
     D: int
     K: int
-    private: int
-    points: int
-    gamma: int
-    disk: int
+    private: int  # memory of its own, beyond what the process holds when it begins
+    points: int  # of one space, mapped: every pair of them is looked at, so they should fit, too
+    gamma: int  # mapped from a file, and read from one end to the other
+    disk: int  # of the whole bundle but for tables and approximate indexes
 
     @classmethod
     def of(cls, V: int, D: int, itemsize: int, settings: Settings) -> BuildSize:
@@ -67,24 +54,12 @@ class BuildSize:
 
 @dataclass(frozen=True)
 class Room:
-    """A bound on memory.
+    """A bound on memory."""
 
-    Attributes
-    ----------
-    name : str
-        Of what sets it.
-    left : int
-        Bytes.
-    address_space : bool
-        Whether files that are mapped count in whole, used or not.
-    private : bool
-        Whether they do not count at all.
-    """
-
-    name: str
-    left: int
-    address_space: bool = False
-    private: bool = False
+    name: str  # of what sets it
+    left: int  # bytes
+    address_space: bool = False  # whether files that are mapped count in whole, used or not
+    private: bool = False  # whether they do not count at all
 
     def needed(self, size: BuildSize) -> int:
         """Return what a build needs of it, in bytes."""
@@ -96,32 +71,25 @@ class Room:
 def check_memory(size: BuildSize) -> None:
     """Refuse a build for which there is too little memory.
 
-    Raises
-    ------
-    ParameterError
-        Saying how much it needs and how much there is, by which bound.
+    ParameterError, saying how much it needs and how much there is, by which bound.
     """
     for room in memory_left():
         if room.left < room.needed(size):
             raise ParameterError(
                 f"{size} needs about {room.needed(size) / 1e9:.2f} GB more memory, but {room.name} leaves "
-                f"{max(0, room.left) / 1e9:.2f} GB; free some, or pass --sample, or fewer --neighbors or --threads"
+                f"{max(0, room.left) / 1e9:.2f} GB; free some, or pass {parameter('sample')}, or fewer "
+                f"{parameter('neighbors')} or {parameter('threads')}"
             )
 
 
 def check_disk(size: BuildSize, folder: Path) -> None:
-    """Refuse a build for whose bundle the disk has too little room, finished spaces in `folder` counted.
-
-    Raises
-    ------
-    BundleError
-    """
+    """Refuse, with BundleError, a build for whose bundle the disk has too little room beside what is in `folder`."""
     there = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     needed, free = size.disk - there, shutil.disk_usage(folder).free
     if free < needed:
         raise BundleError(
             f"{size} needs about {needed / 1e9:.3f} GB on the disk of {folder.parent}, which has {free / 1e9:.3f} GB "
-            "left; make room, or pass another --out"
+            f"left; make room, or pass another {parameter('out')}"
         )
 
 

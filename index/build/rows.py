@@ -13,7 +13,7 @@ from index.build.settings import Settings
 from index.bundle import write as writer
 from index.bundle.bundle import GAMMA, METRIC, TOKENIZER
 from index.bundle.manifest import SourceFacts
-from index.errors import MetricError
+from index.errors import MetricError, parameter
 from index.geometry.metric import Metric, covariance, metric_from_covariance, metric_from_matrix
 from index.geometry.twins import twin_groups
 from index.sources.load import Source
@@ -38,17 +38,9 @@ class Rows:
 def write_rows(
     folder: Path, source: Source, selected: np.ndarray | None, settings: Settings, progress: Progress
 ) -> Rows:
-    """Write gamma, the metric and the tokenizer.
+    """Write gamma, the metric and the tokenizer into the folder of a bundle.
 
-    Parameters
-    ----------
-    folder : Path
-        Of the bundle.
-    source : Source
-    selected : ndarray of shape (V,) or None
-        The rows of the source to index; None for all.
-    settings : Settings
-    progress : callable
+    `selected`, (V,), are the rows of the source to index; None for all.
     """
     metric = _metric(source, settings, progress)
     vocabulary = source.vocabulary if selected is None else source.vocabulary.take(selected)
@@ -85,14 +77,14 @@ def _metric(source: Source, settings: Settings, progress: Progress) -> Metric:
 
 def _given_metric(path: Path) -> np.ndarray:
     if not path.is_file():
-        raise MetricError(f"--metric-tensor {path}: there is no such file")
+        raise MetricError(f"{parameter('metric_tensor', path)}: there is no such file")
     if path.suffix == ".npy":
         return read_npy(path).values
     if path.suffix == ".safetensors":
         return read_safetensors(path, ("M",)).values
     if path.suffix in (".pt", ".pth"):
         return read_torch(path, ("M",)).values
-    raise MetricError(f"--metric-tensor {path}: wanted a .pt, .safetensors or .npy file")
+    raise MetricError(f"{parameter('metric_tensor', path)}: wanted a .pt, .safetensors or .npy file")
 
 
 def _checksum(gamma: np.ndarray) -> str:

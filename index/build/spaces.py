@@ -46,18 +46,7 @@ def build_space(
     device: str,
     progress: Progress,
 ) -> SpaceFacts:
-    """Map gamma into one space; write its FAISS index, the approximate ones asked for, and its graph; say what it is.
-
-    Parameters
-    ----------
-    folder : Path
-        Of the bundle.
-    geometry : Geometry
-    rows : Rows
-    settings : Settings
-    device : str
-    progress : callable
-    """
+    """Map gamma into one space; write its FAISS index, the approximate ones asked for, and its graph; describe it."""
     name, k, (V, D) = geometry.value, settings.neighbors, rows.gamma.shape
     centered = geometry is Geometry.CAUSAL_COSINE and settings.centered
     progress(f"mapping into {geometry.label} space", 0, 1)
@@ -98,14 +87,7 @@ def _point_blocks(rows: Rows, geometry: Geometry, *, centered: bool) -> Iterator
 def _move_to_twins(path: Path, points: np.ndarray, twins: np.ndarray) -> None:
     """Give each row the point of the first row like it: BLAS may round a matrix's last rows otherwise than the others.
 
-    Parameters
-    ----------
-    path : Path
-        Of the points.
-    points : ndarray of shape (V, D)
-        Mapped from there.
-    twins : ndarray of shape (V,)
-        The first row that is like each.
+    The points, (V, D), are mapped from their file; `twins`, (V,), are the first rows.
     """
     later = np.flatnonzero(twins != np.arange(len(twins)))
     for where in row_slices((len(later), points.shape[1])):

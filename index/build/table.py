@@ -1,35 +1,54 @@
-"""Columns of `tokens.parquet` that say how a token is written and how it sits among the others."""
+"""`tokens.parquet`: every token, how it is written, and how it sits among the others."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from index.measures.density import hubness
+from index.build.rows import Rows
+from index.build.spaces import map_points
+from index.bundle import write as writer
+from index.bundle.bundle import density_column
+from index.geometry.maps import Geometry, norms
+from index.measures import density
+from index.measures.density import Rule, hubness
 from index.measures.overlap import OVERLAP_TOPS, overlap_shares
 from index.search.graph import KnnGraph
 from index.tokens.vocabulary import Vocabulary
 from index.tokens.writing import reachable, script
 
 
+def token_table(folder: Path, rows: Rows, density_k: int) -> pa.Table:
+    """Return the table of the tokens of a bundle whose spaces are built."""
+    gamma, vocabulary = rows.gamma, rows.vocabulary
+    causal, cosine = (writer.map_graph(folder, each.value) for each in (Geometry.CAUSAL, Geometry.COSINE))
+    counts = np.bincount(rows.twins, minlength=len(gamma))[rows.twins]
+    columns: dict[str, Any] = {
+        "row": np.arange(len(gamma), dtype=np.int32),
+        "token_id": vocabulary.token_ids,
+        "text": vocabulary.texts,
+        "piece": vocabulary.pieces,
+        "kind": vocabulary.kinds,
+        "twin_group": rows.twins,
+        "twin_count": counts.astype(np.int32),
+        "euclidean_norm": norms(gamma),
+        "causal_norm": norms(map_points(folder, Geometry.CAUSAL, gamma.shape)),
+    }
+    for rule in Rule:
+        means = density.mean_distances(causal.distances, causal.distinct_distances, rule, density_k)
+        columns[density_column(rule)] = density.density(means)
+    columns |= token_columns(vocabulary, causal, cosine, density_k)
+    return pa.table(columns)
+
+
 def token_columns(vocabulary: Vocabulary, causal: KnnGraph, cosine: KnnGraph, density_k: int) -> dict[str, Any]:
-    """Return the columns `script`, `reachable`, `hubness` and `overlap_10`, `overlap_30`, `overlap_100`.
+    """Return `script`, `reachable`, `hubness` and `overlap_10`, `overlap_30`, `overlap_100`, V values each.
 
-    Parameters
-    ----------
-    vocabulary : Vocabulary
-        Of V tokens.
-    causal, cosine : KnnGraph
-        Over the same V tokens; ids (V, K), -1 where a list has no more.
-    density_k : int
-        Length of the causal lists in which `hubness` counts a token.
-
-    Returns
-    -------
-    dict of str to array of length V
-        `overlap_...` are shares from 0 to 1 (`overlap_shares`), null where K is less or a list is shorter.
+    Hubness counts a token in causal lists of length `density_k`. Overlaps are shares from 0 to 1, null where K is less
+    or a list is shorter.
     """
     texts: list[str | None] = vocabulary.texts.to_pylist()
     columns: dict[str, Any] = {

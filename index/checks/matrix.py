@@ -65,6 +65,11 @@ class _Tally:
     worst_at: tuple[int, int] = (0, 0)
     diagonal: float = 0.0
 
+    @property
+    def within_share(self) -> float:
+        """The share of the entries that agree."""
+        return self.within / self.entries
+
 
 def check_matrix(bundle: Bundle, path: Path, progress: Callable[[float], None] | None = None) -> MatrixCheck:
     """Compare every entry of a stored matrix with the distance between its two points.
@@ -87,21 +92,6 @@ def check_matrix(bundle: Bundle, path: Path, progress: Callable[[float], None] |
     rtol, atol = tolerances(born, bundle.causal.facts.largest_norm)
     points = bundle.causal.points[rows]
     tally = _compare_all(matrix, points, born, rtol, atol, progress or (lambda share: None))
-    share = tally.within / tally.entries
-    cause = None
-    if tally.within < tally.entries or tally.diagonal > atol:
-        cause = name_cause(
-            bundle,
-            matrix,
-            rows,
-            tally.stored_sums / matrix.N,
-            tally.computed_sums / matrix.N,
-            nan=tally.nan,
-            within_share=share,
-            rtol=rtol,
-            atol=atol,
-            diagonal=tally.diagonal,
-        )
     chosen = np.sort(np.random.default_rng(_SEED).permutation(matrix.N)[:ROWS_CHECKED])
     agreeing = _agreeing_lists(matrix, points, chosen, k, rtol, atol)
     ids = bundle.vocabulary.token_ids[rows]
@@ -113,13 +103,33 @@ def check_matrix(bundle: Bundle, path: Path, progress: Callable[[float], None] |
         rtol=rtol,
         atol=atol,
         entries=tally.entries,
-        within_share=share,
+        within_share=tally.within_share,
         worst_error=tally.worst,
         worst_ids=worst_ids,
         rows_checked=len(chosen),
         rows_agreeing=agreeing,
         k=k,
-        cause=cause,
+        cause=_cause(bundle, matrix, rows, tally, rtol, atol),
+    )
+
+
+def _cause(
+    bundle: Bundle, matrix: StoredMatrix, rows: np.ndarray, tally: _Tally, rtol: float, atol: float
+) -> str | None:
+    """Name what is wrong; None when every entry agrees."""
+    if tally.within == tally.entries and tally.diagonal <= atol:
+        return None
+    return name_cause(
+        bundle,
+        matrix,
+        rows,
+        tally.stored_sums / matrix.N,
+        tally.computed_sums / matrix.N,
+        nan=tally.nan,
+        within_share=tally.within_share,
+        rtol=rtol,
+        atol=atol,
+        diagonal=tally.diagonal,
     )
 
 

@@ -1,1 +1,1 @@
-"""Arrays only: density, overlap, connected groups."""
+"""Arrays only: density, overlap, connected groups, random pairs."""

@@ -25,21 +25,10 @@ class Rule(StrEnum):
 
 
 def mean_distances(distances: np.ndarray, distinct_distances: np.ndarray, rule: Rule, k: int) -> np.ndarray:
-    """Return each token's mean distance to its k nearest neighbors.
+    """Return each token's mean distance to its k nearest neighbors, (V,) float64.
 
-    Parameters
-    ----------
-    distances : ndarray of shape (V, K)
-        Of a k-NN graph, self removed, ascending, K >= k.
-    distinct_distances : ndarray of shape (V, K)
-        The same with twins collapsed; infinite where there are no more vectors.
-    rule : Rule
-    k : int
-
-    Returns
-    -------
-    ndarray of shape (V,), float64
-        In the unit of the distances; NaN where the rule leaves nothing to average.
+    `distances`, (V, K >= k), are those of a k-NN graph, self removed, ascending; `distinct_distances` the same with
+    twins collapsed, infinite where there are no more vectors. The mean is NaN where the rule leaves nothing to average.
     """
     source = distinct_distances if rule is Rule.DISTINCT else distances
     nearest = source[:, :k].astype(np.float64)
@@ -51,13 +40,7 @@ def mean_distances(distances: np.ndarray, distinct_distances: np.ndarray, rule: 
 
 
 def density(mean_distance: np.ndarray) -> np.ndarray:
-    """Return 1 / mean distance: infinite for 0, and 0 where there is no mean (NaN).
-
-    Parameters
-    ----------
-    mean_distance : ndarray of shape (V,), float64
-        In logometers; densities are in 1/logometers.
-    """
+    """Return 1 / mean distance, in 1/logometers: infinite for 0, and 0 where there is no mean (NaN)."""
     with np.errstate(divide="ignore"):
         return np.where(np.isnan(mean_distance), 0.0, 1.0 / mean_distance)
 
@@ -70,21 +53,11 @@ def tied_for_densest(mean_distance: np.ndarray, resolution: float) -> np.ndarray
 
 
 def hubness(ids: np.ndarray, k: int) -> np.ndarray:
-    """Return how many tokens have each token among their k nearest: the k-occurrence N_k, whose mean is k.
+    """Return how many tokens have each token among their k nearest: the k-occurrence N_k, whose mean is k; (V,) int32.
 
+    `ids`, (V, K >= k), are rows of the nearest neighbors, nearest first, self left out; -1 where there are no more.
     Radovanović, Nanopoulos and Ivanović, "Hubs in Space: Popular Nearest Neighbors in High-Dimensional Data" (JMLR
     2010), section 2.
-
-    Parameters
-    ----------
-    ids : ndarray of shape (V, K)
-        Rows of the nearest neighbors, nearest first, self left out; -1 where there are no more.
-    k : int
-        At most K.
-
-    Returns
-    -------
-    ndarray of shape (V,), int32
     """
     nearest = ids[:, :k]
     return np.bincount(nearest[nearest >= 0], minlength=len(ids)).astype(np.int32)

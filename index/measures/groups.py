@@ -15,24 +15,10 @@ def connected_groups(
 ) -> np.ndarray:
     """Return the connected components of the graph of all pairs no further apart than `bound`, exactly.
 
-    Parameters
-    ----------
-    points : ndarray of shape (V, D), float32
-        Memory-mapped or not; read only where the lists do not decide.
-    ids, distances : ndarrays of shape (V, K)
-        The exact k-NN graph of the points, nearest first, -1 and infinity where there are no more.
-    twins : ndarray of shape (V,)
-        The first row with the same vector, for each row: always linked.
-    bound : float
-        In the unit of the distances, 0 or more.
+    That is the first row of each row's group, (V,) int64; a row alone has its own number. Points, (V, D) float32, are
+    read only where the lists do not decide: ids and distances, (V, K), of the exact k-NN graph of the points, nearest
+    first, -1 and infinity where there are no more. `twins`, (V,), are first rows with the same vector: always linked.
 
-    Returns
-    -------
-    ndarray of shape (V,), int64
-        The first row of each row's group; a row alone has its own number.
-
-    Notes
-    -----
     A pair within the bound is missing from both lists only where both lists end within the bound. So only such rows
     are searched further: one of each group of twins, against the others that are in another group still.
     """

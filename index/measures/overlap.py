@@ -31,45 +31,23 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Nearest:
-    """The k nearest tokens as far as they are decided.
+    """The k nearest tokens as far as they are decided."""
 
-    Attributes
-    ----------
-    certain : frozenset of int
-        Rows nearer than the k-th place by more than the resolution.
-    tied : frozenset of int
-        Rows at the k-th place, within the resolution of its distance.
-    k : int
-        `certain` and some of `tied` make k.
-    """
-
-    certain: frozenset[int]
-    tied: frozenset[int]
-    k: int
+    certain: frozenset[int]  # rows nearer than the k-th place by more than the resolution
+    tied: frozenset[int]  # rows at the k-th place, within the resolution of its distance
+    k: int  # `certain` and some of `tied` make k
 
 
 @dataclass(frozen=True)
 class Overlap:
-    """What two lists of k tokens share.
+    """What two lists of k tokens share."""
 
-    Attributes
-    ----------
-    k, count : int
-        |A|, and |A intersected with B|.
-    percent : float
-        100 * count / k, the reference's measure.
-    jaccard : float
-        |A intersected with B| / |A united with B|, from 0 to 1.
-    lowest, highest : int
-        The range of `count` over every way to break the ties at the k-th place of both lists.
-    """
-
-    k: int
-    count: int
-    percent: float
-    jaccard: float
-    lowest: int
-    highest: int
+    k: int  # |A|
+    count: int  # |A and B|
+    percent: float  # 100 * count / k, the reference's measure
+    jaccard: float  # |A and B| / |A or B|, from 0 to 1
+    lowest: int  # the least `count` of every way to break the ties at the k-th place of both lists
+    highest: int  # the most
 
     @property
     def verdict(self) -> Verdict:
@@ -85,14 +63,8 @@ class Overlap:
 def nearest(ids: np.ndarray, distances: np.ndarray, k: int, resolution: float) -> Nearest:
     """Split a sorted list into what is certainly among its k nearest and what ties for the last places.
 
-    Parameters
-    ----------
-    ids, distances : ndarrays of shape (n,)
-        Nearest first; long enough to hold every tie at the k-th place.
-    k : int
-        At most n.
-    resolution : float
-        Distances closer than this are tied.
+    Ids and distances, (n,), are nearest first, and long enough to hold every tie at the k-th place; distances closer
+    than `resolution` are tied.
     """
     border = distances[k - 1]
     tied = np.abs(distances - border) <= resolution
@@ -101,15 +73,7 @@ def nearest(ids: np.ndarray, distances: np.ndarray, k: int, resolution: float) -
 
 
 def overlap(a_ids: np.ndarray, b_ids: np.ndarray, a: Nearest, b: Nearest) -> Overlap:
-    """Compare two lists of k tokens.
-
-    Parameters
-    ----------
-    a_ids, b_ids : ndarrays of shape (k,)
-        The lists as shown, ties broken by row.
-    a, b : Nearest
-        The same lists as far as they are decided.
-    """
+    """Compare two lists of k tokens, (k,) each as shown, ties broken by row, and as far as they are decided."""
     k = len(a_ids)
     count = len(set(a_ids.tolist()) & set(b_ids.tolist()))
     lowest, highest = overlap_range(a, b)
@@ -139,19 +103,10 @@ def overlap_range(a: Nearest, b: Nearest) -> tuple[int, int]:
 
 
 def overlap_shares(a: np.ndarray, b: np.ndarray, k: int) -> np.ndarray:
-    """Return the overlap of two neighbor lists of each token: the share of its k nearest that both hold.
+    """Return the overlap of two neighbor lists of each token: the share of its k nearest that both hold, (V,) float64.
 
-    Parameters
-    ----------
-    a, b : ndarrays of shape (V, K)
-        Rows of the nearest neighbors in two geometries, nearest first, ties by row; -1 where there are no more.
-    k : int
-        At most K.
-
-    Returns
-    -------
-    ndarray of shape (V,), float64
-        From 0 to 1; NaN where a list holds fewer than k.
+    The lists, (V, K >= k), are rows of the nearest neighbors in two geometries, nearest first, ties by row; -1 where
+    there are no more. The share is NaN where a list holds fewer than k.
     """
     shares = np.empty(len(a))
     for start in range(0, len(a), _BLOCK_ROWS):

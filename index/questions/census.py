@@ -17,7 +17,6 @@ from index.measures import density
 from index.measures.density import Rule
 from index.measures.groups import connected_groups
 from index.measures.overlap import OVERLAP_TOPS, overlap_shares
-from index.questions.lists import token_at, tokens_at
 from index.questions.neighbors import DEFAULT_GEOMETRIES, check_two, checked_density_k
 from index.tokens.vocabulary import Token
 
@@ -171,7 +170,7 @@ def overlap(
 
     def agreements(order: np.ndarray) -> tuple[Agreement, ...]:
         return tuple(
-            Agreement(token_at(bundle, int(rows[at])), {top: float(shares[top][at]) for top in tops})
+            Agreement(bundle.vocabulary.token(int(rows[at])), {top: float(shares[top][at]) for top in tops})
             for at in order[:listed]
         )
 
@@ -207,7 +206,9 @@ def duplicates(bundle: Bundle, *, within: float | None = None) -> Duplicates:
         groups = connected_groups(space.points.whole, space.ids.whole, space.distances.whole, groups, within)
     rows = np.flatnonzero(np.bincount(groups, minlength=len(groups))[groups] > 1)
     rows = rows[np.argsort(groups[rows], kind="stable")]
-    found = [tuple(tokens_at(bundle, members)) for _, members in groupby(rows.tolist(), key=groups.__getitem__)]
+    found = [
+        tuple(map(bundle.vocabulary.token, members)) for _, members in groupby(rows.tolist(), key=groups.__getitem__)
+    ]
     return Duplicates(within, tuple(sorted(found, key=lambda group: (-len(group), group[0].row))))
 
 

@@ -15,7 +15,6 @@ from index.measures import density
 from index.measures.density import Rule, hubness
 from index.measures.overlap import overlap_shares
 from index.questions.census import check_length, checked_listed
-from index.questions.lists import token_at
 from index.questions.neighbors import DEFAULT_GEOMETRIES, check_two, checked_density_k
 from index.tokens.vocabulary import Token
 
@@ -163,7 +162,7 @@ def _ends(
         below, not_above = (np.searchsorted(ascending, found, side=side) for side in ("left", "right"))
         percentiles = 50 * (below + not_above) / n
         return tuple(
-            Placed(token_at(bundle, int(row)), float(value), float(percentile))
+            Placed(bundle.vocabulary.token(row), float(value), float(percentile))
             for row, value, percentile in zip(rows[order[:top]], found, percentiles, strict=True)
         )
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from index.answers.answer import Tabular
 from index.bundle.bundle import Bundle
 from index.errors import ParameterError
-from index.questions.lists import tokens_at
 from index.tokens.vocabulary import Token
 
 
@@ -115,7 +114,7 @@ def find(bundle: Bundle, text: str, *, top: int = 10) -> Found:
     def matches(rows: list[int]) -> Matches:
         new = [row for row in rows if row not in named]
         named.update(new)
-        return Matches(len(new), tuple(tokens_at(bundle, new[:top])))
+        return Matches(len(new), tuple(map(bundle.vocabulary.token, new[:top])))
 
     spaced, form = " " + text, _form(text)
     beginning = [row for row, each in enumerate(texts) if each is not None and each.startswith((text, spaced))]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -124,7 +123,7 @@ def neighbor_list(
     """Return the first `top` of a ranked list, (n,) rows and distances, as records with their ties."""
     close = np.diff(distances, prepend=-np.inf, append=np.inf) <= space.resolution
     tied = close[:-1] | close[1:]
-    shown = zip(tokens_at(bundle, ids[:top]), distances[:top].astype(np.float64), tied[:top], strict=True)
+    shown = zip(map(bundle.vocabulary.token, ids[:top]), distances[:top].astype(np.float64), tied[:top], strict=True)
     return tuple(
         Neighbor(
             rank,
@@ -135,17 +134,6 @@ def neighbor_list(
         )
         for rank, (token, distance, is_tied) in enumerate(shown, 1)
     )
-
-
-def tokens_at(bundle: Bundle, rows: Iterable[int]) -> list[Token]:
-    """Return the tokens of some rows."""
-    return [token_at(bundle, int(row)) for row in rows]
-
-
-def token_at(bundle: Bundle, row: int) -> Token:
-    """Return the token of a row."""
-    vocabulary = bundle.vocabulary
-    return Token(row, int(vocabulary.token_ids[row]), vocabulary.text(row), vocabulary.pieces[row].as_py())
 
 
 def checked_top(bundle: Bundle, top: int | None, *, usual: int = LIST_LENGTH) -> int:

@@ -14,7 +14,7 @@ from index.measures import density, overlap
 from index.measures.density import Rule
 from index.measures.overlap import Overlap
 from index.questions.among import Subset
-from index.questions.lists import Neighbor, checked_top, neighbor_list, ranked, token_at, tokens_at
+from index.questions.lists import Neighbor, checked_top, neighbor_list, ranked
 from index.tokens.vocabulary import Token
 
 DEFAULT_GEOMETRIES = (Geometry.CAUSAL, Geometry.COSINE)
@@ -141,7 +141,9 @@ def densest(
     for each, mean in means.items():
         tied = density.tied_for_densest(mean, space.resolution)
         first = int(np.nanargmin(mean)) if np.isfinite(mean).any() else 0
-        by_rule[each] = Winner(token_at(bundle, int(rows[first])), float(density.density(mean[first])), len(tied))
+        by_rule[each] = Winner(
+            bundle.vocabulary.token(int(rows[first])), float(density.density(mean[first])), len(tied)
+        )
     densities = density.density(means[rule])
     return Densest(
         _neighborhood(bundle, by_rule[rule].token.row, top, k, rule, geometries, among),
@@ -207,8 +209,8 @@ def _neighborhood(
     )
     agreement, shared = _agreement(bundle, first, second, found[first.geometry], found[second.geometry], top)
     return Neighborhood(
-        token_at(bundle, row),
-        tuple(tokens_at(bundle, bundle.twins.others(row))),
+        bundle.vocabulary.token(row),
+        tuple(map(bundle.vocabulary.token, bundle.twins.others(row))),
         float(density.density(mean)[0]),
         float(mean[0]),
         rule,
@@ -241,7 +243,7 @@ def _agreement(
     )
     place = {int(row): rank for rank, row in enumerate(b[0][:k], 1)}
     shared = (
-        Shared(token_at(bundle, int(row)), (rank, place[int(row)]))
+        Shared(bundle.vocabulary.token(row), (rank, place[int(row)]))
         for rank, row in enumerate(a[0][:k], 1)
         if int(row) in place
     )

@@ -10,7 +10,6 @@ from index.answers.answer import Tabular
 from index.bundle.bundle import Bundle, Space
 from index.errors import ParameterError
 from index.geometry.maps import Geometry, distances_to, pair_distances, similarity_of
-from index.questions.lists import token_at
 from index.tokens.vocabulary import Token
 
 
@@ -91,7 +90,7 @@ def distance(bundle: Bundle, a: str, b: str) -> Distance:
         exact = pair_distances(space.points, np.array(rows[:1]), np.array(rows[1:]))[0]
         # As neighbor lists hold it, rounded to float32.
         apart[geometry] = None if set(rows) & set(space.excluded) else float(np.float32(exact))
-    return Distance(token_at(bundle, rows[0]), token_at(bundle, rows[1]), apart)
+    return Distance(bundle.vocabulary.token(rows[0]), bundle.vocabulary.token(rows[1]), apart)
 
 
 def rank(bundle: Bundle, a: str, b: str) -> Ranks:
@@ -116,8 +115,8 @@ def rank(bundle: Bundle, a: str, b: str) -> Ranks:
         raise ParameterError(f"two tokens are ranked in each other's lists, but both are '{token}' (row {rows[0]})")
     places = {geometry: _places(space, *rows) for geometry, space in bundle.spaces.items()}
     return Ranks(
-        token_at(bundle, rows[0]),
-        token_at(bundle, rows[1]),
+        bundle.vocabulary.token(rows[0]),
+        bundle.vocabulary.token(rows[1]),
         {geometry: found[0] for geometry, found in places.items()},
         {geometry: found[1] for geometry, found in places.items()},
         {geometry: len(bundle) - len(space.excluded) - 1 for geometry, space in bundle.spaces.items()},

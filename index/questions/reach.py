@@ -14,7 +14,7 @@ from index.bundle.bundle import Bundle, Space
 from index.errors import ParameterError
 from index.geometry.maps import Geometry, chord_of, map_rows
 from index.questions.among import Subset
-from index.questions.lists import Neighbor, checked_top, neighbor_list, token_at
+from index.questions.lists import Neighbor, checked_top, neighbor_list
 from index.search.finder import search, search_with_ties
 from index.tokens.vocabulary import Token
 
@@ -133,7 +133,7 @@ def within(
     count = int((distances <= limit).sum())
     twins = bundle.twins.others(row)
     return Within(
-        token_at(bundle, row),
+        bundle.vocabulary.token(row),
         geometry,
         threshold,
         count,
@@ -188,7 +188,7 @@ def analogy(
         exclude = (*left_out, *space.excluded)
         found = search_with_ties(space.points, query, top, space.resolution, exclude=exclude, rows=rows)
         lists[geometry] = neighbor_list(bundle, space, *found, top)
-    terms = tuple(Term(sign, token_at(bundle, row)) for sign, row in signed)
+    terms = tuple(Term(sign, bundle.vocabulary.token(row)) for sign, row in signed)
     return Analogy(terms, lists, among, tuple(undefined))
 
 

@@ -1,1 +1,1 @@
-"""Texts only, no vector: the vocabulary, its display, the tokenizer."""
+"""Texts only, no vector: the vocabulary, how tokens are displayed and written, the tokenizer."""

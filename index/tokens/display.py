@@ -30,10 +30,7 @@ def byte_alphabet() -> dict[str, int]:
 def stray_bytes(text: str, piece: str) -> bytes | None:
     """Return the bytes of a token that is no whole UTF-8 text, None for every other token.
 
-    Parameters
-    ----------
-    text, piece : str
-        The decoded token, and the entry of the tokenizer's vocabulary it stands for.
+    `text` is the decoded token, `piece` the entry of the tokenizer's vocabulary it stands for.
     """
     if match := _BYTE_PIECE.fullmatch(piece):
         return bytes([int(match[1], 16)])

@@ -58,35 +58,23 @@ def classify(text: str | None, piece: str | None, *, special: bool) -> Kind:
 
 @dataclass(frozen=True)
 class Token:
-    """A token: its row in the bundle, its id, its exact text and its piece (None for an orphan row)."""
+    """A token of a bundle."""
 
-    row: int
+    row: int  # in the bundle
     id: int
-    text: str | None
-    piece: str | None
+    text: str | None  # exact; None for an orphan row
+    piece: str | None  # in the tokenizer's own spelling (`Ġplanet`); None for an orphan row
 
 
 @dataclass(frozen=True, eq=False)
 class Vocabulary:
-    """The tokens of V rows.
+    """The tokens of V rows."""
 
-    Attributes
-    ----------
-    token_ids : ndarray of shape (V,), int64
-        The token that each row belongs to.
-    texts, pieces : pyarrow.StringArray of shape (V,)
-        The decoded text, and the entry in the tokenizer's own spelling (`Ġplanet`); null where a row has no text.
-    kinds : pyarrow.StringArray of shape (V,)
-        Values of `Kind`.
-    tokenizer_json : str or None
-        The tokenizer in the format of the `tokenizers` library, where the source has one.
-    """
-
-    token_ids: np.ndarray
-    texts: pa.StringArray
-    pieces: pa.StringArray
-    kinds: pa.StringArray
-    tokenizer_json: str | None = None
+    token_ids: np.ndarray  # (V,) int64: the token that each row belongs to
+    texts: pa.StringArray  # (V,) decoded; null where a row has no text
+    pieces: pa.StringArray  # (V,) in the tokenizer's own spelling (`Ġplanet`); null where a row has no text
+    kinds: pa.StringArray  # (V,) values of `Kind`
+    tokenizer_json: str | None = None  # as the `tokenizers` library reads it, where the source has one
 
     @classmethod
     def from_tokens(
@@ -97,16 +85,9 @@ class Vocabulary:
         special: Collection[int] = (),
         tokenizer_json: str | None = None,
     ) -> Vocabulary:
-        """Make the vocabulary of rows 0, 1, 2, ... from their texts and pieces.
+        """Make the vocabulary of rows 0, 1, 2, ... from their texts and pieces; None for a row without text.
 
-        Parameters
-        ----------
-        texts, pieces : sequences of V str or None
-            None for a row without text.
-        special : collection of int
-            Ids of control tokens.
-        tokenizer_json : str, optional
-            Contents of a `tokenizer.json`.
+        `special` holds the ids of control tokens.
         """
         kinds = [
             classify(text, piece, special=row in special)
@@ -138,6 +119,11 @@ class Vocabulary:
         """Return the exact text of a row, None where it has none."""
         text: str | None = self.texts[row].as_py()
         return text
+
+    def token(self, row: int) -> Token:
+        """Return the token of a row."""
+        row = int(row)  # from an array it is one of NumPy's
+        return Token(row, int(self.token_ids[row]), self.text(row), self.pieces[row].as_py())
 
     def display(self, row: int) -> str:
         """Return the printable form of a row's text."""

@@ -38,21 +38,11 @@ def _script_of(character: str) -> str:
 
 
 def reachable(vocabulary: Vocabulary) -> list[bool | None]:
-    """Say of each token whether the tokenizer makes it, and only it, out of its own decoded text.
+    """Say of each of V tokens whether the tokenizer makes it, and only it, out of its own decoded text.
 
-    Parameters
-    ----------
-    vocabulary : Vocabulary
-
-    Returns
-    -------
-    list of V bool or None
-        None for a row without text, and everywhere without a tokenizer.
-
-    Notes
-    -----
-    A tokenizer that puts a space before every text (Llama 2's) never starts one with `planet`, only with `▁planet`.
-    With such a one, a token is also made if it is what the text becomes behind a line break.
+    None for a row without text, and everywhere without a tokenizer. A tokenizer that puts a space before every text
+    (Llama 2's) never starts one with `planet`, only with `▁planet`. With such a one, a token is also made if it is what
+    the text becomes behind a line break.
     """
     answers: list[bool | None] = [None] * len(vocabulary)
     if vocabulary.tokenizer_json is None:

@@ -11,7 +11,6 @@ from index.bundle.bundle import Bundle
 from index.errors import ParameterError
 from index.geometry.maps import Geometry
 from index.pictures.numbers.series import called
-from index.questions.lists import tokens_at
 from index.questions.neighbors import DEFAULT_GEOMETRIES
 from index.tokens.display import display
 from index.tokens.vocabulary import Token
@@ -107,4 +106,4 @@ def link(token: Token, choice: Choice) -> Link:
 
 def links(bundle: Bundle, rows: Collection[int], choice: Choice) -> list[Link]:
     """Return the tokens of some rows with their addresses."""
-    return [link(token, choice) for token in tokens_at(bundle, rows)]
+    return [link(token, choice) for token in map(bundle.vocabulary.token, rows)]
