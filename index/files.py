@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,8 +28,46 @@ MOST_JSON_VALUES = 2_000_000
 _SEPARATORS = (b",", b":", b"[", b"{")
 
 
-def require_content(path: Path) -> None:
-    """Raise SourceError unless `path` is a regular file with something in it."""
+@dataclass(frozen=True, eq=False)
+class MappedFile:
+    """A regular file with something in it, opened once; what is taken of it is a view of its mapped bytes."""
+
+    path: Path
+    content: np.ndarray  # (bytes,) uint8, read-only
+
+    def array(self, name: str, dtype: Any, shape: tuple[int, ...], start: int) -> np.ndarray:
+        """Return the array that starts at a byte; SourceError, with its name, where the file ends before it does."""
+        end = start + int(np.dtype(dtype).itemsize) * math.prod(shape)
+        if end > len(self.content):
+            raise SourceError(
+                f"{self.path} is cut short: {name} with shape {shape} ends at byte {end}, "
+                f"the file at {len(self.content)}"
+            )
+        taken: np.ndarray = self.content[start:end].view(dtype)
+        return taken.reshape(shape)
+
+
+def open_file(path: Path) -> MappedFile:
+    """Open a file that strangers made; SourceError unless it is a regular file with something in it."""
+    _require_content(path)
+    return MappedFile(path, np.memmap(path, np.uint8, mode="r"))
+
+
+def require_size(path: Path, most: int) -> None:
+    """Raise SourceError unless `path` is a regular file of 1 to `most` bytes."""
+    _require_content(path)
+    size = path.stat().st_size
+    if size > most:
+        raise SourceError(f"{path} is refused: it has {size:,} bytes, more than {most:,}")
+
+
+def read_bytes(path: Path, most: int) -> bytes:
+    """Read a file of 1 to `most` bytes."""
+    require_size(path, most)
+    return path.read_bytes()
+
+
+def _require_content(path: Path) -> None:
     if not os.path.isfile(path):  # Path.is_file raises for a path that no file system takes
         raise SourceError(f"{path} is no regular file")
     if path.stat().st_size == 0:
@@ -55,11 +95,7 @@ def parse_json(text: bytes, path: Path) -> dict[str, Any]:
 
 def read_json(path: Path) -> dict[str, Any]:
     """Read a file that holds one JSON object."""
-    require_content(path)
-    size = path.stat().st_size
-    if size > MOST_JSON_BYTES:
-        raise SourceError(f"{path} is refused: it has {size:,} bytes, more than {MOST_JSON_BYTES:,}")
-    return parse_json(path.read_bytes(), path)
+    return parse_json(read_bytes(path, MOST_JSON_BYTES), path)
 
 
 def brief(error: BaseException | str) -> str:

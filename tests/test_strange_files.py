@@ -20,6 +20,7 @@ from safetensors.numpy import save_file
 
 from index.checks.stored_matrix import open_matrix
 from index.errors import LogoscopeError, SourceError
+from index.files import open_file
 from index.sources.load import load
 from index.sources.sample import read_sample
 from index.sources.torch_file import as_numpy, load_torch
@@ -170,7 +171,7 @@ def test_tensors_are_what_torch_reads(zipped: bool, tmp_path: Path) -> None:
     torch.save(
         content | {"values": values, "dtype": torch.float16}, tmp_path / "x.pt", _use_new_zipfile_serialization=zipped
     )
-    found = load_torch(tmp_path / "x.pt")
+    found = load_torch(open_file(tmp_path / "x.pt"))
     for name, tensor in content.items():
         array = as_numpy(found[name], name, tmp_path / "x.pt")
         expected = tensor.detach().view(torch.int16) if tensor.dtype == torch.bfloat16 else tensor.detach()

@@ -14,10 +14,11 @@ from index.bundle import write as writer
 from index.bundle.bundle import GAMMA, METRIC, TOKENIZER
 from index.bundle.manifest import SourceFacts
 from index.errors import MetricError, parameter
+from index.files import open_file
 from index.geometry.metric import Metric, covariance, metric_from_covariance, metric_from_matrix
 from index.geometry.twins import twin_groups
 from index.sources.load import Source
-from index.sources.tensors import read_npy, read_safetensors, read_torch
+from index.sources.matrix import read_matrix
 from index.tokens.vocabulary import Vocabulary
 
 Progress = Callable[[str, int, int], None]
@@ -59,7 +60,7 @@ def write_rows(
         rows=len(source.gamma),
         sha256=_checksum(source.gamma),
     )
-    gamma = read_safetensors(folder / GAMMA, ("gamma",)).values
+    gamma = read_matrix(open_file(folder / GAMMA), ("gamma",)).values
     return Rows(gamma, vocabulary, metric, twin_groups(gamma), facts)
 
 
@@ -78,13 +79,9 @@ def _metric(source: Source, settings: Settings, progress: Progress) -> Metric:
 def _given_metric(path: Path) -> np.ndarray:
     if not path.is_file():
         raise MetricError(f"{parameter('metric_tensor', path)}: there is no such file")
-    if path.suffix == ".npy":
-        return read_npy(path).values
-    if path.suffix == ".safetensors":
-        return read_safetensors(path, ("M",)).values
-    if path.suffix in (".pt", ".pth"):
-        return read_torch(path, ("M",)).values
-    raise MetricError(f"{parameter('metric_tensor', path)}: wanted a .pt, .safetensors or .npy file")
+    if path.suffix not in (".npy", ".safetensors", ".pt", ".pth"):
+        raise MetricError(f"{parameter('metric_tensor', path)}: wanted a .pt, .safetensors or .npy file")
+    return read_matrix(open_file(path), ("M",)).values
 
 
 def _checksum(gamma: np.ndarray) -> str:

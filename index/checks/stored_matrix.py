@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from index.errors import DistancesError, SourceError
-from index.sources.numpy_file import map_npy
-from index.sources.tensors import FLOATS
+from index.files import open_file
+from index.sources.matrix import FLOATS, map_npy
 from index.sources.torch_file import as_numpy, listed, load_torch
 
 
@@ -82,7 +82,7 @@ def open_matrix(path: Path) -> StoredMatrix:
 
 def _open_full(path: Path) -> StoredMatrix:
     try:
-        values = map_npy(path)
+        values = map_npy(open_file(path))
     except SourceError as error:
         raise DistancesError(str(error)) from error
     if values.dtype.kind != "f":
@@ -127,7 +127,7 @@ def _open_compressed(path: Path) -> StoredMatrix:
 def load_pt(path: Path) -> Mapping[str, Any]:
     """Return the dict in a `.pt` file; DistancesError for anything else."""
     try:
-        content = load_torch(path)
+        content = load_torch(open_file(path))
     except SourceError as error:
         raise DistancesError(str(error)) from error
     if not isinstance(content, Mapping):

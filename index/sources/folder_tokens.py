@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from index.errors import SourceError
-from index.files import read_json, require_content
+from index.files import read_bytes, read_json, require_size
 from index.sources.hub import Folder
 from index.tokens.tokenizer import (
     LARGEST_ID,
@@ -46,14 +46,9 @@ def orphans(rows: int) -> Vocabulary:
 def tokens_of_folder(folder: Folder, rows: int, *, required: bool) -> Vocabulary:
     """Read the tokens of the first V rows out of a model folder.
 
-    Parameters
-    ----------
-    folder : Folder
-        Holds a tokenizer.json, or the files of an older tokenizer that transformers can convert.
-    rows : int
-        V, the rows of the matrix. Rows beyond the tokenizer have no text; tokens beyond the rows are left out.
-    required : bool
-        Whether a folder without a tokenizer is an error; if not, every row is an orphan.
+    It holds a tokenizer.json, or the files of an older tokenizer that transformers can convert. Rows beyond the
+    tokenizer have no text; tokens beyond the rows are left out. A folder without a tokenizer is an error if it is
+    required; if not, every row is an orphan.
     """
     path = folder.get("tokenizer.json")
     if path is not None:
@@ -63,7 +58,7 @@ def tokens_of_folder(folder: Folder, rows: int, *, required: bool) -> Vocabulary
             return _vocabulary(tokenizer, rows, path)
     found = [path for path in map(folder.get, TOKENIZER_FILES) if path is not None]
     for path in found:
-        _require_size(path)
+        require_size(path, MOST_BYTES)
     if found:
         path = found[0].parent
         with reading_tokenizer(path):
@@ -81,15 +76,7 @@ def tokens_of_json(path: Path, rows: int) -> Vocabulary:
 
 
 def _read(path: Path) -> Tokenizer:
-    _require_size(path)
-    return parse_tokenizer(path.read_bytes(), path)
-
-
-def _require_size(path: Path) -> None:
-    require_content(path)
-    size = path.stat().st_size
-    if size > MOST_BYTES:
-        raise SourceError(f"{path} is refused: it has {size:,} bytes, more than {MOST_BYTES:,}")
+    return parse_tokenizer(read_bytes(path, MOST_BYTES), path)
 
 
 def _converted(folder: Path) -> Tokenizer:

@@ -8,16 +8,14 @@ bytes that are left. Layout: https://github.com/ggml-org/ggml/blob/master/docs/g
 from __future__ import annotations
 
 import math
-import mmap
 import struct
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from index.errors import SourceError
-from index.files import require_content
+from index.files import MappedFile
 
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)
@@ -31,107 +29,81 @@ MAX_TEXT_BYTES = 1 << 27
 """The most bytes in all strings together; a vocabulary and its merges have some ten million."""
 MAX_DIMENSIONS = 4
 
-_SCALARS = {
-    0: "<u1",
-    1: "<i1",
-    2: "<u2",
-    3: "<i2",
-    4: "<u4",
-    5: "<i4",
-    6: "<f4",
-    7: "?",
-    10: "<u8",
-    11: "<i8",
-    12: "<f8",
-}
+_SCALARS = dict(enumerate(("<u1", "<i1", "<u2", "<i2", "<u4", "<i4", "<f4", "?"))) | {10: "<u8", 11: "<i8", 12: "<f8"}
 _STRING, _ARRAY = 8, 9
+_KIND, _LENGTH = struct.Struct("<I"), struct.Struct("<Q")
 
 
 @dataclass(frozen=True)
 class GgufTensor:
-    """Where a tensor lies.
-
-    Attributes
-    ----------
-    name : str
-    shape : tuple of int
-        Outermost axis first, as NumPy counts them (the file counts the other way round).
-    quantization : int
-        A `gguf.GGMLQuantizationType`.
-    offset : int
-        First byte, counted from the start of the file.
-    """
+    """Where a tensor lies."""
 
     name: str
-    shape: tuple[int, ...]
-    quantization: int
-    offset: int
+    shape: tuple[int, ...]  # outermost axis first, as NumPy counts them; the file counts the other way round
+    quantization: int  # a `gguf.GGMLQuantizationType`
+    offset: int  # of its first byte, from the start of the file
 
 
 @dataclass(frozen=True)
 class GgufHeader:
     """What a GGUF file says of itself: metadata by key, tensors by name."""
 
+    file: MappedFile
     metadata: dict[str, Any]
     tensors: dict[str, GgufTensor]
 
 
-def read_header(path: Path) -> GgufHeader:
+def read_header(file: MappedFile) -> GgufHeader:
     """Read the header of a GGUF file.
 
-    Raises
-    ------
-    SourceError
-        When the file is no GGUF, of an unknown version, cut short, or holds counts that cannot be true.
+    SourceError when the file is no GGUF, of an unknown version, cut short, or holds counts that cannot be true.
     """
-    reader = _Reader(path)
+    reader, path = _Reader(file), file.path
     if reader.raw(4) != MAGIC:
         raise SourceError(f"{path} is no GGUF file: it does not start with 'GGUF'")
-    version = reader.integer("<I")
+    version = reader.integer(_KIND)
     if version not in VERSIONS:
         what = "big-endian" if version >= 1 << 16 else f"of version {version}"
         raise SourceError(f"{path} is a GGUF file {what}; wanted little-endian, version 2 or 3")
-    tensor_count, key_count = reader.integer("<Q"), reader.integer("<Q")
+    tensor_count, key_count = reader.integer(_LENGTH), reader.integer(_LENGTH)
     for count, what in ((tensor_count, "tensors"), (key_count, "metadata keys")):
         if count > MAX_ENTRIES:
             raise SourceError(f"{path} is damaged: it claims {count} {what}, more than {MAX_ENTRIES}")
     metadata: dict[str, Any] = {}
     for _ in range(key_count):
         key = reader.string()
-        metadata[key] = reader.value(reader.integer("<I"))
+        metadata[key] = reader.value(reader.integer(_KIND))
     located = [_tensor(reader) for _ in range(tensor_count)]
     alignment = metadata.get("general.alignment", DEFAULT_ALIGNMENT)
     if not isinstance(alignment, int) or alignment < 1:
         raise SourceError(f"{path} is damaged: general.alignment is {alignment!r:.40}, wanted a positive integer")
     start = math.ceil(reader.position / alignment) * alignment
     tensors = {name: GgufTensor(name, shape, kind, start + offset) for name, shape, kind, offset in located}
-    return GgufHeader(metadata, tensors)
+    return GgufHeader(file, metadata, tensors)
 
 
 def _tensor(reader: _Reader) -> tuple[str, tuple[int, ...], int, int]:
     name = reader.string()
-    dimensions = reader.integer("<I")
+    dimensions = reader.integer(_KIND)
     if dimensions > MAX_DIMENSIONS:
         reader.damaged(f"tensor {name!r:.80} claims {dimensions} dimensions")
-    shape = tuple(reader.integer("<Q") for _ in range(dimensions))
-    return name, shape[::-1], reader.integer("<I"), reader.integer("<Q")
+    shape = tuple(reader.integer(_LENGTH) for _ in range(dimensions))
+    return name, shape[::-1], reader.integer(_KIND), reader.integer(_LENGTH)
 
 
 class _Reader:
     """A place in a mapped file, moved on by each read; no read goes past the end."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        require_content(path)
-        with path.open("rb") as file:
-            self.bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    def __init__(self, file: MappedFile) -> None:
+        self.path = file.path
+        self.bytes = file.content.data
         self.position = 0
         self.strings = self.text_bytes = 0
 
     def damaged(self, why: str) -> None:
         raise SourceError(f"{self.path} is damaged: {why}")
 
-    def raw(self, size: int) -> bytes:
+    def raw(self, size: int) -> memoryview:
         end = self.position + size
         if end > len(self.bytes):
             self.damaged(f"byte {self.position} asks for {size} more, but the file ends at {len(self.bytes)}")
@@ -139,17 +111,17 @@ class _Reader:
         self.position = end
         return taken
 
-    def integer(self, layout: str) -> int:
-        value: int = struct.unpack(layout, self.raw(struct.calcsize(layout)))[0]
+    def integer(self, layout: struct.Struct) -> int:
+        value: int = layout.unpack(self.raw(layout.size))[0]
         return value
 
     def string(self) -> str:
         # A token may hold bytes that are no whole UTF-8 text; they show as U+FFFD, as stray bytes do everywhere.
-        size = self.integer("<Q")
+        size = self.integer(_LENGTH)
         self.text_bytes += size
         if self.text_bytes > MAX_TEXT_BYTES:
             self.damaged(f"it claims strings of {self.text_bytes} bytes, more than {MAX_TEXT_BYTES}")
-        return self.raw(size).decode("utf-8", errors="replace")
+        return str(self.raw(size), "utf-8", "replace")
 
     def value(self, kind: int) -> Any:
         if kind == _STRING:
@@ -162,7 +134,7 @@ class _Reader:
         return np.frombuffer(self.raw(dtype.itemsize), dtype)[0].item()
 
     def array(self) -> list[str] | np.ndarray:
-        kind, count = self.integer("<I"), self.integer("<Q")
+        kind, count = self.integer(_KIND), self.integer(_LENGTH)
         if kind == _STRING:
             self.strings += count
             if self.strings > MAX_STRINGS:

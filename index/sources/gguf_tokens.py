@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from index.errors import SourceError
 from index.sources.folder_tokens import SPACE_PIECE, orphans
-from index.sources.gguf import read_header
+from index.sources.gguf import GgufHeader
 from index.tokens.display import byte_alphabet
 from index.tokens.tokenizer import LONGEST_PIECE, reading_tokenizer
 from index.tokens.vocabulary import Vocabulary
@@ -87,18 +86,13 @@ _UTF8_PIECES = {"gemma4", "sarvam-moe", "whitespace"}
 """Pre-tokenizers of BPE models whose pieces are plain UTF-8."""
 
 
-def tokens_of_gguf(path: Path, rows: int, *, required: bool) -> Vocabulary:
+def tokens_of_gguf(header: GgufHeader, rows: int, *, required: bool) -> Vocabulary:
     """Read the tokens of the first V rows out of the metadata of a `.gguf` file.
 
-    Parameters
-    ----------
-    path : Path
-    rows : int
-        V. Rows beyond the tokenizer, and those it marks as unused, have no text.
-    required : bool
-        Whether a file without tokens is an error; if not, every row is an orphan.
+    Rows beyond the tokenizer, and those it marks as unused, have no text. A file without tokens is an error if they are
+    required; if not, every row is an orphan.
     """
-    metadata = read_header(path).metadata
+    path, metadata = header.file.path, header.metadata
     pieces = metadata.get("tokenizer.ggml.tokens")
     if pieces is None and not required:
         return orphans(rows)

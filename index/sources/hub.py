@@ -35,19 +35,11 @@ class LocalFolder:
 
 
 class HubFolder:
-    """A model repository on the Hub; a file is fetched when it is first asked for, and kept in the Hub's cache.
-
-    Parameters
-    ----------
-    repository : str
-        `OWNER/NAME`, or `NAME`.
-    revision : str or None
-        A branch, tag or commit; None for the main branch.
-    """
+    """A model repository on the Hub; a file is fetched when it is first asked for, and kept in the Hub's cache."""
 
     def __init__(self, repository: str, revision: str | None) -> None:
-        self.repository = repository
-        self.revision = revision
+        self.repository = repository  # `OWNER/NAME`, or `NAME`
+        self.revision = revision  # a branch, tag or commit; None for the main branch
         self._answered = False
         self._unreachable: str | None = None
 
@@ -58,10 +50,8 @@ class HubFolder:
     def get(self, name: str) -> Path | None:
         """Return the path of a file in the Hub's cache, fetching it first if need be.
 
-        Raises
-        ------
-        SourceError
-            When the repository is not there or gated, or the Hub cannot be reached and nothing of it is in the cache.
+        SourceError when the repository is not there or gated, or the Hub cannot be reached and nothing of it is in the
+        cache.
         """
         import httpx
         from huggingface_hub import errors as hub

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from index.errors import SourceError
-from index.files import read_json
+from index.files import open_file, read_json
 from index.sources.folder_tokens import orphans, tokens_of_folder, tokens_of_json
+from index.sources.gguf import read_header
 from index.sources.gguf_tokens import tokens_of_gguf
 from index.sources.hub import Folder, HubFolder, LocalFolder
-from index.sources.tensors import Tensor, read_gguf, read_npy, read_safetensors, read_torch
+from index.sources.matrix import Tensor, read_gguf, read_matrix, read_safetensors, read_torch
 from index.tokens.vocabulary import Vocabulary
 
 BUNDLED_NAME = "smollm2-135m"
@@ -56,33 +58,21 @@ INPUT_NAMES = (
 """What they call the input embedding, which is the unembedding too where the two are tied."""
 BARE_NAMES = ("gamma", "W", *OUTPUT_NAMES, *INPUT_NAMES)
 
+Tokens = Callable[[int], Vocabulary]
+"""Reads the tokens of the first V rows, given V."""
+
 _HUB_ID = re.compile(r"(?P<repository>[\w-][\w.-]*(/[\w.-]+)?)(@(?P<revision>[\w./-]+))?", re.ASCII)
 
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """An unembedding matrix and the tokens of its rows.
+    """An unembedding matrix and the tokens of its rows."""
 
-    Attributes
-    ----------
-    name : str
-        What a bundle made from it is called: lower case, fit for a folder.
-    location : str
-        What the user named: a path, a Hub id, or `bundled:` and a file.
-    tensor : str
-        The matrix's name in its file.
-    gamma : ndarray of shape (V, D)
-        In the source's own dtype (float64, float32, float16 or bfloat16), finite, memory-mapped where the format
-        allows.
-    vocabulary : Vocabulary
-        Of the V rows.
-    """
-
-    name: str
-    location: str
-    tensor: str
-    gamma: np.ndarray
-    vocabulary: Vocabulary
+    name: str  # what a bundle made from it is called: lower case, fit for a folder
+    location: str  # what the user named: a path, a Hub id, or `bundled:` and a file
+    tensor: str  # the matrix's name in its file
+    gamma: np.ndarray  # (V, D) float64, float32, float16 or bfloat16 as stored; finite, mapped where it can be
+    vocabulary: Vocabulary  # of the V rows
 
 
 def load(source: str | None, *, tokenizer: str | None = None) -> Source:
@@ -101,24 +91,17 @@ def load(source: str | None, *, tokenizer: str | None = None) -> Source:
     SourceError
         When something cannot be found, read, or is no matrix of finite floats.
     """
+    place: Path | Folder
     if source is None:
-        path = _bundled_model()
-        name, location = BUNDLED_NAME, f"bundled:{path.name}"
-        place: Path | Folder = path
+        place = _bundled_model()
+        name, location = BUNDLED_NAME, f"bundled:{place.name}"
     else:
         place = _place(source)
         name, location = _name(source, place), source
-    tensor = _read_file(place) if isinstance(place, Path) else _read_folder(place)
-    rows = len(tensor.values)
+    tensor, tokens = _read_file(place) if isinstance(place, Path) else _read_folder(place)
     if tokenizer is not None:
-        vocabulary = _tokens(_place(tokenizer), rows)
-    elif isinstance(place, Path) and place.suffix.lower() != ".gguf":
-        vocabulary = orphans(rows)
-    elif isinstance(place, Path):
-        vocabulary = tokens_of_gguf(place, rows, required=False)
-    else:
-        vocabulary = tokens_of_folder(place, rows, required=False)
-    return Source(name, location, tensor.name, tensor.values, vocabulary)
+        tokens = partial(_read_tokens, _place(tokenizer))
+    return Source(name, location, tensor.name, tensor.values, tokens(len(tensor.values)))
 
 
 def _bundled_model() -> Path:
@@ -160,20 +143,19 @@ def _name(source: str, place: Path | Folder) -> str:
     return re.sub(r"[^a-z0-9._]+", "-", plain.lower()).strip("-.") or "vocabulary"
 
 
-def _read_file(path: Path) -> Tensor:
+def _read_file(path: Path) -> tuple[Tensor, Tokens]:
+    """Read the unembedding that a file holds, and what will read the tokens of its rows."""
     ending = path.suffix.lower()
+    if ending not in FILE_ENDINGS:
+        raise SourceError(f"{path} ends in {ending!r}; wanted {', '.join(FILE_ENDINGS)}, or a folder")
+    file = open_file(path)
     if ending == ".gguf":
-        return read_gguf(path)
-    if ending == ".safetensors":
-        return read_safetensors(path, BARE_NAMES)
-    if ending == ".npy":
-        return read_npy(path)
-    if ending in FILE_ENDINGS:
-        return read_torch(path, BARE_NAMES)
-    raise SourceError(f"{path} ends in {ending!r}; wanted {', '.join(FILE_ENDINGS)}, or a folder")
+        header = read_header(file)
+        return read_gguf(header), partial(tokens_of_gguf, header, required=False)
+    return read_matrix(file, BARE_NAMES), orphans
 
 
-def _read_folder(folder: Folder) -> Tensor:
+def _read_folder(folder: Folder) -> tuple[Tensor, Tokens]:
     """Read the unembedding of a Hugging Face folder out of the one file that holds it."""
     config = folder.get("config.json")
     if config is None:
@@ -181,17 +163,18 @@ def _read_folder(folder: Folder) -> Tensor:
     tied = _is_tied(read_json(config))
     # Without a word on tying, a model that has an unembedding of its own uses it.
     wanted = {True: INPUT_NAMES + OUTPUT_NAMES, False: OUTPUT_NAMES, None: OUTPUT_NAMES + INPUT_NAMES}[tied]
+    tokens = partial(tokens_of_folder, folder, required=False)
     for whole, index, read in (
         ("model.safetensors", "model.safetensors.index.json", read_safetensors),
         ("pytorch_model.bin", "pytorch_model.bin.index.json", read_torch),
     ):
         if (path := folder.get(whole)) is not None:
-            return read(path, wanted)
+            return read(open_file(path), wanted), tokens
         if (path := folder.get(index)) is not None:
             name, shard = _shard(read_json(path), wanted, path)
             if (path := folder.get(shard)) is None:
                 raise SourceError(f"{folder} lacks the file {shard}, which holds {name}")
-            return read(path, [name])
+            return read(open_file(path), [name]), tokens
     raise SourceError(
         f"{folder} holds no weights: neither model.safetensors nor pytorch_model.bin, nor an index of either"
     )
@@ -220,12 +203,12 @@ def _shard(index: dict[str, Any], wanted: Sequence[str], path: Path) -> tuple[st
     )
 
 
-def _tokens(place: Path | Folder, rows: int) -> Vocabulary:
-    """Read the tokens that a --tokenizer names."""
+def _read_tokens(place: Path | Folder, rows: int) -> Vocabulary:
+    """Read the tokens of the first V rows out of what was named as the tokenizer."""
     if not isinstance(place, Path):
         return tokens_of_folder(place, rows, required=True)
     if place.suffix.lower() == ".gguf":
-        return tokens_of_gguf(place, rows, required=True)
+        return tokens_of_gguf(read_header(open_file(place)), rows, required=True)
     if place.suffix.lower() == ".json":
         return tokens_of_json(place, rows)
     raise SourceError(f"{place} is no tokenizer; wanted a folder, a Hub id, a .gguf file or a tokenizer.json")

@@ -30,35 +30,18 @@ class PickleError(ValueError):
 
 @dataclass(frozen=True)
 class Global:
-    """What stands for a class, a function or a constant.
+    """What stands for a class, a function or a constant."""
 
-    Attributes
-    ----------
-    name : str
-        As the pickle has it: `collections.OrderedDict`.
-    build : callable or None
-        What to do where the pickle calls it; None where it is never called.
-    """
-
-    name: str
-    build: Callable[..., Any] | None = None
+    name: str  # as the pickle has it: `collections.OrderedDict`
+    build: Callable[..., Any] | None = None  # what to do where the pickle calls it; None where it is never called
 
 
 def read_pickle(file: BinaryIO, find: Callable[[str], Global], persistent: Callable[[Any], Any] | None = None) -> Any:
     """Read one pickle and leave the file behind its last byte.
 
-    Parameters
-    ----------
-    file : BinaryIO
-    find : callable
-        Given the name of a global; returns what stands for it, or raises an error that names it.
-    persistent : callable, optional
-        Given the key of an object that the pickle keeps elsewhere; returns what stands for it.
-
-    Raises
-    ------
-    PickleError
-        When the pickle is cut short, damaged, too long, or uses an opcode that plain data does not need.
+    `find` is given the name of a global and returns what stands for it, or raises an error that names it; `persistent`
+    is given the key of an object that the pickle keeps elsewhere. PickleError when the pickle is cut short, damaged,
+    too long, or uses an opcode that plain data does not need.
     """
     machine = _Machine(find, persistent)
     try:

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from index.errors import ParameterError, SourceError, parameter
-from index.files import brief
-from index.sources.numpy_file import map_npy
+from index.files import brief, open_file
+from index.sources.matrix import map_npy
 from index.sources.torch_file import as_numpy, listed, load_torch
 
 
@@ -64,10 +64,11 @@ def read_sample(path: Path, *, named: str = "sample") -> np.ndarray:
     if not os.path.isfile(path):
         raise ParameterError(f"{where}: there is no such file (a sample is a number, a .pt or a .npy)")
     try:
+        file = open_file(path)
         if path.suffix == ".npy":
-            ids = map_npy(path)
+            ids = map_npy(file)
         else:
-            content = load_torch(path)
+            content = load_torch(file)
             found = content.get("token_indices") if isinstance(content, Mapping) else content
             if found is None:
                 raise ParameterError(f"{where} holds no token_indices; it holds {listed(content)}")

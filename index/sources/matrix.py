@@ -1,13 +1,13 @@
 """One matrix out of one file: safetensors, NumPy, PyTorch or GGUF.
 
-Every reader maps the file and hands out a view of it, in the file's own dtype, wherever the format allows: a
-quantized GGUF tensor is the exception. None of them runs code from a file.
+Every reader hands out a view of the mapped file, in the file's own dtype, wherever the format allows: a quantized GGUF
+tensor is the exception. None of them runs code from a file.
 """
 
 from __future__ import annotations
 
-import math
-import struct
+import tokenize
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +17,9 @@ import ml_dtypes
 import numpy as np
 
 from index.errors import SourceError
-from index.files import MOST_JSON_VALUES, brief, parse_json, require_content, require_few_values
-from index.sources.gguf import read_header
-from index.sources.numpy_file import map_npy
-from index.sources.torch_contents import Opaque, StoredTensor
-from index.sources.torch_file import as_numpy, load_torch
+from index.files import MOST_JSON_VALUES, MappedFile, brief, parse_json, require_few_values
+from index.sources.gguf import GgufHeader
+from index.sources.torch_file import Opaque, StoredTensor, as_numpy, load_torch
 
 FLOATS = tuple(map(np.dtype, (np.float64, np.float32, np.float16, ml_dtypes.bfloat16)))
 GGUF_NAMES = ("output.weight", "token_embd.weight")
@@ -31,43 +29,51 @@ MOST_ROWS = 3_000_000
 """Three times the largest vocabulary there is; each row takes some hundred bytes of memory even without a text."""
 MOST_HEADER_BYTES = 1 << 25
 
-_SAFETENSORS_DTYPES: dict[str, Any] = {
-    "F64": np.float64,
-    "F32": np.float32,
-    "F16": np.float16,
-    "BF16": ml_dtypes.bfloat16,
-    "U16": np.uint16,
-}
+_DTYPES: dict[str, Any] = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": ml_dtypes.bfloat16}
+"""As safetensors and GGUF name them."""
+_NPY_ERRORS = (OSError, ValueError, TypeError, OverflowError, MemoryError, RecursionError, SyntaxError)
+"""What NumPy raises, beside `tokenize.TokenError`, for a header that is none; it reads one as a Python literal."""
 
 
 @dataclass(frozen=True, eq=False)
 class Tensor:
-    """A matrix and the name it has in its file.
-
-    Attributes
-    ----------
-    name : str
-    values : ndarray of shape (V, D)
-        float64, float32, float16 or bfloat16; C-contiguous, finite, memory-mapped where the format allows.
-    """
+    """A matrix and the name it has in its file."""
 
     name: str
-    values: np.ndarray
+    values: np.ndarray  # (V, D) float64, float32, float16 or bfloat16; C-contiguous, finite, mapped where it can be
 
 
-def read_safetensors(path: Path, wanted: Sequence[str]) -> Tensor:
-    """Read the first of the `wanted` tensors that a `.safetensors` file holds.
+def read_matrix(file: MappedFile, wanted: Sequence[str]) -> Tensor:
+    """Read the only matrix of a `.npy` file, or the first wanted one of a `.safetensors` or PyTorch file."""
+    ending = file.path.suffix.lower()
+    if ending == ".npy":
+        return _matrix(file.path.name, map_npy(file), file.path)
+    return read_safetensors(file, wanted) if ending == ".safetensors" else read_torch(file, wanted)
 
-    uint16 is taken as the bits of bfloat16. Raises SourceError when the file is damaged or holds none of them.
+
+def map_npy(file: MappedFile) -> np.ndarray:
+    """Map the array in a `.npy` file, read-only; SourceError when the file is none, or holds Python objects."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a header is read as Python source, which warns of much
+            mapped: np.ndarray = np.lib.format.open_memmap(file.path, mode="r")
+    except (*_NPY_ERRORS, tokenize.TokenError) as error:
+        raise SourceError(f"{file.path} is no .npy file of numbers: {brief(error)}") from error
+    return mapped
+
+
+def read_safetensors(file: MappedFile, wanted: Sequence[str]) -> Tensor:
+    """Read the first of the wanted tensors that a `.safetensors` file holds; uint16 is taken as bits of bfloat16.
+
+    SourceError when the file is damaged or holds none of them.
     """
     from safetensors import SafetensorError, safe_open
 
-    require_content(path)
-    with path.open("rb") as file:
-        (header_bytes,) = struct.unpack("<Q", file.read(8).ljust(8, b"\xff"))
-        if header_bytes > MOST_HEADER_BYTES:
-            raise SourceError(f"{path} is no whole safetensors file: its header claims {header_bytes} bytes")
-        text = file.read(header_bytes)
+    path = file.path
+    header_bytes = int.from_bytes(file.content[:8].tobytes().ljust(8, b"\xff"), "little")
+    if header_bytes > MOST_HEADER_BYTES:
+        raise SourceError(f"{path} is no whole safetensors file: its header claims {header_bytes} bytes")
+    text = file.content[8 : 8 + header_bytes].tobytes()
     require_few_values(text, MOST_JSON_VALUES, path)
     try:
         with safe_open(path, framework="np"):  # checks the whole header: every offset, shape and dtype
@@ -77,28 +83,23 @@ def read_safetensors(path: Path, wanted: Sequence[str]) -> Tensor:
     header = parse_json(text, path)
     header.pop("__metadata__", None)
     name = _choose(wanted, {key: tuple(entry["shape"]) for key, entry in header.items()}, path)
-    dtype, shape = header[name]["dtype"], tuple(header[name]["shape"])
-    if dtype not in _SAFETENSORS_DTYPES:
-        raise SourceError(f"{name} of {path} is stored as {dtype}; wanted F64, F32, F16 or BF16")
+    stored, shape = header[name]["dtype"], tuple(header[name]["shape"])
+    dtype = np.uint16 if stored == "U16" else _DTYPES.get(stored)
+    if dtype is None:
+        raise SourceError(f"{name} of {path} is stored as {stored}; wanted F64, F32, F16 or BF16")
+    _require_matrix(name, shape, path)
     start = 8 + header_bytes + header[name]["data_offsets"][0]
-    return _matrix(name, _mapped(path, _SAFETENSORS_DTYPES[dtype], shape, start, name), path)
+    return _matrix(name, file.array(name, dtype, shape, start), path)
 
 
-def read_npy(path: Path) -> Tensor:
-    """Read a `.npy` file; uint16, and the two-byte void that NumPy writes for bfloat16, are taken as bfloat16."""
-    return _matrix(path.name, map_npy(path), path)
+def read_torch(file: MappedFile, wanted: Sequence[str]) -> Tensor:
+    """Read a bare tensor, or the first of the wanted tensors of a dict, out of a PyTorch file.
 
-
-def read_torch(path: Path, wanted: Sequence[str]) -> Tensor:
-    """Read a bare tensor, or the first of the `wanted` tensors of a dict, out of a PyTorch file.
-
-    Raises
-    ------
-    SourceError
-        When the file is damaged, holds none of the tensors, or needs pickle to run code; then the message names the
-        global it asked for.
+    SourceError when the file is damaged, holds none of them, or needs pickle to run code: then the message names the
+    global it asked for.
     """
-    content = load_torch(path)
+    path = file.path
+    content = load_torch(file)
     if isinstance(content, (StoredTensor, Opaque)):
         return _matrix(path.name, as_numpy(content, path.name, path), path)
     if not isinstance(content, Mapping):
@@ -108,31 +109,32 @@ def read_torch(path: Path, wanted: Sequence[str]) -> Tensor:
     return _matrix(name, as_numpy(tensors[name], name, path), path)
 
 
-def read_gguf(path: Path) -> Tensor:
+def read_gguf(header: GgufHeader) -> Tensor:
     """Read the unembedding of a `.gguf` file: `output.weight`, or where it is tied `token_embd.weight`.
 
     Floating-point tensors keep their dtype; quantized ones are dequantized to float32.
     """
     from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, dequantize
 
-    require_content(path)
-    header = read_header(path)
+    file, path = header.file, header.file.path
     name = _choose(GGUF_NAMES, {key: tensor.shape for key, tensor in header.tensors.items()}, path)
     tensor = header.tensors[name]
-    native = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": ml_dtypes.bfloat16}
     try:
         kind = GGMLQuantizationType(tensor.quantization)
     except ValueError as error:
         raise SourceError(f"{name} of {path} has the unknown quantization type {tensor.quantization}") from error
-    if kind.name in native:
-        return _matrix(name, _mapped(path, native[kind.name], tensor.shape, tensor.offset, name), path)
+    if kind.name in _DTYPES:
+        _require_matrix(name, tensor.shape, path)
+        return _matrix(name, file.array(name, _DTYPES[kind.name], tensor.shape, tensor.offset), path)
     block_elements, block_bytes = GGML_QUANT_SIZES[kind]
     if len(tensor.shape) != 2 or tensor.shape[1] % block_elements:
         raise SourceError(
             f"{name} of {path} has shape {tensor.shape}; wanted (tokens, multiple of {block_elements}) for {kind.name}"
         )
     V, D = tensor.shape
-    packed = _mapped(path, np.uint8, (V, D // block_elements * block_bytes), tensor.offset, name)
+    packed_shape = (V, D // block_elements * block_bytes)
+    _require_matrix(name, packed_shape, path)
+    packed = file.array(name, np.uint8, packed_shape, tensor.offset)
     try:
         with np.errstate(all="ignore"):  # what comes out infinite is refused below
             return _matrix(name, dequantize(packed, kind), path)
@@ -152,16 +154,6 @@ def _choose(wanted: Sequence[str], shapes: Mapping[str, tuple[int, ...]], path: 
         f"{path} holds no unembedding matrix under a known name; it holds {listed}{more}"
         f"; wanted {', '.join(wanted[:4])}{', …' if len(wanted) > 4 else ''}"
     )
-
-
-def _mapped(path: Path, dtype: Any, shape: tuple[int, ...], start: int, name: str) -> np.ndarray:
-    _require_matrix(name, shape, path)
-    needed = start + int(np.dtype(dtype).itemsize) * math.prod(shape)
-    if needed > path.stat().st_size:
-        raise SourceError(
-            f"{path} is cut short: {name} with shape {shape} ends at byte {needed}, the file at {path.stat().st_size}"
-        )
-    return np.memmap(path, dtype=dtype, mode="r", offset=start, shape=shape)
 
 
 def _matrix(name: str, values: np.ndarray, path: Path) -> Tensor:
