@@ -9,11 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
-import pyarrow as pa
 from msgspec.structs import replace
 from threadpoolctl import threadpool_limits
 
@@ -26,6 +25,7 @@ from index.build.settings import Settings, chosen_device, sampled_rows
 from index.build.spaces import build_space, map_points, space_files
 from index.build.table import token_columns
 from index.bundle import write as writer
+from index.bundle.arrow import columns_table
 from index.bundle.bundle import GAMMA, METRIC, TOKENS, Bundle, Geometry, density_column
 from index.bundle.checksums import CHECKSUMS, FileFacts, describe, file_sha256
 from index.bundle.manifest import (
@@ -46,6 +46,9 @@ from index.report import crosscheck_json
 from index.search.points import check_k
 from index.sources.load import Source, load
 from index.tokens.vocabulary import Kind
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 VERSION = "0.1.0"
 DEFAULT_ROOT = Path("data/indexes")
@@ -286,4 +289,4 @@ def _token_table(folder: Path, rows: Rows, settings: Settings) -> pa.Table:
         means = density.mean_distances(causal.distances, causal.distinct_distances, rule, settings.density_k)
         columns[density_column(rule)] = density.density(means)
     columns |= token_columns(vocabulary, causal, cosine, settings.density_k)
-    return pa.table(columns)
+    return columns_table(columns)

@@ -7,10 +7,6 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import pyarrow as pa
 
 from index.bundle.manifest import MANIFEST
 from index.errors import ParameterError
@@ -55,12 +51,6 @@ def placing(
         raise ParameterError(f"{targets[0]} cannot be written: {brief(error)}") from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
-
-
-def arrow_array(values: np.ndarray) -> pa.Array[Any]:
-    """Return numbers as an Arrow array that shares their memory; `pa.array` would import pandas."""
-    held = np.ascontiguousarray(values)
-    return pa.Array.from_buffers(pa.from_numpy_dtype(held.dtype), len(held), [None, pa.py_buffer(held.data)])
 
 
 def _check(targets: Sequence[Path], overwrite: bool, folder_of: frozenset[str]) -> None:

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from index.bundle.arrow import arrow_array
 from index.bundle.bundle import Bundle
 from index.bundle.stored import Matrix
 from index.errors import ParameterError
-from index.export.files import arrow_array
 from index.tokens.vocabulary import Vocabulary, display
 
 PROJECTOR_FILES = frozenset({"vectors.tsv", "metadata.tsv"})

@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from index.errors import TokenError
 from index.tokens.tokenizer import encode, parse_tokenizer
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from tokenizers import Encoding
 
 LISTED_IDS = 10
@@ -176,6 +175,8 @@ class Vocabulary:
         tokenizer_json : str, optional
             Contents of a `tokenizer.json`.
         """
+        import pyarrow as pa
+
         kinds = [
             classify(text, piece, special=row in special)
             for row, (text, piece) in enumerate(zip(texts, pieces, strict=True))
@@ -193,6 +194,8 @@ class Vocabulary:
 
     def take(self, rows: np.ndarray) -> Vocabulary:
         """Return the vocabulary of a sample: its row i is this one's row `rows[i]`."""
+        import pyarrow as pa
+
         indices = pa.array(rows)
         return Vocabulary(
             self.token_ids[rows],
@@ -285,6 +288,9 @@ class Vocabulary:
 
 
 def _rows_equal(column: pa.StringArray, wanted: str) -> np.ndarray:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     try:
         encoded = wanted.encode()
     except UnicodeEncodeError:  # a lone surrogate, from an argument that is no UTF-8: no token has it
