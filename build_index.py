@@ -156,7 +156,7 @@ def _build_and_report(settings: Settings, *, as_json: bool) -> bool:
 def _left_behind(stop: KeyboardInterrupt) -> str:
     """Say what a build that was stopped has left for the next run."""
     from index.build.place import Stopped
-    from index.bundle.bundle import Geometry
+    from index.geometry.maps import Geometry
 
     if not isinstance(stop, Stopped) or not stop.kept:
         return "nothing was left behind"

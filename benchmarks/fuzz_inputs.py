@@ -181,8 +181,8 @@ def _load(name: str, folder: Path) -> None:
 
 
 def _load_tokenizer(folder: Path) -> None:
-    from index.build.table import reachable
     from index.sources.load import load
+    from index.tokens.writing import reachable
 
     source = load(str(folder / "gamma.npy"), tokenizer=str(folder / "tokenizer.json"))
     reachable(source.vocabulary)
@@ -204,7 +204,7 @@ def _open_matrix(name: str, folder: Path) -> None:
 
 
 def _read_sample(name: str, folder: Path) -> None:
-    from index.checks.stored_matrix import read_sample
+    from index.sources.sample import read_sample
 
     read_sample(folder / name).sum()
 

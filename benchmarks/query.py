@@ -23,8 +23,7 @@ def main() -> None:
     parser.add_argument("--points", help="a .npy file of float32 points")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
-    from index.search.finder import Finder
-    from index.search.search import search
+    from index.search.finder import Finder, search
 
     if options.points:
         points = np.load(options.points)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from index.bundle.bundle import Bundle, Geometry
+from index.bundle.bundle import Bundle
 from index.errors import (
     BundleError,
     DistancesError,
@@ -21,6 +21,7 @@ from index.errors import (
     SourceError,
     TokenError,
 )
+from index.geometry.maps import Geometry
 
 if TYPE_CHECKING:
     from index.api import OpenVocabulary

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from index import census_report, reach_report, report
-from index.bundle.bundle import Bundle, Geometry, open_bundle
+from index.bundle.bundle import Bundle, open_bundle
+from index.geometry.maps import Geometry
 from index.measures.density import Rule
 from index.questions import among, census, pairs, reach
 from index.questions import extremes as ends

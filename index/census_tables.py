@@ -8,14 +8,14 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from index.bundle.bundle import Geometry
+from index.geometry.maps import Geometry
 from index.questions.census import Agreement, Duplicates, OverlapCensus
 from index.questions.extremes import Extremes, Measure, Placed
 from index.questions.find import Found, Part
-from index.questions.lists import Token
 from index.questions.metric import Lengths, MetricReport, Spectrum
 from index.tables import facts_table, figures_table, shown, text_cell, title
-from index.tokens.vocabulary import display, stray_bytes
+from index.tokens.display import display, stray_bytes
+from index.tokens.vocabulary import Token
 
 GROUP_TEXTS = 12
 """How many texts of a group are shown before the rest is only counted."""

@@ -1,13 +1,18 @@
-"""What every reader of a file needs: is there something to read, and what a library said against it."""
+"""Reading a file in bounded memory, and placing what was written: whole, or not at all."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from index.errors import SourceError
+from index.errors import ParameterError, SourceError, parameter
 
 LONGEST_REASON = 200
 MOST_JSON_BYTES = 1 << 25
@@ -57,3 +62,79 @@ def brief(error: BaseException | str) -> str:
     line = " ".join((str(error).strip() or type(error).__name__).split())
     line = "".join(character if character.isprintable() else "?" for character in line)
     return line if len(line) <= LONGEST_REASON else line[: LONGEST_REASON - 1] + "…"
+
+
+@contextmanager
+def placing(
+    targets: Sequence[Path],
+    *,
+    overwrite: bool,
+    manifest: str,
+    folder_of: frozenset[str] = frozenset(),
+    named: str = "out",
+) -> Iterator[list[Path]]:
+    """Give a path to write for each target; put all in place when the block ends well, else remove them.
+
+    Parameters
+    ----------
+    targets : sequence of Path
+        In one folder, which is made if need be.
+    overwrite : bool
+        Whether what is there may be replaced.
+    manifest : str
+        The name of the file that makes a folder a bundle: nothing is put into one.
+    folder_of : frozenset of str
+        The files of a target that is a folder: one with anything else in it is not replaced. Empty for files.
+    named : str
+        The parameter that names the targets, for messages.
+
+    Raises
+    ------
+    ParameterError
+        When a target may not be replaced, or cannot be written.
+    """
+    _check_targets(targets, overwrite, manifest, folder_of, named)
+    parent, another = targets[0].parent, f"another {parameter(named)}"
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(prefix=f".{targets[0].name}.writing-", dir=parent))
+    except OSError as error:
+        raise ParameterError(f"{parent} cannot be written: {brief(error)}; pass {another}") from error
+    try:
+        yield [beside / target.name for target in targets]
+        _check_targets(targets, overwrite, manifest, folder_of, named)
+        for target in targets:
+            if target.is_dir():
+                target.rename(beside / "replaced")
+            (beside / target.name).replace(target)
+    except OSError as error:
+        raise ParameterError(f"{targets[0]} cannot be written: {brief(error)}; pass {another}") from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _check_targets(
+    targets: Sequence[Path], overwrite: bool, manifest: str, folder_of: frozenset[str], named: str
+) -> None:
+    another = f"another {parameter(named)}"
+    for target in targets:
+        if (target.parent / manifest).is_file():
+            raise ParameterError(f"{parameter(named)} {target} lies in a bundle's folder; pass {another}")
+        if not target.exists():
+            continue
+        if not overwrite:
+            raise ParameterError(f"{target} exists; pass {parameter('overwrite', True)} to replace it, or {another}")
+        if target.is_dir() != bool(folder_of) or not (folder_of or target.is_file()):
+            raise ParameterError(f"{target} is there and is not a {'folder' if folder_of else 'file'}; pass {another}")
+        others = {path.name for path in target.iterdir()} - folder_of if folder_of else set()
+        if others:
+            raise ParameterError(f"{target} holds {min(others)}, which no export wrote; pass {another}")
+
+
+def require(library: str, *, extra: str, command: str) -> None:
+    """Raise ParameterError unless a library of an extra, which a command of `query.py` wants, is installed."""
+    if find_spec(library) is None:
+        raise ParameterError(
+            f"`{command}` needs {library}, which is not installed; "
+            f"run it as `uv run --extra {extra} query.py {command} ...`"
+        )

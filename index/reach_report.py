@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from index.answers.answer import records
-from index.questions.lists import Token
 from index.questions.pairs import Distance, Place, Ranks
 from index.questions.reach import Analogy, Within
 from index.report import (
@@ -18,6 +17,7 @@ from index.report import (
     place_record,
     token_json,
 )
+from index.tokens.vocabulary import Token
 
 WITHIN_COLUMNS = (*NEIGHBOR_COLUMNS, "twin")
 ANALOGY_COLUMNS = ("terms", "geometry", *PLACE_COLUMNS)

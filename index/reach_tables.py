@@ -6,11 +6,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from index.bundle.bundle import Geometry
-from index.questions.lists import Token
+from index.geometry.maps import Geometry
 from index.questions.pairs import Distance, Place, Ranks
 from index.questions.reach import Analogy, Within
 from index.tables import TIES, among_fact, facts_table, list_parts, neighbors_table, shown, title
+from index.tokens.vocabulary import Token
 
 
 def within_report(found: Within) -> RenderableType:

@@ -11,11 +11,11 @@ from io import StringIO
 from typing import Any
 
 from index.answers.answer import records
-from index.bundle.bundle import Geometry
-from index.checks.crosscheck import CrossCheck
+from index.geometry.maps import Geometry
 from index.questions.among import Subset
-from index.questions.lists import Neighbor, Token
+from index.questions.lists import Neighbor
 from index.questions.neighbors import Densest, Neighborhood
+from index.tokens.vocabulary import Token
 
 PLACE_COLUMNS = ("rank", "row", "id", "text", "similarity", "distance", "tied")
 NEIGHBOR_COLUMNS = ("token_id", "token", "geometry", *PLACE_COLUMNS)
@@ -70,22 +70,6 @@ def densest_json(found: Densest) -> dict[str, Any]:
         },
     }
     return {"densest": answer.pop("token"), "density": statistics, **answer}
-
-
-def crosscheck_json(found: CrossCheck) -> dict[str, Any]:
-    """Return the JSON of `crosscheck`."""
-    matrix = None if found.matrix is None else {"passed": found.matrix.passed, **asdict(found.matrix)}
-    form = found.quadratic_form
-    return {
-        "passed": found.passed,
-        "matrix": matrix,
-        "quadratic_form": {
-            "passed": form.passed,
-            "tolerance": form.tolerance,
-            "random": asdict(form.random),
-            "nearest": asdict(form.nearest),
-        },
-    }
 
 
 def to_json(answer: Any) -> str:

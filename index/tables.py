@@ -1,6 +1,6 @@
 """Result records as terminal tables.
 
-Token texts are shown in printable form (`vocabulary.display`), always in the last column, so that no script, width or
+Token texts are shown in printable form (`tokens.display`), always in the last column, so that no script, width or
 direction of writing can move another column.
 """
 
@@ -15,17 +15,18 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from index.bundle.bundle import Geometry
 from index.bundle.manifest import Manifest, Recall
 from index.checks.crosscheck import CrossCheck, PairCheck
 from index.checks.matrix import MatrixCheck
 from index.errors import one_line
+from index.geometry.maps import Geometry
 from index.measures.overlap import Overlap, Verdict
 from index.questions.among import Subset
-from index.questions.lists import Neighbor, Token
+from index.questions.lists import Neighbor
 from index.questions.neighbors import Densest, Neighborhood
 from index.questions.reach import Analogy
-from index.tokens.vocabulary import display
+from index.tokens.display import display
+from index.tokens.vocabulary import Token
 
 TEXT_CELLS = 40
 """How wide a token's text may be in a table."""

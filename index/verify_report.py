@@ -1,47 +1,14 @@
-"""What `verify` found, as JSON and a terminal table."""
+"""What `verify` found, as a terminal table."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
-from typing import Any
-
 from rich.console import RenderableType
 
-from index.bundle.bundle import Geometry
 from index.checks.stored_lists import ListCheck
 from index.checks.verify import Verification
+from index.geometry.maps import Geometry
 from index.tables import facts_table, passed_word
-from index.tokens.vocabulary import display
-
-
-def verify_json(found: Verification) -> dict[str, Any]:
-    """Return the JSON of `verify`."""
-    form = found.quadratic_form
-    deep = found.deep
-    return {
-        "passed": found.passed,
-        "files": {"checked": found.files, "bytes": found.bytes, "unlisted": list(found.unlisted)},
-        "graphs": _lists_json(found.graphs),
-        "quadratic_form": {"passed": form.passed, **asdict(form)},
-        "deep": None
-        if deep is None
-        else {
-            "passed": deep.passed,
-            "lists": _lists_json(deep.lists),
-            "metric_recomputed": deep.metric_recomputed,
-            "metric_difference": deep.metric_difference,
-        },
-        "versions": found.versions,
-    }
-
-
-def _lists_json(lists: Mapping[Geometry, ListCheck]) -> dict[str, Any]:
-    return {geometry.value: {"passed": check.passed, **_finite(asdict(check))} for geometry, check in lists.items()}
-
-
-def _finite(facts: dict[str, Any]) -> dict[str, Any]:
-    return facts | {"worst_error": facts["worst_error"] if facts["worst_error"] < float("inf") else None}
+from index.tokens.display import display
 
 
 def verify_report(found: Verification) -> RenderableType:

@@ -11,7 +11,7 @@ from conftest import ROOT
 
 from index.build.build import Built, build
 from index.build.settings import Settings
-from index.bundle.bundle import Geometry
+from index.geometry.maps import Geometry
 
 V, D = 600, 16
 

@@ -20,8 +20,8 @@ from index.build import place as workplace
 from index.build.build import build
 from index.build.place import building
 from index.build.settings import Settings
-from index.bundle.bundle import Geometry
 from index.errors import BundleError
+from index.geometry.maps import Geometry
 
 CAUSAL, COSINE, ANGLE = Geometry
 

@@ -15,9 +15,11 @@ from models import SPECIAL, TOKENS, byte_level_tokenizer, save_tokenizer, senten
 from numpy.typing import NDArray
 from tokenizers import Tokenizer, models, normalizers
 
-from index.build.table import hubness, overlap_shares, reachable, script
+from index.measures.density import hubness
+from index.measures.overlap import overlap_shares
 from index.search.graph import KnnGraph
 from index.tokens.vocabulary import Vocabulary
+from index.tokens.writing import reachable, script
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ from playwright.sync_api import Browser, expect
 
 import index
 from index.pictures.explore import map as explore_map
-from index.tokens.vocabulary import display
+from index.tokens.display import display
 
 PHONE, DESKTOP = 360, 1280
 PIXELS = """(() => {

@@ -19,7 +19,8 @@ from index.pictures.explore.assets import Assets, templates
 from index.pictures.explore.opened import OpenedBundle, WatchedBundle
 from index.pictures.explore.suggest import Suggestions
 from index.pictures.explore.views import Line, List, token_view
-from index.tokens.vocabulary import Vocabulary, display
+from index.tokens.display import display
+from index.tokens.vocabulary import Vocabulary
 
 FILLERS = tuple(f"filler{place}" for place in range(10))
 

@@ -30,8 +30,9 @@ from index.export import distances as export_distances
 from index.export import vectors as export_vectors
 from index.export.atlas import distinct_graph
 from index.export.export import Exported, Format, Selection, export
-from index.export.files import placing
-from index.tokens.vocabulary import Vocabulary, display
+from index.files import placing
+from index.tokens.display import display
+from index.tokens.vocabulary import Vocabulary
 
 V, D, K = 345, 12, 100
 TWINS, ZERO, ORPHANS = (40, 90), 7, range(340, 345)
@@ -560,7 +561,7 @@ def test_what_fails_leaves_what_was_there(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("old")
 
     def fail() -> None:
-        with placing([tmp_path / "a", tmp_path / "b"], overwrite=True) as paths:
+        with placing([tmp_path / "a", tmp_path / "b"], overwrite=True, manifest="manifest.json") as paths:
             for path in paths:
                 path.write_text("new")
             raise OSError(28, "No space left on device")

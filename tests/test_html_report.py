@@ -17,15 +17,14 @@ from report_pages import parsed, small_vocabulary, values, written
 
 import index
 from index.api import OpenVocabulary
-from index.bundle.bundle import Geometry
 from index.bundle.manifest import CrossCheckFacts
 from index.checks.crosscheck import CrossCheck, PairCheck, QuadraticForm
 from index.checks.matrix import MatrixCheck
+from index.geometry.maps import Geometry
 from index.pictures.page.report import html_report
 from index.pictures.page.tables import crosscheck_facts
 from index.pictures.page.words import verdict_sentences
-from index.report import crosscheck_json
-from index.tokens.vocabulary import display
+from index.tokens.display import display
 
 
 @pytest.fixture(scope="module")
@@ -198,7 +197,7 @@ def test_the_crosscheck_that_was_stored(worst_error: float) -> None:
     pairs = PairCheck(100, worst_error, (1, 2))
     matrix = MatrixCheck("d.pt", 9, "float16", 1e-3, 0.1, 36, 0.75, 3.5, (4, 5), 9, 8, 2, "another metric")
     checked = CrossCheck(matrix if worst_error == 1 else None, QuadraticForm(pairs, pairs, 1e-5))
-    stored = msgspec.convert(json.loads(json.dumps(crosscheck_json(checked))), CrossCheckFacts)
+    stored = msgspec.convert(json.loads(json.dumps(checked.json())), CrossCheckFacts)
     facts = dict(crosscheck_facts(stored).rows)
     assert facts["outcome"] == ("passed" if worst_error < 1e-5 else "FAILED")
     assert ("stored matrix" in facts) == (worst_error == 1)
@@ -276,6 +275,6 @@ def test_what_is_refused(smollm2: Built, tmp_path: Path, monkeypatch: pytest.Mon
     assert there.read_text(encoding="utf-8").startswith("<!doctype html>")
     assert "no token has the text 'planett'" in refused("planett", *where, tmp_path / "new.html")
     assert "lies in a bundle's folder" in refused("planet", *where, smollm2.path / "new.html")
-    monkeypatch.setattr("index.pictures.extras.find_spec", lambda name: None if name == "vl_convert" else object())
+    monkeypatch.setattr("index.files.find_spec", lambda name: None if name == "vl_convert" else object())
     assert "uv run --extra report query.py report" in refused("planet", *where, tmp_path / "new.html")
     assert list(tmp_path.iterdir()) == [there]

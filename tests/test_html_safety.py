@@ -15,12 +15,12 @@ from texts import WORST
 
 import index
 from index.api import OpenVocabulary
-from index.bundle.bundle import Geometry
+from index.geometry.maps import Geometry
 from index.measures.overlap import Verdict
 from index.pictures.page.report import html_report
 from index.questions.lists import Neighbor
 from index.questions.neighbors import Neighborhood
-from index.tokens.vocabulary import display
+from index.tokens.display import display
 
 MARKER = "</script x><img src=x onerror=\"document.title='ran'\"><script>document.title='ran'</script>"
 

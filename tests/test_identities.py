@@ -21,7 +21,8 @@ from conftest import ROOT, Built, build
 from numpy.typing import NDArray
 
 import index
-from index.geometry import spaces
+from index.geometry.maps import causal_points
+from index.geometry.metric import covariance, metric_from_covariance
 
 RIDGES = [0.0, 1e-6]
 
@@ -57,19 +58,19 @@ def mean_squared_distance(points: NDArray) -> float:
 
 
 def library_points(gamma: NDArray, ridge: float) -> NDArray:
-    return spaces.causal_points(gamma, spaces.metric_from_covariance(*spaces.covariance(gamma), ridge))
+    return causal_points(gamma, metric_from_covariance(*covariance(gamma), ridge))
 
 
-# --- functions of index.geometry.spaces -------------------------------------------------------------------------------
+# --- functions of index.geometry --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("ridge", RIDGES)
 def test_covariance_and_metric(example: Example, ridge: float) -> None:
-    mean, cov = spaces.covariance(example.gamma)
+    mean, cov = covariance(example.gamma)
     scale = np.abs(example.cov).max()
     oracles.assert_close(mean, example.mean, absolute=IN_FLOAT64 * np.sqrt(scale))
     oracles.assert_close(cov, example.cov, absolute=IN_FLOAT64 * scale)
-    metric = spaces.metric_from_covariance(mean, cov, ridge)
+    metric = metric_from_covariance(mean, cov, ridge)
     M = oracles.metric(example.cov, ridge)
     oracles.assert_close(metric.matrix, M, absolute=IN_FLOAT64 * np.abs(M).max())
     oracles.assert_close(metric.factor @ metric.factor.T, M, absolute=IN_FLOAT64 * np.abs(M).max())
@@ -95,7 +96,7 @@ def test_mean_squared_norm(example: Example, ridge: float) -> None:
     D = example.gamma.shape[1]
     M = oracles.metric(example.cov, ridge)
     expected = D - ridge * np.trace(M) + example.mean @ M @ example.mean
-    metric = spaces.metric_from_covariance(*spaces.covariance(example.gamma), ridge)
+    metric = metric_from_covariance(*covariance(example.gamma), ridge)
     mapped = example.gamma.astype(np.float64) @ metric.factor
     assert np.square(mapped).sum(axis=1).mean() == pytest.approx(expected, rel=IN_FLOAT64)
     # The mean row must matter, or this would not tell centered from uncentered norms.

@@ -16,10 +16,9 @@ from index.errors import ParameterError
 from index.search import filter as filtering
 from index.search import graph as neighbors
 from index.search import kernels
-from index.search.finder import Finder
+from index.search.finder import Finder, search
 from index.search.graph import knn_graph
 from index.search.scores import BFLOAT16, DEVICE_BFLOAT16, DEVICE_FLOAT32, FLOAT32, Arithmetic, make_product
-from index.search.search import search
 
 PATHS = {
     "bf16-1": {"arithmetic": BFLOAT16, "threads": 1},

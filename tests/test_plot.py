@@ -20,7 +20,7 @@ from texts import WORST
 
 import index
 from index.api import OpenVocabulary
-from index.bundle.bundle import Geometry
+from index.geometry.maps import Geometry
 from index.pictures.numbers.series import NeighborhoodSeries, neighborhood_series
 from index.pictures.numbers.vocabulary_series import vocabulary_series
 from index.pictures.plot import fonts, paper
@@ -29,7 +29,7 @@ from index.pictures.plot.neighborhood import neighborhood_figure, texts_drawn
 from index.pictures.plot.plot import plot
 from index.pictures.plot.vocabulary import vocabulary_figure
 from index.questions.neighbors import Neighborhood
-from index.tokens.vocabulary import display
+from index.tokens.display import display
 
 
 def figures(found: Neighborhood, name: str, vocabulary: OpenVocabulary) -> tuple[Figure, NeighborhoodSeries]:

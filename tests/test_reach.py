@@ -9,7 +9,7 @@ import smollm2_oracle as oracle
 from conftest import Built, invoke, query
 
 import index
-from index.bundle.bundle import Geometry
+from index.geometry.maps import Geometry
 from index.questions import reach
 
 PLANET, TWIN = 46835, 7

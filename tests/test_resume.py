@@ -13,7 +13,7 @@ import index.build.build
 from index.build.build import build
 from index.build.place import Stopped
 from index.build.settings import Settings
-from index.bundle.bundle import Geometry
+from index.geometry.maps import Geometry
 
 CAUSAL, COSINE, ANGLE = Geometry
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 import index
 from index.api import OpenVocabulary
-from index.bundle.bundle import Geometry
 from index.errors import ParameterError
+from index.geometry.maps import Geometry
 from index.measures.density import Rule
 from index.pictures.numbers.densities import all_densities
 from index.pictures.numbers.series import LENGTHS, neighborhood_series

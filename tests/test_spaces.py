@@ -12,17 +12,10 @@ import index
 from index.build.build import build
 from index.build.settings import Settings
 from index.errors import MetricError
-from index.geometry import spaces
-from index.geometry.spaces import (
-    causal_points,
-    cosine_points,
-    covariance,
-    metric_from_covariance,
-    metric_from_matrix,
-    resolution,
-    twin_groups,
-    zero_rows,
-)
+from index.geometry import maps
+from index.geometry.maps import causal_points, cosine_points, resolution, zero_rows
+from index.geometry.metric import Metric, covariance, metric_from_covariance, metric_from_matrix
+from index.geometry.twins import twin_groups
 
 
 @pytest.fixture
@@ -72,7 +65,7 @@ def test_what_is_no_metric(kind: str, said: str) -> None:
 
 def test_a_singular_covariance_asks_for_a_ridge() -> None:
     few = np.random.default_rng(0).normal(size=(4, 9))
-    with pytest.raises(MetricError, match="pass a larger --ridge"):
+    with pytest.raises(MetricError, match="pass a larger ridge"):
         metric_from_covariance(*covariance(few), 0.0)
     metric = metric_from_covariance(*covariance(few), 0.1)
     assert np.isfinite(causal_points(few, metric)).all()
@@ -131,7 +124,7 @@ def test_a_covariance_too_close_to_singular_names_a_ridge_that_is_enough() -> No
     found = covariance(rows)
     with pytest.raises(MetricError, match="too close to singular") as error:
         metric_from_covariance(*found, 0.0)
-    advised = float(str(error.value).rpartition("--ridge ")[2].split()[0])
+    advised = float(str(error.value).rpartition("ridge=")[2].split()[0])
     metric = metric_from_covariance(*found, advised)
     # What the bound is for: the inverse and the factor agree on every distance to within the resolution.
     differences = rows[:100] - rows[100:200]
@@ -152,14 +145,14 @@ def test_twins_share_a_point_wherever_they_stand(tmp_path: Path, monkeypatch: py
     rows[[40, 298, 299]] = rows[3]
     rows[297] = rows[200]
     np.save(tmp_path / "gamma.npy", rows)
-    mapped = spaces.causal_points
+    mapped = maps.causal_points
 
-    def rounded_at_the_end(gamma: NDArray, metric: spaces.Metric) -> NDArray[np.float32]:
+    def rounded_at_the_end(gamma: NDArray, metric: Metric, out: None) -> NDArray[np.float32]:
         points = mapped(gamma, metric)
         points[-3:] = np.nextafter(points[-3:], np.float32(9))
         return points
 
-    monkeypatch.setattr(spaces, "causal_points", rounded_at_the_end)
+    monkeypatch.setattr(maps, "causal_points", rounded_at_the_end)
     build(Settings(source=str(tmp_path / "gamma.npy"), out=tmp_path / "bundle", neighbors=10, density_k=3))
     bundle = index.open(tmp_path / "bundle")
     points = bundle.causal.points.whole

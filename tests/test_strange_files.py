@@ -18,9 +18,10 @@ import torch
 from conftest import ROOT, invoke
 from safetensors.numpy import save_file
 
-from index.checks.stored_matrix import open_matrix, read_sample
+from index.checks.stored_matrix import open_matrix
 from index.errors import LogoscopeError, SourceError
 from index.sources.load import load
+from index.sources.sample import read_sample
 from index.sources.torch_file import as_numpy, load_torch
 
 MATRIX = np.arange(12, dtype=np.float32).reshape(4, 3)

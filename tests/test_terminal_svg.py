@@ -11,8 +11,8 @@ from rich.text import Text
 from texts import WORST
 
 from index.answers.terminal import COLUMNS, terminal_svg
-from index.questions.lists import Token
 from index.tables import shown
+from index.tokens.vocabulary import Token
 
 SVG = "{http://www.w3.org/2000/svg}"
 

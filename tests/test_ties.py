@@ -139,7 +139,7 @@ def test_crowded_lists_are_those_of_a_search(
 ) -> None:
     """The stored list ends within the 150 twins; the stored distinct points go on, and the answer is the same."""
     from index.questions import lists
-    from index.search.search import search_with_ties
+    from index.search.finder import search_with_ties
 
     space = index.open(ruled.bundle).spaces[index.Geometry(geometry)]
     rows = [*ruled.model.twins[0][:2], ruled.model.twins[2][0], *ruled.model.singles[:2], 0, 1, 2]

@@ -3,7 +3,8 @@
 import pytest
 
 from index.errors import TokenError
-from index.tokens.vocabulary import Kind, Vocabulary, byte_alphabet, classify, display
+from index.tokens.display import byte_alphabet, display
+from index.tokens.vocabulary import Kind, Vocabulary, classify
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from functools import singledispatch
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from index.tokens.vocabulary import display
+from index.tokens.display import display
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,6 +14,7 @@ import numpy as np
 
 from index.errors import ParameterError
 from index.files import brief
+from index.geometry.maps import row_distances
 from index.search.graph import KnnGraph
 
 LONGEST_FACTORY = 200
@@ -79,8 +80,7 @@ def measure_recall(index: Any, points: np.ndarray, graph: KnnGraph, resolution: 
     hits = 0
     for row, ids in zip(asked.tolist(), found, strict=True):
         others = np.unique(ids[(ids >= 0) & (ids != row)])
-        steps = points[others].astype(np.float64) - points[row]
-        distances = np.sqrt(np.einsum("ij,ij->i", steps, steps))
+        distances = row_distances(points[others], points[row])
         hits += min(k, int((distances <= np.float64(graph.distances[row, k - 1]) + resolution).sum()))
     return k, len(asked), hits / (k * len(asked))
 

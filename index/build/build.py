@@ -21,12 +21,12 @@ from index.build.approximate import check_factory
 from index.build.place import Workplace, building, check_target
 from index.build.resources import BuildSize, check_disk, check_memory
 from index.build.rows import Progress, Rows, write_rows
-from index.build.settings import Settings, chosen_device, sampled_rows
+from index.build.settings import Settings, chosen_device
 from index.build.spaces import build_space, map_points, space_files
 from index.build.table import token_columns
 from index.bundle import write as writer
 from index.bundle.arrow import columns_table
-from index.bundle.bundle import GAMMA, METRIC, TOKENS, Bundle, Geometry, density_column
+from index.bundle.bundle import GAMMA, METRIC, TOKENS, Bundle, density_column
 from index.bundle.checksums import CHECKSUMS, FileFacts, describe, file_sha256
 from index.bundle.manifest import (
     FORMAT_VERSION,
@@ -39,12 +39,13 @@ from index.bundle.manifest import (
 )
 from index.checks.crosscheck import crosscheck
 from index.checks.stored_matrix import open_matrix
-from index.geometry import spaces
+from index.geometry import maps
+from index.geometry.maps import Geometry
 from index.measures import density
 from index.measures.density import Rule
-from index.report import crosscheck_json
-from index.search.points import check_k
+from index.search.graph import check_k
 from index.sources.load import Source, load
+from index.sources.sample import sampled_rows
 from index.tokens.vocabulary import Kind
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def build(settings: Settings, progress: Progress = lambda step, done, total: Non
         source = load(settings.source, tokenizer=settings.tokenizer)
         target = settings.out or DEFAULT_ROOT / source.name
         check_target(target, overwrite=settings.overwrite)
-        selected = sampled_rows(settings, len(source.gamma))
+        selected = sampled_rows(settings.sample, settings.seed, len(source.gamma))
         size = _checked_size(settings, source, selected)
         progress("reading the model", 1, 1)
         with building(target, overwrite=settings.overwrite) as place:
@@ -224,7 +225,7 @@ def _finish(job: _Job, rows: Rows, facts: dict[Geometry, SpaceFacts], reused: tu
             distances=settings.distances,
             progress=lambda share: job.progress("checking the stored distances", round(1000 * share), 1000),
         )
-        manifest = replace(manifest, crosscheck=msgspec.convert(crosscheck_json(outcome), CrossCheckFacts))
+        manifest = replace(manifest, crosscheck=msgspec.convert(outcome.json(), CrossCheckFacts))
         passed = outcome.passed
     manifest = replace(manifest, build_seconds=time.perf_counter() - job.started)
     files_bytes = writer.save_manifest(folder, manifest)
@@ -282,8 +283,8 @@ def _token_table(folder: Path, rows: Rows, settings: Settings) -> pa.Table:
         "kind": vocabulary.kinds,
         "twin_group": rows.twins,
         "twin_count": counts.astype(np.int32),
-        "euclidean_norm": spaces.norms(gamma),
-        "causal_norm": spaces.norms(map_points(folder, Geometry.CAUSAL, gamma.shape)),
+        "euclidean_norm": maps.norms(gamma),
+        "causal_norm": maps.norms(map_points(folder, Geometry.CAUSAL, gamma.shape)),
     }
     for rule in Rule:
         means = density.mean_distances(causal.distances, causal.distinct_distances, rule, settings.density_k)

@@ -11,10 +11,9 @@ from pathlib import Path
 import psutil
 
 from index.build.settings import Settings
-from index.bundle.bundle import Geometry
 from index.errors import BundleError, ParameterError
-from index.search.graph import PANEL_BYTES, TILE_ROWS, buffer_room
-from index.search.points import core_count
+from index.geometry.maps import Geometry
+from index.search.graph import PANEL_BYTES, TILE_ROWS, buffer_room, core_count
 
 _BASE_BYTES = 150_000_000
 """What compiled kernels, and the buffers of BLAS, FAISS and threads, take beyond the imports."""

@@ -14,8 +14,8 @@ from index.bundle import write as writer
 from index.bundle.bundle import GAMMA, METRIC, TOKENIZER
 from index.bundle.manifest import SourceFacts
 from index.errors import MetricError
-from index.geometry import spaces
-from index.geometry.spaces import Metric
+from index.geometry.metric import Metric, covariance, metric_from_covariance, metric_from_matrix
+from index.geometry.twins import twin_groups
 from index.sources.load import Source
 from index.sources.tensors import read_npy, read_safetensors, read_torch
 from index.tokens.vocabulary import Vocabulary
@@ -68,17 +68,17 @@ def write_rows(
         sha256=_checksum(source.gamma),
     )
     gamma = read_safetensors(folder / GAMMA, ("gamma",)).values
-    return Rows(gamma, vocabulary, metric, spaces.twin_groups(gamma), facts)
+    return Rows(gamma, vocabulary, metric, twin_groups(gamma), facts)
 
 
 def _metric(source: Source, settings: Settings, progress: Progress) -> Metric:
     progress("measuring the metric", 0, 1)
     if settings.metric_tensor is None:
-        metric = spaces.metric_from_covariance(*spaces.covariance(source.gamma), settings.ridge)
+        metric = metric_from_covariance(*covariance(source.gamma), settings.ridge)
     else:
         given = _given_metric(settings.metric_tensor)
         mean = source.gamma.mean(axis=0, dtype=np.float64)
-        metric = spaces.metric_from_matrix(given, mean, origin=str(settings.metric_tensor))
+        metric = metric_from_matrix(given, mean, origin=str(settings.metric_tensor))
     progress("measuring the metric", 1, 1)
     return metric
 

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from index.checks.stored_matrix import read_sample
 from index.errors import ParameterError
 from index.files import brief
 
@@ -79,39 +75,6 @@ class Settings:
             )
         if self.threads is not None and not 1 <= self.threads <= MOST_THREADS:
             raise ParameterError(f"--threads must be from 1 to {MOST_THREADS}, got: {brief(str(self.threads))}")
-
-
-def sampled_rows(settings: Settings, V: int) -> np.ndarray | None:
-    """Return the rows to index in their order, (N,) of 0 to V - 1; None for all of them.
-
-    Raises
-    ------
-    ParameterError
-        When the sample is no list of different rows of the model.
-    """
-    if settings.sample is None:
-        return None
-    if re.fullmatch(r"[+-]?\d+", settings.sample):
-        import torch
-
-        n = int(settings.sample[:20])  # more digits are too many tokens, too
-        if not 2 <= n <= V:
-            raise ParameterError(
-                f"--sample must be from 2 to {V}, the tokens of the model, got: {brief(settings.sample)}"
-            )
-        if not -(1 << 63) <= settings.seed < 1 << 63:
-            raise ParameterError(f"--seed must fit into 64 bits, got: {brief(str(settings.seed))}")
-        drawn: np.ndarray = torch.randperm(V, generator=torch.Generator().manual_seed(settings.seed))[:n].numpy()
-        return drawn
-    rows = read_sample(Path(settings.sample))
-    outside = rows[(rows < 0) | (rows >= V)]
-    if len(outside):
-        raise ParameterError(
-            f"--sample {settings.sample} names token {outside[0]}, but the model has {V} rows: 0 to {V - 1}"
-        )
-    if len(np.unique(rows)) < len(rows):
-        raise ParameterError(f"--sample {settings.sample} names {len(rows) - len(np.unique(rows))} tokens twice")
-    return rows
 
 
 def chosen_device(wanted: str) -> str:

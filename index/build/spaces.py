@@ -18,10 +18,11 @@ from index.build.approximate import build_approximate, file_name, measure_recall
 from index.build.rows import Progress, Rows
 from index.build.settings import Settings
 from index.bundle import write as writer
-from index.bundle.bundle import Geometry
 from index.bundle.manifest import Recall, SpaceFacts
 from index.bundle.stored import map_flat
-from index.geometry import spaces
+from index.geometry import maps
+from index.geometry.blocks import row_slices
+from index.geometry.maps import Geometry
 from index.search.graph import KnnGraph, knn_graph
 
 
@@ -64,9 +65,9 @@ def build_space(
     points = writer.save_points(folder / f"{name}.faiss", (V, D), blocks, inner_product=geometry.angular)
     _move_to_twins(folder / f"{name}.faiss", points, rows.twins)
     progress(f"mapping into {geometry.label} space", 1, 1)
-    excluded = spaces.zero_rows(points) if geometry.angular else np.empty(0, dtype=np.int64)
-    largest = float(spaces.norms(points).max())
-    resolution = spaces.resolution(largest)
+    excluded = maps.zero_rows(points) if geometry.angular else np.empty(0, dtype=np.int64)
+    largest = float(maps.norms(points).max())
+    resolution = maps.resolution(largest)
     approximate = [_approximate(folder, geometry, points, factory) for factory in settings.index_factories]
     step = f"{k} neighbors in {geometry.label} space"
     search = partial(
@@ -90,15 +91,8 @@ def build_space(
 
 def _point_blocks(rows: Rows, geometry: Geometry, *, centered: bool) -> Iterator[np.ndarray]:
     """Yield the points of consecutive blocks of rows."""
-    height = max(1, spaces.BLOCK_BYTES // (8 * rows.gamma.shape[1]))
-    for start in range(0, len(rows.gamma), height):
-        gamma = rows.gamma[start : start + height]
-        if geometry is Geometry.CAUSAL:
-            yield spaces.causal_points(gamma, rows.metric)
-        elif geometry is Geometry.COSINE:
-            yield spaces.cosine_points(gamma)
-        else:
-            yield spaces.causal_cosine_points(gamma, rows.metric, centered=centered)
+    for where in row_slices(rows.gamma.shape):
+        yield maps.map_rows(rows.gamma[where], geometry, rows.metric, centered=centered)
 
 
 def _move_to_twins(path: Path, points: np.ndarray, twins: np.ndarray) -> None:
@@ -114,9 +108,8 @@ def _move_to_twins(path: Path, points: np.ndarray, twins: np.ndarray) -> None:
         The first row that is like each.
     """
     later = np.flatnonzero(twins != np.arange(len(twins)))
-    height = max(1, spaces.BLOCK_BYTES // (8 * points.shape[1]))
-    for start in range(0, len(later), height):
-        rows = later[start : start + height]
+    for where in row_slices((len(later), points.shape[1])):
+        rows = later[where]
         apart = rows[(points[rows] != points[twins[rows]]).any(axis=1)]
         if len(apart):
             map_flat(path, points.shape, writable=True)[apart] = points[twins[apart]]
@@ -145,11 +138,10 @@ def _graph_without(
 def _points_of(folder: Path, points: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Return the points of some rows, (n, D), mapped from a file without a name instead of copied in memory."""
     shape = (len(rows), points.shape[1])
-    height = max(1, spaces.BLOCK_BYTES // (4 * shape[1]))
     wanted = folder / "a copy of the points but the zero ones"
     with writer.saving(wanted, 4 * shape[0] * shape[1]), tempfile.TemporaryFile(dir=folder) as file:
-        for start in range(0, len(rows), height):
-            file.write(points[rows[start : start + height]].data)
+        for where in row_slices(shape):
+            file.write(points[rows[where]].data)
         file.flush()
         return np.asarray(np.memmap(file, np.float32, mode="r", shape=shape))
 

@@ -7,7 +7,6 @@ read of them that was not checked (`index.bundle.checksums`).
 from __future__ import annotations
 
 import os
-from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -21,7 +20,8 @@ from index.bundle.manifest import Manifest, SpaceFacts, read_manifest
 from index.bundle.stored import StoredArray, flat_index_points, npy_array, safetensors_array
 from index.errors import BundleError
 from index.files import brief
-from index.geometry.spaces import Metric
+from index.geometry.maps import Geometry
+from index.geometry.metric import Metric
 from index.geometry.twins import Groups
 from index.measures.density import Rule
 from index.tokens.vocabulary import Vocabulary
@@ -35,31 +35,6 @@ TOKENS = "tokens.parquet"
 TOKENIZER = "tokenizer.json"
 GAMMA = "gamma.safetensors"
 METRIC = "metric.safetensors"
-
-
-class Geometry(StrEnum):
-    """What nearness means."""
-
-    CAUSAL = "causal"
-    COSINE = "cosine"
-    CAUSAL_COSINE = "causal_cosine"
-
-    @property
-    def angular(self) -> bool:
-        """Whether points are directions: distances are chords |x - y|, and 1 - |x - y|^2 / 2 is the similarity."""
-        return self is not Geometry.CAUSAL
-
-    @property
-    def label(self) -> str:
-        """The geometry as a column's name and as a command line spells it."""
-        return self.value.replace("_", "-")
-
-    @property
-    def words(self) -> str:
-        """The geometry in words."""
-        if self is Geometry.CAUSAL:
-            return "the causal metric"
-        return "cosine similarity" if self is Geometry.COSINE else "causal cosine"
 
 
 class Space:

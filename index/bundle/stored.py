@@ -79,10 +79,6 @@ class StoredArray:
         self._file.check(self._offset + start * self._row_bytes, self._offset + stop * self._row_bytes)
 
 
-Matrix = np.ndarray | StoredArray
-"""What can be read row by row."""
-
-
 def npy_array(file: StoredFile, shape: tuple[int, ...], dtype: DTypeLike, below: int | None = None) -> StoredArray:
     """Map a `.npy` file that must hold this shape and dtype, and with `below` only numbers from -1 to below that.
 

@@ -29,22 +29,9 @@ def name_cause(
 ) -> str:
     """Say in one line why a matrix does not hold the causal distances of its tokens.
 
-    Parameters
-    ----------
-    bundle : Bundle
-    matrix : StoredMatrix
-    rows : ndarray of shape (N,)
-        The bundle's row for each row of the matrix.
-    stored_means, computed_means : ndarrays of shape (N,)
-        The mean of each row of the matrix, and of the distances it should hold.
-    nan : int
-        How many entries are NaN.
-    within_share : float
-        The share of entries that agree.
-    rtol, atol : float
-        The tolerance of the comparison; atol in logometers.
-    diagonal : float
-        The largest entry on the diagonal.
+    `rows`, (N,), are the bundle's for each row of the matrix; the means, (N,), are of each of its rows, and of the
+    distances it should hold. `nan` counts entries, `within_share` is the share of those that agree under `rtol` and
+    `atol` (logometers), and `diagonal` the largest entry on the diagonal.
     """
     if nan:
         return f"{nan} entries of the matrix are NaN"

@@ -31,33 +31,14 @@ def compare_tile(
     stored_sums,
     computed_sums,
 ):
-    """Compare the entries (i, j) and (j, i), i < j, of one tile.
+    """Compare the entries (i, j) and (j, i), i < j, of one tile, which begins at `first_row` and `first_column`.
 
-    Parameters
-    ----------
-    scores : ndarray of shape (R, C)
-        Inner products of centered points, in error by at most `bound` / 2.
-    stored, mirrored : ndarrays of shape (R, C)
-        The entries (i, j), and the entries (j, i).
-    first_row, first_column : int
-        Where the tile stands in the matrix.
-    points : ndarray of shape (N, D)
-    squares : ndarray of shape (N,), float64
-        Squared norms of the centered points.
-    rtol, atol, bound : float
-        The tolerance, and the bound on the error of a squared distance.
-    kept : int
-        How many of the largest differences are taken in float64 before the worst is named.
-    stored_sums, computed_sums : ndarrays of shape (N,), float64
-        Added to.
+    `scores`, (R, C), are inner products of centered points, in error by at most `bound` / 2, `squares`, (N,) float64,
+    their squared norms; `stored` and `mirrored`, (R, C), are the entries (i, j) and the entries (j, i). Of the largest
+    differences `kept` are taken in float64, from the points (N, D), before the worst is named. The sums, (N,) float64,
+    are added to.
 
-    Returns
-    -------
-    counts : tuple of int
-        Entries within tolerance, NaN, and compared.
-    worst : float
-    where : tuple of int
-        The row and column of the worst.
+    Returned are the counts of entries within tolerance, NaN, and compared; the worst difference; its row and column.
     """
     R, C = scores.shape
     within = nan = entries = 0

@@ -6,45 +6,36 @@ Nothing here uses the spaces: distances come from differences of stored points, 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from index.bundle.bundle import Bundle
 from index.checks.matrix import MatrixCheck, check_matrix
-from index.errors import ParameterError
+from index.measures.pairs import check_pairs, random_pairs
 
 _PAIRS_PER_BLOCK = 4096
 _SEED = 42
-MOST_PAIRS = 10_000_000
-"""They are drawn, and held, all at once."""
 
 
 @dataclass(frozen=True)
 class PairCheck:
-    """Points against the quadratic form, over some pairs: the worst difference, in logometers, and where."""
+    """Points against the quadratic form, over some pairs."""
 
     pairs: int
-    worst_error: float
-    worst_ids: tuple[int, int]
+    worst_error: float  # in logometers
+    worst_ids: tuple[int, int]  # the two tokens it stands between
 
 
 @dataclass(frozen=True)
 class QuadraticForm:
-    """Distances between points against sqrt((x - y)^T M (x - y)), both in float64.
+    """Distances between points against sqrt((x - y)^T M (x - y)), both in float64."""
 
-    Attributes
-    ----------
-    random, nearest : PairCheck
-        Pairs of random tokens; pairs of a random token and one of its neighbors.
-    tolerance : float
-        The resolution of the causal space, in logometers.
-    """
-
-    random: PairCheck
-    nearest: PairCheck
-    tolerance: float
+    random: PairCheck  # pairs of random tokens
+    nearest: PairCheck  # pairs of a random token and one of its neighbors
+    tolerance: float  # the resolution of the causal space, in logometers
 
     @property
     def passed(self) -> bool:
@@ -64,6 +55,20 @@ class CrossCheck:
         """Whether both parts passed."""
         return self.quadratic_form.passed and (self.matrix is None or self.matrix.passed)
 
+    def json(self) -> dict[str, Any]:
+        """Return the check as `crosscheck` prints it and a bundle's manifest keeps it."""
+        form = self.quadratic_form
+        return {
+            "passed": self.passed,
+            "matrix": None if self.matrix is None else {"passed": self.matrix.passed, **asdict(self.matrix)},
+            "quadratic_form": {
+                "passed": form.passed,
+                "tolerance": form.tolerance,
+                "random": asdict(form.random),
+                "nearest": asdict(form.nearest),
+            },
+        }
+
 
 def crosscheck(
     bundle: Bundle,
@@ -74,15 +79,9 @@ def crosscheck(
 ) -> CrossCheck:
     """Check a bundle's causal points.
 
-    Parameters
-    ----------
-    bundle : Bundle
-    distances : Path, optional
-        A stored matrix (`index.checks.stored_matrix.open_matrix`).
-    pairs : int
-        Random pairs, and nearest pairs, for the quadratic form.
-    progress : callable, optional
-        Called with the share of the matrix done, from 0 to 1.
+    Against a stored matrix, if `distances` names one (`index.checks.stored_matrix.open_matrix`), and against the
+    quadratic form over `pairs` random pairs and as many nearest ones. `progress` is called with the share of the matrix
+    done, from 0 to 1.
 
     Raises
     ------
@@ -96,18 +95,11 @@ def crosscheck(
     return CrossCheck(matrix, check_quadratic_form(bundle, pairs))
 
 
-def check_pairs(pairs: int, *, least: int = 1) -> None:
-    """Raise ParameterError unless so many random pairs can be drawn."""
-    if not least <= pairs <= MOST_PAIRS:
-        raise ParameterError(f"--pairs must be from {least} to {MOST_PAIRS:,}, got: {pairs}")
-
-
 def check_quadratic_form(bundle: Bundle, pairs: int) -> QuadraticForm:
     """Compare distances between points with the quadratic form, over random and over nearest pairs."""
     V, K = bundle.causal.ids.shape
     draw = np.random.default_rng(_SEED)
-    left = draw.integers(V, size=pairs)
-    random = (left, (left + draw.integers(1, V, size=pairs)) % V)
+    random = random_pairs(draw, V, pairs)
     left = draw.integers(V, size=pairs)
     nearest = (left, bundle.causal.ids[left, draw.integers(K, size=pairs)].astype(np.int64))
     return QuadraticForm(_check_pairs(bundle, *random), _check_pairs(bundle, *nearest), bundle.causal.resolution)

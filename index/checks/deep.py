@@ -8,15 +8,17 @@ is measured: a product rounds equal rows differently in different places, and th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from index.bundle.bundle import Bundle, Geometry
+from index.bundle.bundle import Bundle
 from index.checks.stored_lists import ListCheck, check_list, total
-from index.geometry.spaces import row_blocks, twin_groups
-from index.geometry.twins import Groups
+from index.geometry.blocks import row_blocks
+from index.geometry.maps import Geometry
+from index.geometry.twins import Groups, twin_groups
 
 SPARE = 33
 """Candidates kept beyond the K of a list: the row itself, and others, because the expansion rounds."""
@@ -24,38 +26,34 @@ SPARE = 33
 
 @dataclass(frozen=True)
 class DeepCheck:
-    """Neighbors of random tokens in every geometry, against float64 brute force over gamma.
-
-    Attributes
-    ----------
-    lists : dict of Geometry to ListCheck
-    metric_recomputed : bool
-        Whether M was computed again from gamma.
-    metric_difference : float
-        The largest difference between the entries of M and of the stored M, relative to the largest entry; 0 where M
-        was not computed again.
-    """
+    """Neighbors of random tokens in every geometry, against float64 brute force over gamma."""
 
     lists: dict[Geometry, ListCheck]
-    metric_recomputed: bool
-    metric_difference: float
+    metric_recomputed: bool  # whether M was computed again from gamma
+    metric_difference: float  # of M's entries from the stored M's at most, by its largest; 0 for the stored M
 
     @property
     def passed(self) -> bool:
         """Whether every list passed."""
         return all(check.passed for check in self.lists.values())
 
+    def json(self) -> dict[str, Any]:
+        """Return what was found, by the geometries' names."""
+        return {
+            "passed": self.passed,
+            "lists": lists_json(self.lists),
+            "metric_recomputed": self.metric_recomputed,
+            "metric_difference": self.metric_difference,
+        }
+
+
+def lists_json(lists: Mapping[Geometry, ListCheck]) -> dict[str, Any]:
+    """Return checks of lists by the names of their geometries."""
+    return {geometry.value: check.json() for geometry, check in lists.items()}
+
 
 def deep_check(bundle: Bundle, rows: np.ndarray, progress: Callable[[float], None]) -> DeepCheck:
-    """Check the stored lists of some rows.
-
-    Parameters
-    ----------
-    bundle : Bundle
-    rows : ndarray of shape (Q,)
-    progress : callable
-        Called with the share done, from 0 to 1.
-    """
+    """Check the stored lists of some rows, (Q,); `progress` is called with the share done, from 0 to 1."""
     settings = bundle.manifest.settings
     stored = bundle.metric
     recomputed = settings.metric_tensor is None and settings.sample is None

@@ -30,45 +30,21 @@ _SEED = 42
 
 @dataclass(frozen=True)
 class MatrixCheck:
-    """Every off-diagonal entry D of a stored matrix against the distance d of its two points.
-
-    Attributes
-    ----------
-    path : str
-    n : int
-        Rows of the matrix; 0 when its size is wrong.
-    born : str
-        The precision its values were computed in, read off the values themselves.
-    rtol, atol : float
-        An entry agrees when |d - D| <= rtol * d + atol; atol in logometers.
-    entries : int
-        How many were compared.
-    within_share : float
-        The share of them that agrees.
-    worst_error : float
-        The largest |d - D|, in logometers.
-    worst_ids : tuple of int
-        The two tokens it stands between.
-    rows_checked, rows_agreeing : int
-        Rows whose `k` nearest were compared, and those where both lists are the same up to ties.
-    k : int
-    cause : str or None
-        What is wrong, in words; None when every entry agrees.
-    """
+    """Every off-diagonal entry D of a stored matrix against the distance d of its two points."""
 
     path: str
-    n: int
-    born: str | None
-    rtol: float | None
-    atol: float | None
-    entries: int
-    within_share: float
-    worst_error: float | None
-    worst_ids: tuple[int, int] | None
-    rows_checked: int
-    rows_agreeing: int
+    n: int  # rows of the matrix; 0 when its size is wrong
+    born: str | None  # the precision its values were computed in, read off the values themselves
+    rtol: float | None  # an entry agrees when |d - D| <= rtol * d + atol
+    atol: float | None  # in logometers
+    entries: int  # how many were compared
+    within_share: float  # the share of them that agrees
+    worst_error: float | None  # the largest |d - D|, in logometers
+    worst_ids: tuple[int, int] | None  # the two tokens it stands between
+    rows_checked: int  # rows whose `k` nearest were compared
+    rows_agreeing: int  # those where both lists are the same up to ties
     k: int
-    cause: str | None
+    cause: str | None  # what is wrong, in words; None when every entry agrees
 
     @property
     def passed(self) -> bool:
@@ -93,13 +69,7 @@ class _Tally:
 def check_matrix(bundle: Bundle, path: Path, progress: Callable[[float], None] | None = None) -> MatrixCheck:
     """Compare every entry of a stored matrix with the distance between its two points.
 
-    Parameters
-    ----------
-    bundle : Bundle
-    path : Path
-        A full `.npy` or a compressed `.pt` (`index.checks.stored_matrix.open_matrix`).
-    progress : callable, optional
-        Called with the share done, from 0 to 1.
+    The file is a full `.npy` or a compressed `.pt`; `progress` is called with the share done, from 0 to 1.
 
     Raises
     ------
@@ -209,19 +179,12 @@ def birth_precision(values: np.ndarray) -> str:
 
 
 def tolerances(born: str, largest_norm: float) -> tuple[float, float]:
-    """Return rtol and atol (logometers) for a matrix computed in the precision `born`.
+    """Return rtol and atol (logometers) for a matrix computed in the precision `born`, as `birth_precision` names it.
 
     With u the unit of the precision and R the largest norm, points rounded to it move distances by up to 2 u R, and a
     distance rounded to it by u d; both are doubled for what the sums between add. float32 and float64 pipelines expand
     |x|^2 + |y|^2 - 2 <x, y> instead of subtracting points, which costs up to sqrt(16 u) R where two points are close:
     0.03 on an identical row of norm 54 was seen in float32.
-
-    Parameters
-    ----------
-    born : str
-        bfloat16, float16, float32 or float64.
-    largest_norm : float
-        R, in logometers.
     """
     unit = {"bfloat16": 2.0**-8, "float16": 2.0**-11, "float32": 2.0**-24, "float64": 2.0**-53}[born]
     floor = max(2 * unit, 2.0**-22)  # the points themselves are float32

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -12,51 +13,35 @@ import numpy as np
 class ListCheck:
     """Stored lists of some tokens in one geometry, against exact distances.
 
-    Attributes
-    ----------
-    rows : int
-        Tokens checked.
-    ids : int
-        Places of their lists.
-    differing : int
-        Places with another id than the exact list has there.
-    wrong : int
-        Of these, the ones that are no ties: the stored token is further, or nearer, than the one that belongs there by
-        more than `tolerance`, or stands in the list twice, or is the token itself.
-    worst_error : float
-        The largest difference between a stored distance and the exact one of the same token.
-    tolerance : float
-        The resolution of the space: in logometers, or of the chord.
+    A place is `wrong` when its other id is no tie: the stored token is further, or nearer, than the one that belongs
+    there by more than `tolerance`, or stands in the list twice, or is the token itself.
     """
 
-    rows: int
-    ids: int
-    differing: int
-    wrong: int
-    worst_error: float
-    tolerance: float
+    rows: int  # tokens checked
+    ids: int  # places of their lists
+    differing: int  # places with another id than the exact list has there
+    wrong: int  # those of them that are no ties
+    worst_error: float  # the largest difference between a stored distance and the exact one of the same token
+    tolerance: float  # the resolution of the space: in logometers, or of the chord
 
     @property
     def passed(self) -> bool:
         """Whether no id is wrong, and no distance by more than the tolerance."""
         return self.wrong == 0 and self.worst_error <= self.tolerance
 
+    def json(self) -> dict[str, Any]:
+        """Return the check with its outcome; an infinite error is null."""
+        finite = self.worst_error if self.worst_error < np.inf else None
+        return {"passed": self.passed, **asdict(self), "worst_error": finite}
+
 
 def check_list(
     ids: np.ndarray, distances: np.ndarray, exact: np.ndarray, nearest: np.ndarray, row: int, tolerance: float
 ) -> ListCheck:
-    """Check the stored list of one row.
+    """Check the stored list of one row: ids and distances, (K,), -1 and infinity where there are no more.
 
-    Parameters
-    ----------
-    ids, distances : ndarrays of shape (K,)
-        As stored; -1 and infinity where there are no more.
-    exact : ndarray of shape (K,), float64
-        The exact distances of these ids; what it holds for -1 is not read.
-    nearest : ndarray of shape (K, 2), float64
-        The exact list: row and distance, nearest first; -1 and infinity where there are no more.
-    row : int
-    tolerance : float
+    `exact`, (K,) float64, holds the exact distances of these ids; what it holds for -1 is not read. `nearest`, (K, 2)
+    float64, is the exact list: row and distance, nearest first, -1 and infinity where there are no more.
     """
     there = ids >= 0
     wanted_ids, wanted = nearest[:, 0].astype(np.int64), nearest[:, 1]

@@ -6,7 +6,6 @@ every entry, and the `.pt` beside it says which tokens its rows are.
 
 from __future__ import annotations
 
-import itertools
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,33 +14,20 @@ from typing import Any
 
 import numpy as np
 
-from index.errors import DistancesError, ParameterError, SourceError
-from index.files import brief
+from index.errors import DistancesError, SourceError
 from index.sources.numpy_file import map_npy
 from index.sources.tensors import FLOATS
-from index.sources.torch_file import as_numpy, load_torch
-
-LISTED_KEYS = 8
+from index.sources.torch_file import as_numpy, listed, load_torch
 
 
 @dataclass(frozen=True, eq=False)
 class StoredMatrix:
-    """A symmetric N x N matrix in a file, read by blocks of rows.
-
-    Attributes
-    ----------
-    path : Path
-    N : int
-    token_ids : ndarray of shape (N,), int64, or None
-        The token of each row; None where the file and its neighbors do not say.
-    values : ndarray
-        Memory-mapped: (N, N), or the upper triangle by rows, (N (N - 1) / 2,).
-    """
+    """A symmetric N x N matrix in a file, read by blocks of rows."""
 
     path: Path
     N: int
-    token_ids: np.ndarray | None
-    values: np.ndarray
+    token_ids: np.ndarray | None  # (N,) int64; None where nothing says which tokens the rows are
+    values: np.ndarray  # mapped: (N, N), or the upper triangle by rows, (N (N - 1) / 2,)
 
     @property
     def compressed(self) -> bool:
@@ -78,12 +64,7 @@ class MismatchError(DistancesError):
 
 
 def open_matrix(path: Path) -> StoredMatrix:
-    """Open a stored distance matrix without reading its entries.
-
-    Parameters
-    ----------
-    path : Path
-        A compressed `.pt`, or a full `.npy`.
+    """Open a stored distance matrix, a compressed `.pt` or a full `.npy`, without reading its entries.
 
     Raises
     ------
@@ -97,41 +78,6 @@ def open_matrix(path: Path) -> StoredMatrix:
     if path.suffix == ".pt":
         return _open_compressed(path)
     raise DistancesError(f"{path} is neither .npy (full) nor .pt (compressed); a distance matrix is one of these")
-
-
-def read_sample(path: Path, *, option: str = "--sample") -> np.ndarray:
-    """Read the token indices of a sample, (N,) int64, from a `.pt` (`token_indices`) or a `.npy`.
-
-    Parameters
-    ----------
-    path : Path
-    option : str
-        What named the file, for messages.
-
-    Raises
-    ------
-    ParameterError
-        When the file holds no list of whole numbers.
-    """
-    if not os.path.isfile(path):
-        raise ParameterError(f"{option} {path}: there is no such file (a sample is a number, a .pt or a .npy)")
-    try:
-        if path.suffix == ".npy":
-            indices = map_npy(path)
-        else:
-            content = load_torch(path)
-            found = content.get("token_indices") if isinstance(content, Mapping) else content
-            if found is None:
-                raise ParameterError(f"{option} {path} holds no token_indices; it holds {_listed(content)}")
-            indices = as_numpy(found, "token_indices", path)
-    except SourceError as error:
-        raise ParameterError(f"{option} {path} cannot be read: {brief(error)}") from error
-    if indices.ndim != 1 or indices.dtype.kind not in "iu" or len(indices) == 0:
-        raise ParameterError(
-            f"{option} {path} holds {indices.dtype} of shape {indices.shape}; wanted a list of whole numbers"
-        )
-    listed: np.ndarray = indices.astype(np.int64)
-    return listed
 
 
 def _open_full(path: Path) -> StoredMatrix:
@@ -157,7 +103,7 @@ def _open_full(path: Path) -> StoredMatrix:
 def _open_compressed(path: Path) -> StoredMatrix:
     content = load_pt(path)
     if "triu_values" not in content:
-        raise DistancesError(f"{path} holds no triu_values; it holds {_listed(content)}")
+        raise DistancesError(f"{path} holds no triu_values; it holds {listed(content)}")
     try:
         values = as_numpy(content["triu_values"], "triu_values", path).ravel()
     except SourceError as error:
@@ -187,10 +133,6 @@ def load_pt(path: Path) -> Mapping[str, Any]:
     if not isinstance(content, Mapping):
         raise DistancesError(f"{path} holds a {type(content).__name__}; wanted a dict with token_indices")
     return content
-
-
-def _listed(content: Mapping[Any, Any]) -> str:
-    return brief(", ".join(f"{key!r:.40}" for key in itertools.islice(content, LISTED_KEYS)) or "nothing")
 
 
 def _metadata_beside(path: Path) -> Path | None:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 
-from index.bundle.bundle import Bundle, Geometry, Space
+from index.bundle.bundle import Bundle, Space
 from index.bundle.checksums import DAMAGED, file_sha256
 from index.bundle.manifest import MANIFEST
-from index.checks.crosscheck import QuadraticForm, check_pairs, check_quadratic_form
-from index.checks.deep import DeepCheck, deep_check
+from index.checks.crosscheck import QuadraticForm, check_quadratic_form
+from index.checks.deep import DeepCheck, deep_check, lists_json
 from index.checks.stored_lists import ListCheck, check_list, total
-from index.errors import BundleError, ParameterError
-from index.search.search import distances_to
+from index.errors import BundleError, ParameterError, parameter
+from index.geometry.maps import Geometry, distances_to
+from index.measures.pairs import check_pairs
 
 _SEED = 42
 _QUERIES_PER_BLOCK = 64
@@ -26,36 +28,32 @@ Progress = Callable[[str, float], None]
 
 @dataclass(frozen=True)
 class Verification:
-    """What `verify` found; damaged files are no finding but an error.
+    """What `verify` found; damaged files are no finding but an error."""
 
-    Attributes
-    ----------
-    files, bytes : int
-        Checked against their SHA-256.
-    unlisted : tuple of str
-        Files in the folder that are none of the bundle's.
-    graphs : dict of Geometry to ListCheck
-        Stored lists of random tokens against float64 brute force over the points.
-    quadratic_form : QuadraticForm
-    deep : DeepCheck or None
-        Against gamma itself, where that was asked for.
-    versions : dict of str to str
-        What built it.
-    """
-
-    files: int
-    bytes: int
-    unlisted: tuple[str, ...]
-    graphs: dict[Geometry, ListCheck]
+    files: int  # checked against their SHA-256
+    bytes: int  # of these files
+    unlisted: tuple[str, ...]  # names of files in the folder that are none of the bundle's
+    graphs: dict[Geometry, ListCheck]  # lists of random tokens, by float64 brute force over points
     quadratic_form: QuadraticForm
-    deep: DeepCheck | None
-    versions: dict[str, str]
+    deep: DeepCheck | None  # against gamma itself, where that was asked for
+    versions: dict[str, str]  # of what built it
 
     @property
     def passed(self) -> bool:
         """Whether everything that was checked is right."""
         lists = all(check.passed for check in self.graphs.values())
         return lists and self.quadratic_form.passed and (self.deep is None or self.deep.passed)
+
+    def json(self) -> dict[str, Any]:
+        """Return what was found as `verify` prints it."""
+        return {
+            "passed": self.passed,
+            "files": {"checked": self.files, "bytes": self.bytes, "unlisted": list(self.unlisted)},
+            "graphs": lists_json(self.graphs),
+            "quadratic_form": {"passed": self.quadratic_form.passed, **asdict(self.quadratic_form)},
+            "deep": None if self.deep is None else self.deep.json(),
+            "versions": self.versions,
+        }
 
 
 def verify(
@@ -69,18 +67,9 @@ def verify(
 ) -> Verification:
     """Check a whole bundle.
 
-    Parameters
-    ----------
-    bundle : Bundle
-    rows : int
-        Random tokens whose stored lists are compared with float64 brute force over the points, in every geometry.
-    pairs : int
-        Random pairs, and nearest pairs, for the quadratic form.
-    deep : bool
-        Also compare with float64 brute force over gamma itself.
-    deep_rows : int
-        Random tokens for that.
-    progress : callable, optional
+    The stored lists of `rows` random tokens are compared with float64 brute force over the points, in every geometry,
+    and where `deep` those of `deep_rows` with brute force over gamma itself; the quadratic form over `pairs` random
+    pairs, and as many nearest ones.
 
     Raises
     ------
@@ -90,9 +79,9 @@ def verify(
         When `rows`, `deep_rows` or `pairs` is out of range.
     """
     check_pairs(pairs)
-    for option, number in (("--rows", rows), ("--deep-rows", deep_rows)):
+    for name, number in (("rows", rows), ("deep_rows", deep_rows)):
         if number < 1:
-            raise ParameterError(f"{option} must be 1 or more, got: {number}")
+            raise ParameterError(f"{parameter(name)} must be 1 or more, got: {number}")
     _check_files(bundle, progress)
     files = bundle.checksums.files
     present = {path.name for path in bundle.folder.iterdir()}

@@ -16,7 +16,8 @@ from index.errors import BundleError, LogoscopeError, ParameterError, one_line
 from index.files import brief
 
 if TYPE_CHECKING:
-    from index.bundle.bundle import Bundle, Geometry
+    from index.bundle.bundle import Bundle
+    from index.geometry.maps import Geometry
     from index.questions.among import Subset
 
 ROOT = Path("data/indexes")
@@ -73,7 +74,7 @@ def open_index(path: Path | None) -> Bundle:
 
 def geometry_named(name: str) -> Geometry:
     """Read `causal-cosine` as a geometry."""
-    from index.bundle.bundle import Geometry
+    from index.geometry.maps import Geometry
 
     known = {geometry.label: geometry for geometry in Geometry}
     wanted = known.get(name.strip().replace("_", "-"))
@@ -84,7 +85,7 @@ def geometry_named(name: str) -> Geometry:
 
 def two_geometries(names: str) -> tuple[Geometry, Geometry]:
     """Read `causal,cosine` as two geometries."""
-    from index.bundle.bundle import Geometry
+    from index.geometry.maps import Geometry
 
     known = {geometry.label: geometry for geometry in Geometry}
     listed = [name.strip().replace("_", "-") for name in names.split(",")]
@@ -106,7 +107,7 @@ def whole_numbers(option: str, typed: str) -> list[int]:
 
 
 def _shown(typed: str) -> str:
-    from index.tokens.vocabulary import display
+    from index.tokens.display import display
 
     return display(typed[:60])
 

@@ -42,7 +42,7 @@ def find(
     with answering():
         from index import census_report, census_tables
         from index.questions import find as finder
-        from index.tokens.vocabulary import display
+        from index.tokens.display import display
 
         found = finder.find(open_index(index), text, top=top)
         print_answer(
@@ -137,11 +137,10 @@ def crosscheck(
     """Check the causal distances against (x - y)^T M (x - y), and against a stored matrix. Exit code 1: they differ."""
     with answering():
         from index.checks.crosscheck import crosscheck as check
-        from index.report import crosscheck_json
 
         found = check(open_index(index), distances=distances, pairs=pairs)
         if as_json:
-            print_json(crosscheck_json(found))
+            print_json(found.json())
         else:
             from index.tables import crosscheck_report
 
@@ -166,7 +165,7 @@ def verify(
     with answering():
         from index.checks.verify import verify as check
         from index.cli.progress import progress_bar
-        from index.verify_report import verify_json, verify_report
+        from index.verify_report import verify_report
 
         with progress_bar() as report:
             found = check(
@@ -178,7 +177,7 @@ def verify(
                 progress=lambda step, share: report(step, round(1000 * share), 1000),
             )
         if as_json:
-            print_json(verify_json(found))
+            print_json(found.json())
         else:
             print_table(verify_report(found))
         if not found.passed:

@@ -55,9 +55,9 @@ def plot(
     fonts-symbola.
     """
     with answering():
-        from index.pictures import extras
+        from index.files import require
 
-        extras.require("matplotlib", extra="plot", command="plot")
+        require("matplotlib", extra="plot", command="plot")
         from index.pictures.numbers.vocabulary_series import vocabulary_series
         from index.pictures.plot import plot as plots
         from index.questions import neighbors as questions

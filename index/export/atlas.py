@@ -16,7 +16,7 @@ from index.bundle.arrow import arrow_array
 from index.bundle.bundle import Bundle, Space
 from index.errors import ParameterError
 from index.export.graph import Graph
-from index.geometry.spaces import row_blocks
+from index.geometry.blocks import row_blocks
 from index.search.graph import knn_graph
 
 MAP_NEIGHBORS = 15

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from index.build.settings import Settings, sampled_rows
 from index.bundle.bundle import Bundle
 from index.errors import ParameterError
+from index.sources.sample import sampled_rows
 
 LARGEST_N = 40_000
 """The largest matrix written without being forced: 6.4 GB full and 1.6 GB compressed."""
@@ -33,7 +33,7 @@ def matrix_rows(bundle: Bundle, *, sample: int | None, seed: int, force: bool, f
         When the sample is out of range, or the matrix would be too large for sense, or for the disk.
     """
     V = len(bundle)
-    rows = sampled_rows(Settings(sample=None if sample is None else str(sample), seed=seed), V)
+    rows = sampled_rows(None if sample is None else str(sample), seed, V)
     rows = np.arange(V) if rows is None else rows
     N = len(rows)
     size = 4 * N**2 + N * (N - 1)

@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from index.bundle.bundle import Bundle, Geometry
-from index.bundle.stored import Matrix
+from index.bundle.bundle import Bundle
+from index.bundle.manifest import MANIFEST
 from index.errors import ParameterError
 from index.export.atlas import MAP_NEIGHBORS, write_atlas
 from index.export.distances import matrix_rows, write_distances
-from index.export.files import placing
 from index.export.graph import graph_of, write_edges, write_knn_csr, write_umap
 from index.export.vectors import PROJECTOR_FILES, projector_rows, write_projector, write_word2vec
+from index.files import placing
+from index.geometry.blocks import Matrix
+from index.geometry.maps import Geometry
 
 
 class Format(StrEnum):
@@ -148,7 +150,7 @@ def _export_graph(bundle: Bundle, form: Format, out: Path, selection: Selection,
         top = min(MAP_NEIGHBORS - 1, space.ids.shape[1])
     graph = graph_of(space, top)
     content = f"{graph.ids.shape[1]} nearest by {space.geometry.words}"
-    with placing([out], overwrite=overwrite) as (path,):
+    with placing([out], overwrite=overwrite, manifest=MANIFEST) as (path,):
         match form:
             case Format.KNN_CSR:
                 write_knn_csr(graph, path)
@@ -169,11 +171,11 @@ def _export_vectors(bundle: Bundle, form: Format, out: Path, selection: Selectio
     else:
         vectors, content = bundle.spaces[selection.geometry].points, f"the points of {selection.geometry.words}"
     if form is Format.WORD2VEC:
-        with placing([out], overwrite=overwrite) as (path,):
+        with placing([out], overwrite=overwrite, manifest=MANIFEST) as (path,):
             write_word2vec(bundle.vocabulary, vectors, path)
         return _exported(form, content, len(bundle), [out])
     N = projector_rows(bundle, selection.limit)
-    with placing([out], overwrite=overwrite, folder_of=PROJECTOR_FILES) as (path,):
+    with placing([out], overwrite=overwrite, manifest=MANIFEST, folder_of=PROJECTOR_FILES) as (path,):
         write_projector(bundle, vectors[:N], path)
     if len(bundle) > N:
         content += f" of the first {N:,} of {len(bundle):,} tokens"
@@ -185,7 +187,7 @@ def _export_distances(bundle: Bundle, out: Path, selection: Selection, overwrite
     targets = [stem.with_name(f"{stem.name}.pt"), stem.with_name(f"{stem.name}.npy")]
     rows = matrix_rows(bundle, sample=selection.sample, seed=selection.seed, force=selection.force, folder=out.parent)
     seed = None if selection.sample is None else selection.seed
-    with placing(targets, overwrite=overwrite) as (compressed, full):
+    with placing(targets, overwrite=overwrite, manifest=MANIFEST) as (compressed, full):
         write_distances(bundle, rows, compressed, full, seed=seed)
     content = f"{len(rows):,} x {len(rows):,} causal distances"
     if seed is not None:

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from index.bundle.arrow import columns_table
 from index.bundle.bundle import Bundle, Space
 from index.errors import ParameterError
+from index.geometry.maps import similarity_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,5 +104,5 @@ def write_edges(bundle: Bundle, space: Space, graph: Graph, path: Path) -> None:
         "distance": distance,
     }
     if space.geometry.angular:
-        columns["similarity"] = 1 - distance.astype(np.float64) ** 2 / 2
+        columns["similarity"] = similarity_of(distance.astype(np.float64))
     pq.write_table(columns_table(columns), path)

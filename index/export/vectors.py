@@ -12,9 +12,10 @@ import pyarrow as pa
 
 from index.bundle.arrow import arrow_array
 from index.bundle.bundle import Bundle
-from index.bundle.stored import Matrix
 from index.errors import ParameterError
-from index.tokens.vocabulary import Vocabulary, display
+from index.geometry.blocks import Matrix
+from index.tokens.display import display
+from index.tokens.vocabulary import Vocabulary
 
 PROJECTOR_FILES = frozenset({"vectors.tsv", "metadata.tsv"})
 PROJECTOR_POINTS = 100_000

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from functools import cached_property
+from hashlib import blake2b
 
 import numpy as np
 
 from index.errors import BundleError
+from index.geometry.blocks import Matrix, row_slices
 
 
 class Groups:
-    """Groups of equal rows.
-
-    Parameters
-    ----------
-    first : ndarray of shape (V,), int32
-        The first row of each row's group; a row alone has its own number.
+    """Groups of equal rows, from the first row of each row's group, (V,) int32; a row alone has its own number.
 
     Raises
     ------
@@ -52,3 +49,16 @@ class Groups:
         members = self.members(int(self.first[row]))
         others: np.ndarray = members[members != row]
         return others
+
+
+def twin_groups(gamma: Matrix) -> np.ndarray:
+    """Return for each row of gamma (V, D) the first row that is bit-identical to it, (V,) int32.
+
+    Equal numbers mark twins; a row without twins has its own number.
+    """
+    first: dict[bytes, int] = {}
+    groups = np.empty(len(gamma), dtype=np.int32)
+    for where in row_slices(gamma.shape):
+        for row, values in enumerate(np.ascontiguousarray(gamma[where]), where.start):
+            groups[row] = first.setdefault(blake2b(values.tobytes(), digest_size=32).digest(), row)
+    return groups

@@ -67,3 +67,24 @@ def tied_for_densest(mean_distance: np.ndarray, resolution: float) -> np.ndarray
     if np.isnan(mean_distance).all():
         return np.arange(len(mean_distance))
     return np.flatnonzero(mean_distance <= np.nanmin(mean_distance) + resolution)
+
+
+def hubness(ids: np.ndarray, k: int) -> np.ndarray:
+    """Return how many tokens have each token among their k nearest: the k-occurrence N_k, whose mean is k.
+
+    Radovanović, Nanopoulos and Ivanović, "Hubs in Space: Popular Nearest Neighbors in High-Dimensional Data" (JMLR
+    2010), section 2.
+
+    Parameters
+    ----------
+    ids : ndarray of shape (V, K)
+        Rows of the nearest neighbors, nearest first, self left out; -1 where there are no more.
+    k : int
+        At most K.
+
+    Returns
+    -------
+    ndarray of shape (V,), int32
+    """
+    nearest = ids[:, :k]
+    return np.bincount(nearest[nearest >= 0], minlength=len(ids)).astype(np.int32)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from index.bundle.stored import Matrix
+from index.geometry.maps import pair_distances
 
 _BLOCK_ROWS = 1024
 _GRAPH_ROWS = 1 << 14
@@ -88,22 +88,6 @@ def _search_further(points: np.ndarray, rows: np.ndarray, groups: np.ndarray, bo
             i, j = np.nonzero(apart & (np.abs(excess) <= doubt) & (groups[here, None] != groups[others]))
             linked = pair_distances(points, here[i], others[j]).astype(np.float32) <= bound
             _link(groups, here[i[linked]], others[j[linked]])
-
-
-def pair_distances(points: Matrix, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return the Euclidean distance of each pair of rows (a[i], b[i]), float64 of shape (n,), from differences.
-
-    Parameters
-    ----------
-    points : ndarray or StoredArray of shape (V, D), float32
-    a, b : ndarrays of shape (n,)
-        Rows.
-    """
-    distances = np.empty(len(a))
-    for where in _blocks(len(a)):
-        differences = points[a[where]].astype(np.float64) - points[b[where]]
-        distances[where] = np.sqrt(np.einsum("ij,ij->i", differences, differences))
-    return distances
 
 
 def _blocks(count: int) -> list[slice]:

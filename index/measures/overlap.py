@@ -11,8 +11,13 @@ from enum import StrEnum
 
 import numpy as np
 
+OVERLAP_TOPS = (10, 30, 100)
+"""Lengths of the lists whose overlaps are kept, where the graph goes as far."""
+
 BORDERS = (30, 70)
 """Percent of overlap above which a verdict is moderate, and above which it is high."""
+
+_BLOCK_ROWS = 1 << 14
 
 
 class Verdict(StrEnum):
@@ -131,3 +136,28 @@ def overlap_range(a: Nearest, b: Nearest) -> tuple[int, int]:
     a_both, b_both = min(both, a_left), min(both, b_left)
     lowest = shared + (a_left - a_both) + (b_left - b_both) + max(0, a_both + b_both - both)
     return lowest, highest
+
+
+def overlap_shares(a: np.ndarray, b: np.ndarray, k: int) -> np.ndarray:
+    """Return the overlap of two neighbor lists of each token: the share of its k nearest that both hold.
+
+    Parameters
+    ----------
+    a, b : ndarrays of shape (V, K)
+        Rows of the nearest neighbors in two geometries, nearest first, ties by row; -1 where there are no more.
+    k : int
+        At most K.
+
+    Returns
+    -------
+    ndarray of shape (V,), float64
+        From 0 to 1; NaN where a list holds fewer than k.
+    """
+    shares = np.empty(len(a))
+    for start in range(0, len(a), _BLOCK_ROWS):
+        rows = slice(start, start + _BLOCK_ROWS)
+        both = np.concatenate([a[rows, :k], b[rows, :k]], axis=1)
+        both.sort(axis=1)  # no list holds a token twice, so equal neighbors are a token of both
+        shares[rows] = (both[:, 1:] == both[:, :-1]).sum(axis=1) / k
+    shares[(a[:, k - 1] < 0) | (b[:, k - 1] < 0)] = np.nan
+    return shares

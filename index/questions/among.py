@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from index.bundle.bundle import Bundle
-from index.checks.stored_matrix import read_sample
 from index.errors import ParameterError
+from index.sources.sample import read_sample
 
 COLUMNS = ("kind", "script")
 """What of `tokens.parquet` a subset can be named by: `kind=word`, `script=Thai,Lao`."""
@@ -78,7 +78,7 @@ def _rows_where(bundle: Bundle, column: str, values: list[str]) -> np.ndarray:
 
 def _read_ids(path: Path) -> np.ndarray:
     if path.suffix in (".npy", ".pt") and os.path.isfile(path):
-        return read_sample(path, option="--among")
+        return read_sample(path, named="among")
     try:
         if path.exists() and not path.is_file():
             raise ParameterError(f"--among {path} is no regular file; wanted a list of token ids")

@@ -10,14 +10,16 @@ from itertools import groupby
 import numpy as np
 
 from index.answers.answer import Tabular
-from index.build.table import OVERLAP_TOPS, overlap_shares
-from index.bundle.bundle import Bundle, Geometry
+from index.bundle.bundle import Bundle
 from index.errors import ParameterError
+from index.geometry.maps import Geometry
 from index.measures import density
 from index.measures.density import Rule
 from index.measures.groups import connected_groups
-from index.questions.lists import Token, token_at, tokens_at
+from index.measures.overlap import OVERLAP_TOPS, overlap_shares
+from index.questions.lists import token_at, tokens_at
 from index.questions.neighbors import DEFAULT_GEOMETRIES, check_two, checked_density_k
+from index.tokens.vocabulary import Token
 
 DECILES = 10
 LISTED = 10

@@ -8,14 +8,16 @@ from enum import StrEnum
 import numpy as np
 
 from index.answers.answer import Tabular
-from index.build.table import hubness, overlap_shares
-from index.bundle.bundle import Bundle, Geometry
+from index.bundle.bundle import Bundle
 from index.errors import ParameterError
+from index.geometry.maps import Geometry
 from index.measures import density
-from index.measures.density import Rule
+from index.measures.density import Rule, hubness
+from index.measures.overlap import overlap_shares
 from index.questions.census import check_length, checked_listed
-from index.questions.lists import Token, token_at
+from index.questions.lists import token_at
 from index.questions.neighbors import DEFAULT_GEOMETRIES, check_two, checked_density_k
+from index.tokens.vocabulary import Token
 
 OVERLAP_K = 30
 PERCENTILES = (0, 1, 5, 25, 50, 75, 95, 99, 100)

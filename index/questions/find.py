@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from index.answers.answer import Tabular
 from index.bundle.bundle import Bundle
 from index.errors import ParameterError
-from index.questions.lists import Token, tokens_at
+from index.questions.lists import tokens_at
+from index.tokens.vocabulary import Token
 
 
 @dataclass(frozen=True)

@@ -9,21 +9,13 @@ import numpy as np
 
 from index.bundle.bundle import Bundle, Space
 from index.errors import ParameterError
+from index.geometry.maps import similarity_of
 from index.questions.among import Subset
-from index.search.search import search_with_ties
+from index.search.finder import search_with_ties
+from index.tokens.vocabulary import Token
 
 LIST_LENGTH = 30
 """Of a neighbor list, where none is asked for."""
-
-
-@dataclass(frozen=True)
-class Token:
-    """A token: its row in the bundle, its id, its exact text and its piece (None for an orphan row)."""
-
-    row: int
-    id: int
-    text: str | None
-    piece: str | None
 
 
 @dataclass(frozen=True)
@@ -138,8 +130,7 @@ def neighbor_list(
             rank,
             token,
             float(distance),
-            # |x - y|^2 = 2 - 2 cos for rows of norm 1
-            float(1 - distance**2 / 2) if space.geometry.angular else None,
+            float(similarity_of(distance)) if space.geometry.angular else None,
             bool(is_tied),
         )
         for rank, (token, distance, is_tied) in enumerate(shown, 1)

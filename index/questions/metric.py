@@ -14,9 +14,9 @@ import numpy as np
 
 from index.answers.answer import Tabular
 from index.bundle.bundle import Bundle
-from index.checks.crosscheck import check_pairs
-from index.geometry.spaces import Metric
-from index.measures.groups import pair_distances
+from index.geometry.maps import pair_distances
+from index.geometry.metric import Metric
+from index.measures.pairs import check_pairs, random_pairs
 
 PERCENTILES = (5, 25, 50, 75, 95)
 _SEED = 0
@@ -142,9 +142,7 @@ def metric(bundle: Bundle, *, pairs: int = 20_000) -> MetricReport:
     variance = _expected_variance(found)
     mean_norm = float(found.mean @ found.matrix @ found.mean)
     norms = np.from_dlpack(bundle.columns("causal_norm")["causal_norm"].combine_chunks())
-    rng = np.random.default_rng(_SEED)
-    a = rng.integers(len(bundle), size=pairs)
-    b = (a + rng.integers(1, len(bundle), size=pairs)) % len(bundle)
+    a, b = random_pairs(np.random.default_rng(_SEED), len(bundle), pairs)
     distances = pair_distances(bundle.causal.points, a, b)
     return MetricReport(
         found.origin,

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from index.answers.answer import Tabular
-from index.bundle.bundle import Bundle, Geometry, Space
+from index.bundle.bundle import Bundle, Space
 from index.errors import ParameterError
+from index.geometry.maps import Geometry
 from index.measures import density, overlap
 from index.measures.density import Rule
 from index.measures.overlap import Overlap
 from index.questions.among import Subset
-from index.questions.lists import Neighbor, Token, checked_top, neighbor_list, ranked, token_at, tokens_at
+from index.questions.lists import Neighbor, checked_top, neighbor_list, ranked, token_at, tokens_at
+from index.tokens.vocabulary import Token
 
 DEFAULT_GEOMETRIES = (Geometry.CAUSAL, Geometry.COSINE)
 

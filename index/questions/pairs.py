@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from index.answers.answer import Tabular
-from index.bundle.bundle import Bundle, Geometry, Space
+from index.bundle.bundle import Bundle, Space
 from index.errors import ParameterError
-from index.questions.lists import Token, token_at
-from index.search.search import distances_to
+from index.geometry.maps import Geometry, distances_to, pair_distances, similarity_of
+from index.questions.lists import token_at
+from index.tokens.vocabulary import Token
 
 
 @dataclass(frozen=True)
@@ -29,9 +30,9 @@ class Distance(Tabular):
     distances: dict[Geometry, float | None]
 
     def similarity(self, geometry: Geometry) -> float | None:
-        """Return the cosine of the angle in an angular geometry: |x - y|^2 = 2 - 2 cos for rows of norm 1."""
+        """Return the cosine of the angle in an angular geometry."""
         chord = self.distances[geometry]
-        return None if chord is None else 1 - chord**2 / 2
+        return None if chord is None else similarity_of(chord)
 
 
 @dataclass(frozen=True)
@@ -87,9 +88,9 @@ def distance(bundle: Bundle, a: str, b: str) -> Distance:
     rows = [bundle.vocabulary.resolve(text) for text in (a, b)]
     apart = {}
     for geometry, space in bundle.spaces.items():
-        x, y = space.points[rows].astype(np.float64)
+        exact = pair_distances(space.points, np.array(rows[:1]), np.array(rows[1:]))[0]
         # As neighbor lists hold it, rounded to float32.
-        apart[geometry] = None if set(rows) & set(space.excluded) else float(np.float32(np.linalg.norm(x - y)))
+        apart[geometry] = None if set(rows) & set(space.excluded) else float(np.float32(exact))
     return Distance(token_at(bundle, rows[0]), token_at(bundle, rows[1]), apart)
 
 

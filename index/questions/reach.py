@@ -10,12 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from index.answers.answer import Tabular
-from index.bundle.bundle import Bundle, Geometry, Space
+from index.bundle.bundle import Bundle, Space
 from index.errors import ParameterError
-from index.geometry import spaces
+from index.geometry.maps import Geometry, chord_of, map_rows
 from index.questions.among import Subset
-from index.questions.lists import Neighbor, Token, checked_top, neighbor_list, token_at
-from index.search.search import search, search_with_ties
+from index.questions.lists import Neighbor, checked_top, neighbor_list, token_at
+from index.search.finder import search, search_with_ties
+from index.tokens.vocabulary import Token
 
 _TERM = re.compile(
     r"""\s* (?P<sign>[+-])? \s*
@@ -126,8 +127,8 @@ def within(
         checked_top(bundle, top)
     row = bundle.vocabulary.resolve(token)
     space = bundle.spaces[geometry]
-    # |x - y|^2 = 2 - 2 cos for rows of norm 1. NumPy would round a plain float to the float32 of the distances.
-    limit = np.float64(math.sqrt(2 - 2 * threshold) if geometry.angular else threshold)
+    # NumPy would round a plain float to the float32 of the distances.
+    limit = np.float64(chord_of(threshold) if geometry.angular else threshold)
     ids, distances = _within_distance(space, row, limit + space.resolution)
     count = int((distances <= limit).sum())
     twins = bundle.twins.others(row)
@@ -222,14 +223,8 @@ def mapped(bundle: Bundle, geometry: Geometry, vector: np.ndarray) -> np.ndarray
     """Map a vector of gamma's space, (D,), into a geometry as its tokens are, (D,) float64; zero without direction."""
     row = vector[np.newaxis]
     point = np.empty_like(row)  # the maps round to float32 only where what they fill is float32
-    if geometry is Geometry.CAUSAL:
-        spaces.causal_points(row, bundle.metric, out=point)
-    elif geometry is Geometry.COSINE:
-        spaces.cosine_points(row, out=point)
-    else:
-        centered = bundle.spaces[geometry].facts.centered
-        spaces.causal_cosine_points(row, bundle.metric, centered=centered, out=point)
-    mapped_row: np.ndarray = point[0]
+    centered = bundle.spaces[geometry].facts.centered
+    mapped_row: np.ndarray = map_rows(row, geometry, bundle.metric, centered=centered, out=point)[0]
     return mapped_row
 
 

@@ -1,7 +1,8 @@
-"""The k points nearest to many queries that need not be points themselves, in one process.
+"""The points nearest to a vector that need not be a point itself, exactly.
 
-A `Finder` keeps a bfloat16 copy of the points, reads that, half the bytes, and measures only the points that the bound
-of `filtering` leaves. One query in a new process is better asked of `index.search.search`.
+`search` measures every point, in float64, from differences: right for one query in a new process. A `Finder` answers
+many queries of one process: it keeps a bfloat16 copy of the points, reads that, half the bytes, and measures only the
+points that the bound of `filter` leaves.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.errors import ParameterError
-from index.search.points import as_plain, check_points, core_count
+from index.geometry.blocks import Matrix
+from index.geometry.maps import distances_to
+from index.search.graph import as_plain, check_points, core_count
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
@@ -21,15 +24,48 @@ Answer = tuple[NDArray[np.int32], NDArray[np.float64]]
 Measured = tuple[Rows, NDArray[np.float64]]  # rows and their squared distances
 
 
-class Finder:
-    """Answers many queries on the same points, each exactly.
+def search(
+    points: Matrix, query: np.ndarray, *, k: int, exclude: Collection[int] = (), rows: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows, int32, and distances, float64, of the k points nearest to one query, (D,), exactly.
 
-    Parameters
-    ----------
-    points : ndarray of shape (V, D), float32
-        Finite; memory-mapped or not. A bfloat16 copy is kept beside them.
-    threads : int, optional
-        All cores this process may use, by default.
+    Ascending, equal distances by row; fewer than k where there are fewer points. Points are (V, D) float32. `exclude`
+    leaves rows out: the query's own, and those that have no point. With `rows`, (n,) int32, only those are looked at.
+    """
+    among = np.arange(len(points), dtype=np.int32) if rows is None else rows
+    kept = ~np.isin(among, np.fromiter(exclude, np.int32, len(exclude)))
+    ids, distances = among[kept], distances_to(points, query[np.newaxis], rows=rows)[0][kept]
+    order = np.lexsort((ids, distances))[:k]
+    return ids[order], distances[order]
+
+
+def search_with_ties(
+    points: Matrix,
+    query: np.ndarray,
+    top: int,
+    resolution: float,
+    *,
+    exclude: Collection[int] = (),
+    rows: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the points nearest to one query: `top` of them, and on to the first that does not tie with the last.
+
+    As `search`, but of distances in float32; those no further apart than `resolution` are tied. Fewer than `top` are
+    returned only where there are fewer points.
+    """
+    ids, exact = search(points, query, k=len(points), exclude=exclude, rows=rows)
+    distances = exact.astype(np.float32)
+    if len(ids) == 0:
+        return ids, distances
+    border = distances[min(top, len(ids)) - 1] + resolution
+    n = max(top, int(np.searchsorted(distances, border, side="right"))) + 1
+    return ids[:n], distances[:n]
+
+
+class Finder:
+    """Answers many queries on the same points, (V, D) float32, finite, mapped or not; each exactly.
+
+    A bfloat16 copy of the points is kept beside them. `threads` are all cores this process may use, by default.
     """
 
     def __init__(self, points: Floats, *, threads: int | None = None) -> None:
@@ -42,21 +78,10 @@ class Finder:
         self._residuals = self._filter.residuals(0, len(points), self._pool)
 
     def search(self, queries: Floats, *, k: int, exclude: Sequence[Collection[int]] | None = None) -> Answer:
-        """Return the rows of the k points nearest to each query, and their distances, exactly.
+        """Return the rows of the k points nearest to each query, and their distances, exactly: (Q, k) both.
 
-        Parameters
-        ----------
-        queries : ndarray of shape (Q, D)
-            Rounded to float32.
-        k : int
-        exclude : sequence of Q collections of int, optional
-            Rows to leave out for each query: its own, and those that are no answer.
-
-        Returns
-        -------
-        ids : ndarray of shape (Q, k), int32
-            Nearest first, equal distances by row.
-        distances : ndarray of shape (Q, k), float64
+        Nearest first, equal distances by row. Queries, (Q, D), are rounded to float32. `exclude` leaves rows out for
+        each query: its own, and those that are no answer.
 
         Raises
         ------

@@ -3,7 +3,7 @@
 The graph of all points takes four steps::
 
     twins        equal rows become one point                                        twin groups -> U positions
-    filter       points are grouped, recentered and rounded to few digits           filtering, scores
+    filter       points are grouped, recentered and rounded to few digits           filter, scores
     sweep        every pair's score, in tiles; candidates are the pairs whose       kernels.offer_tile
                  lower bound is within the k-th smallest upper bound so far
     rank         candidates by float64 distances; twins expanded again              ranking.rank_block
@@ -14,6 +14,7 @@ depend on the arithmetic, the device or the number of threads: they decide how l
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
@@ -26,16 +27,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from index.search.points import check_k, check_points, core_count
+from index.errors import ParameterError, parameter
 
 if TYPE_CHECKING:
     from index.search.filter import Filter
-    from index.search.kernels import Candidates
+    from index.search.kernels import Candidates, Floats, Ints
     from index.search.ranking import Twins
     from index.search.scores import Arithmetic, Product, Tile
 
 Progress = Callable[[float], None]
 
+CHECKED_ROWS = 4096
 TILE_ROWS = 2048
 RANK_ROWS = 1024  # points of a block whose candidates are ranked together, from the cache
 RANK_STEPS = 8  # after each, the memory of the candidates that are done is given back
@@ -47,31 +49,17 @@ SWEEP_SHARE = 0.9  # of the time, for progress
 
 @dataclass(frozen=True, eq=False)
 class KnnGraph:
-    """The k nearest neighbors of each of V points.
+    """The k nearest neighbors of each of V points."""
 
-    Attributes
-    ----------
-    ids : ndarray of shape (V, k), int32
-        Rows, nearest first, equal distances by row; never the point's own row.
-    distances : ndarray of shape (V, k), float32
-        Euclidean.
-    distinct_distances : ndarray of shape (V, k), float32
-        To the k nearest distinct points other than the point's own; infinite where there are no more.
-    distinct_ids : ndarray of shape (V, k), int32
-        The first row that holds each of those distinct points, equal distances by that row; -1 where there are no more.
-    groups : ndarray of shape (V,), int32
-        The first row that holds the same point, for each row.
-    """
-
-    ids: NDArray[np.int32]
-    distances: NDArray[np.float32]
-    distinct_distances: NDArray[np.float32]
-    distinct_ids: NDArray[np.int32]
-    groups: NDArray[np.int32]
+    ids: NDArray[np.int32]  # (V, k) rows, nearest first, equal distances by row; never its own
+    distances: Floats  # (V, k) Euclidean
+    distinct_distances: Floats  # (V, k) to the nearest other points; infinite where there are no more
+    distinct_ids: NDArray[np.int32]  # (V, k) the first row of each of those points, equal distances by it; or -1
+    groups: NDArray[np.int32]  # (V,) the first row that holds the same point
 
 
 def knn_graph(
-    points: NDArray[np.float32],
+    points: Floats,
     *,
     k: int,
     threads: int | None = None,
@@ -79,30 +67,13 @@ def knn_graph(
     progress: Progress | None = None,
     arithmetic: Arithmetic | None = None,
 ) -> KnnGraph:
-    """Return the exact k-nearest-neighbor graph of all points.
+    """Return the exact k-nearest-neighbor graph of all points, (V, D) float32, finite, mapped or not.
 
     Beside the points it needs 128 MiB for rounded points, and 8 bytes per point for each of k + 124 to k + 188
-    candidates, whose place the graph takes, 16 k bytes per point.
-
-    Parameters
-    ----------
-    points : ndarray of shape (V, D), float32
-        Finite; in memory or memory-mapped.
-    k : int
-        From 1 to V - 1.
-    threads : int, optional
-        All cores this process may use, by default.
-    device : str
-        Where scores are multiplied, as torch names it: "cpu", "cuda", "mps".
-    progress : callable, optional
-        Called with the share done, from 0 to 1, on the calling thread.
-    arithmetic : Arithmetic, optional
-        Of the filter; by default the faster one here. The answer is the same.
-
-    Raises
-    ------
-    ParameterError
-        When k is out of range, or points are no finite float32 matrix.
+    candidates, whose place the graph takes, 16 k bytes per point. Scores are multiplied on `device`, as torch names it:
+    "cpu", "cuda", "mps"; by default on all cores. `progress` is called with the share done, on the calling thread.
+    `arithmetic` is the filter's, by default the faster one here: the answer is the same.
+    ParameterError when k is not from 1 to V - 1, or points are no finite float32 matrix.
     """
     points = check_points(points)
     check_k(k, len(points))
@@ -121,14 +92,14 @@ def buffer_room(k: int, U: int) -> int:
 
 
 def _find_candidates(
-    points: NDArray[np.float32],
-    rows: NDArray[np.int64],
+    points: Floats,
+    rows: Ints,
     k: int,
     arithmetic: Arithmetic | None,
     device: str,
     pool: ThreadPoolExecutor,
     report: Progress,
-) -> tuple[NDArray[np.int64], Candidates]:
+) -> tuple[Ints, Candidates]:
     """Return the rows in the order of positions, and what may be among the k nearest of each."""
     from index.search.filter import build_filter
     from index.search.kernels import Candidates
@@ -215,10 +186,10 @@ def _panel_pairs(filtered: Filter, blocks: list[slice], pool: ThreadPoolExecutor
 
 
 def _rank(
-    points: NDArray[np.float32],
+    points: Floats,
     k: int,
     nearest: int,
-    positions: NDArray[np.int64],
+    positions: Ints,
     candidates: Candidates,
     twins: Twins,
     pool: ThreadPoolExecutor,
@@ -250,7 +221,7 @@ def _rank(
     return KnnGraph(*lists, groups=_first_rows(twins))
 
 
-def _twins(points: NDArray[np.float32]) -> tuple[Twins, NDArray[np.int64]]:
+def _twins(points: Floats) -> tuple[Twins, Ints]:
     """Return the groups of equal rows, and the first row of each, ascending."""
     from index.search.ranking import Twins, first_twins, hash_rows
 
@@ -261,7 +232,7 @@ def _twins(points: NDArray[np.float32]) -> tuple[Twins, NDArray[np.int64]]:
     return Twins(members, np.append(starts, len(points))), rows
 
 
-def _in_order(twins: Twins, rows: NDArray[np.int64], wanted: NDArray[np.int64]) -> Twins:
+def _in_order(twins: Twins, rows: Ints, wanted: Ints) -> Twins:
     """Rearrange the groups from the order of `rows` to that of `wanted`."""
     order = np.searchsorted(rows, wanted)
     sizes = np.diff(twins.offsets)[order]
@@ -288,3 +259,42 @@ def _one_torch_thread_each() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def check_points(points: Floats) -> Floats:
+    """Return points as a plain, read-only matrix; ParameterError unless they are a finite float32 matrix."""
+    if points.ndim != 2 or points.dtype != np.float32 or not points.size:
+        raise ParameterError(
+            f"points must be a float32 matrix of shape (V, D), got: {points.dtype} of shape {points.shape}"
+        )
+    for start in range(0, len(points), CHECKED_ROWS):
+        finite = np.isfinite(points[start : start + CHECKED_ROWS]).all(axis=1)
+        if not finite.all():
+            raise ParameterError(
+                f"points must be finite, but row {start + int(np.argmin(finite))} is not; leave such rows out"
+            )
+    return as_plain(points)
+
+
+def as_plain(points: Floats) -> Floats:
+    """Return a read-only ndarray: one type for the compiled kernels, mapped or not."""
+    plain = np.ascontiguousarray(points).view(np.ndarray)[:]
+    plain.flags.writeable = False
+    return plain
+
+
+def check_k(k: int, V: int) -> None:
+    """Raise ParameterError unless every one of V points has k others."""
+    if k < 1:
+        raise ParameterError(f"k must be 1 or more, got: {k}")
+    if V == 1:
+        raise ParameterError(f"k={k} needs at least {k + 1} tokens, but there is 1, which has no neighbors; index more")
+    if k > V - 1:
+        raise ParameterError(
+            f"k={k} needs at least {k + 1} tokens, but there are {V}; pass {parameter('neighbors', V - 1)} or less"
+        )
+
+
+def core_count() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,6 +1,6 @@
 """The inner loops of the exact neighbor engine, compiled by numba.
 
-Read `filtering` first: it derives the bounds applied here. In the order of the work::
+Read `filter` first: it derives the bounds applied here. In the order of the work::
 
     offer_tile      a tile of scores  -> candidates of its rows and of its columns, by bounds
     tighten         fewer candidates, by bounds
@@ -31,7 +31,7 @@ REORDER = {"reassoc", "nsz", "contract"}
 
 
 class Bounds(NamedTuple):
-    """What turns a score into a lower and an upper bound of half a squared distance; derived in `filtering`."""
+    """What turns a score into a lower and an upper bound of half a squared distance; derived in `filter`."""
 
     rows: Ints  # (U,) position -> row of points
     group: Places  # (U,) position -> group

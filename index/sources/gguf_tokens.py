@@ -12,8 +12,9 @@ import numpy as np
 from index.errors import SourceError
 from index.sources.folder_tokens import SPACE_PIECE, orphans
 from index.sources.gguf import read_header
+from index.tokens.display import byte_alphabet
 from index.tokens.tokenizer import LONGEST_PIECE, reading_tokenizer
-from index.tokens.vocabulary import Vocabulary, byte_alphabet
+from index.tokens.vocabulary import Vocabulary
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
 """Values of `tokenizer.ggml.token_type`."""

@@ -8,11 +8,13 @@ weights_only=True runs no code either, but allocates what a pickle asks for, and
 from __future__ import annotations
 
 import io
+import itertools
 import math
 import pickle
 import pickletools
 import struct
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,7 @@ _ZIP_MAGIC = b"PK\x03\x04"
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
 _ENCRYPTED = 1
 _OPCODES_SCANNED = 100_000
+_LISTED_KEYS = 8
 
 
 def load_torch(path: Path) -> Any:
@@ -85,6 +88,11 @@ def as_numpy(found: Any, name: str, path: Path) -> np.ndarray:
     mapped = np.memmap(path, dtype, mode="r", offset=start + found.offset * dtype.itemsize, shape=(reach,))
     strides = [stride * dtype.itemsize for stride in found.strides]
     return np.lib.stride_tricks.as_strided(mapped, found.shape, strides, writeable=False)
+
+
+def listed(content: Mapping[Any, Any]) -> str:
+    """Return the first keys of a dict of `load_torch` for an error."""
+    return brief(", ".join(f"{key!r:.40}" for key in itertools.islice(content, _LISTED_KEYS)) or "nothing")
 
 
 def _load_zip(path: Path) -> Any:

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from urllib.parse import urlencode
 
-from index.bundle.bundle import Bundle, Geometry
+from index.bundle.bundle import Bundle
 from index.errors import ParameterError
+from index.geometry.maps import Geometry
 from index.pictures.numbers.series import called
-from index.questions.lists import Token, tokens_at
+from index.questions.lists import tokens_at
 from index.questions.neighbors import DEFAULT_GEOMETRIES
-from index.tokens.vocabulary import display
+from index.tokens.display import display
+from index.tokens.vocabulary import Token
 
 TOP = 30
 """Neighbors listed when an address does not say."""

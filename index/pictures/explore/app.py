@@ -32,7 +32,7 @@ from index.pictures.explore.views import plain_lists, token_view
 from index.pictures.page import tables as page_tables
 from index.pictures.page import words
 from index.questions import reach
-from index.tokens.vocabulary import display
+from index.tokens.display import display
 
 HOSTS = ["127.0.0.1", "localhost"]
 """What a request may call this host: another name is another site's, made to point here (DNS rebinding)."""

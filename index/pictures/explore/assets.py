@@ -10,7 +10,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from index.bundle.bundle import Geometry
+from index.geometry.maps import Geometry
 from index.pictures.page import vega
 from index.pictures.page.report import PAGE
 from index.pictures.page.words import counted

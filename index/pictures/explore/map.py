@@ -11,19 +11,18 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import msgspec
 import numpy as np
 import pyarrow.parquet as pq
 
 from index.bundle.arrow import columns_table, numbers, read_parquet
-from index.bundle.bundle import Bundle, Geometry
+from index.bundle.bundle import Bundle
 from index.bundle.manifest import MANIFEST
 from index.errors import ParameterError
 from index.export.atlas import project
-from index.files import brief
-from index.pictures.extras import require
+from index.files import brief, placing, require
+from index.geometry.maps import Geometry
 
 GEOMETRY = Geometry.CAUSAL
 """The one whose exact graph is laid out."""
@@ -72,20 +71,12 @@ def make_map(bundle: Bundle, path: Path) -> None:
     """
     read_map(path, bundle)  # a map of another bundle is replaced, nothing else
     require("umap", extra="explore --extra map", command="explore --map")
-    if (path.parent / MANIFEST).is_file():
-        raise ParameterError(f"--map-file {path} lies in a bundle's folder, whose files are sealed; pass another")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Made before the long work, to see whether its outcome can be kept.
-        with TemporaryDirectory(prefix=f".{path.name}.writing-", dir=path.parent) as folder:
-            places = project(bundle, bundle.spaces[GEOMETRY])
-            columns = (bundle.vocabulary.token_ids, places[:, 0], places[:, 1])
-            table = columns_table(dict(zip(COLUMNS, columns, strict=True)))
-            written = Path(folder) / path.name
-            pq.write_table(table.replace_schema_metadata({_BUNDLE: _fingerprint(bundle)}), written)
-            written.replace(path)
-    except OSError as error:
-        raise ParameterError(f"{path} cannot be written: {brief(error)}; pass another --map-file") from error
+    # Entered before the long work, to see whether its outcome can be kept.
+    with placing([path], overwrite=True, manifest=MANIFEST, named="map_file") as (written,):
+        places = project(bundle, bundle.spaces[GEOMETRY])
+        columns = (bundle.vocabulary.token_ids, places[:, 0], places[:, 1])
+        table = columns_table(dict(zip(COLUMNS, columns, strict=True)))
+        pq.write_table(table.replace_schema_metadata({_BUNDLE: _fingerprint(bundle)}), written)
 
 
 def read_map(path: Path, bundle: Bundle) -> VocabularyMap | None:

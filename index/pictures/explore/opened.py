@@ -8,10 +8,10 @@ from threading import RLock
 from typing import Any, TypeVar, cast
 
 from index.api import OpenVocabulary, open_vocabulary
-from index.bundle.bundle import Geometry
 from index.bundle.manifest import MANIFEST
 from index.errors import BundleError
 from index.files import brief
+from index.geometry.maps import Geometry
 from index.pictures.explore.map import VocabularyMap, read_map
 from index.pictures.explore.suggest import Suggestions
 from index.pictures.numbers.densities import Densities, all_densities

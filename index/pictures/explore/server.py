@@ -7,8 +7,7 @@ import socket
 from pathlib import Path
 
 from index.errors import ParameterError
-from index.files import brief
-from index.pictures.extras import require
+from index.files import brief, require
 
 ADDRESS = "127.0.0.1"
 """Of this machine, and reached from no other."""

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from index.bundle.bundle import Bundle, Geometry
+from index.bundle.bundle import Bundle
+from index.geometry.maps import Geometry
 from index.measures.overlap import Overlap
 from index.pictures.explore.address import Choice, Link, link
 from index.pictures.explore.opened import OpenedBundle
@@ -20,7 +21,7 @@ from index.questions import neighbors as questions
 from index.questions.lists import Neighbor
 from index.questions.neighbors import Neighborhood
 from index.tables import NEAREST_BY, why_none
-from index.tokens.vocabulary import display
+from index.tokens.display import display
 
 LISTED_TWINS = 20
 NONE = "-"

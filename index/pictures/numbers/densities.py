@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from index.bundle.bundle import Bundle, Geometry
+from index.bundle.bundle import Bundle
+from index.geometry.maps import Geometry
 from index.measures import density
 from index.measures.density import Rule
 

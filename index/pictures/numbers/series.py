@@ -6,14 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from index.bundle.bundle import Bundle, Geometry, Space
+from index.bundle.bundle import Bundle, Space
+from index.geometry.maps import Geometry, distances_to, similarity_of
 from index.measures import overlap
 from index.measures.overlap import Overlap
 from index.pictures.numbers.densities import Densities, all_densities, unit
-from index.questions.lists import Token, ranked
+from index.questions.lists import ranked
 from index.questions.neighbors import Neighborhood
-from index.search.search import distances_to
-from index.tokens.vocabulary import display
+from index.tokens.display import display
+from index.tokens.vocabulary import Token
 
 LENGTHS = 256
 """At how many lengths of lists an overlap is taken; longer lists than this are compared at lengths evenly spaced."""
@@ -211,8 +212,7 @@ def _union_series(bundle: Bundle, found: Neighborhood) -> UnionSeries:
         np.logical_and(*(rank > 0 for rank in ranks.values())),
         ranks,
         distances,
-        # |x - y|^2 = 2 - 2 cos for rows of norm 1
-        {geometry: 1 - distance**2 / 2 for geometry, distance in distances.items() if geometry.angular},
+        {geometry: similarity_of(distance) for geometry, distance in distances.items() if geometry.angular},
     )
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from index.bundle.bundle import Bundle, Geometry
+from index.bundle.bundle import Bundle
+from index.geometry.maps import Geometry
 from index.measures.density import Rule
 from index.pictures.numbers.densities import Densities, all_densities, ends
 from index.questions import census

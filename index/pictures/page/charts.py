@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from index.bundle.bundle import Geometry
+from index.geometry.maps import Geometry
 from index.measures.overlap import BORDERS
 from index.pictures.numbers.densities import Densities
 from index.pictures.numbers.series import NeighborhoodSeries, RankSeries, UnionSeries

@@ -17,16 +17,15 @@ from typing import Any
 
 from index.bundle.bundle import Bundle
 from index.bundle.manifest import MANIFEST
-from index.export.files import placing
-from index.pictures import extras
+from index.files import placing, require
 from index.pictures.numbers.series import NeighborhoodSeries, called, neighborhood_series
 from index.pictures.page import tables as page_tables
 from index.pictures.page import vega, words
 from index.pictures.page.charts import Chart, neighborhood_charts
 from index.pictures.page.tables import Facts, Table
-from index.questions.lists import Token
 from index.questions.neighbors import Densest, Neighborhood
 from index.tables import shown
+from index.tokens.vocabulary import Token
 
 PAGE = Path(__file__).parent
 """The template, the style sheet and the script of a report."""
@@ -84,7 +83,7 @@ def html_report(bundle: Bundle, answers: Sequence[Densest | Neighborhood], *, to
         When the libraries of the extra `report` are not installed.
     """
     for library in ("jinja2", "vl_convert"):
-        extras.require(library, extra="report", command="report")
+        require(library, extra="report", command="report")
     with ThreadPoolExecutor(1) as pool:  # the script takes a second, on a core of its own
         script = pool.submit(vega.script, (PAGE / "report.js").read_text(encoding="utf-8"))
         sections = _sections(bundle, answers)
@@ -120,7 +119,7 @@ def write_html_report(
     ParameterError
         When a file is there or cannot be written, or libraries are missing.
     """
-    with placing([out], overwrite=overwrite) as paths:
+    with placing([out], overwrite=overwrite, manifest=MANIFEST) as paths:
         # A path in a manifest may hold bytes that are no UTF-8, and so lone surrogates.
         paths[0].write_text(html_report(bundle, answers, top=top), "utf-8", "backslashreplace", newline="\n")
 

@@ -6,15 +6,16 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from index.bundle.bundle import Geometry
 from index.bundle.manifest import CrossCheckFacts, FormFacts, Manifest, MatrixFacts
+from index.geometry.maps import Geometry
 from index.measures.density import Rule
 from index.pictures.numbers.series import NeighborhoodSeries, called
 from index.pictures.page.words import counted
-from index.questions.lists import Neighbor, Token
+from index.questions.lists import Neighbor
 from index.questions.neighbors import Densest, Neighborhood
 from index.tables import NEAREST_BY, info_facts, passed_word
-from index.tokens.vocabulary import display
+from index.tokens.display import display
+from index.tokens.vocabulary import Token
 
 LISTED_TWINS = 20
 

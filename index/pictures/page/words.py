@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from index.bundle.bundle import Geometry, Space
+from index.bundle.bundle import Space
+from index.geometry.maps import Geometry
 from index.measures.overlap import BORDERS, Overlap, Verdict
 from index.pictures.numbers.densities import unit
 from index.questions.lists import Neighbor

@@ -13,7 +13,7 @@ from matplotlib import font_manager
 from matplotlib.ft2font import FT2Font
 from rich.cells import cell_len
 
-from index.tokens.vocabulary import FIRST_STRONG_ISOLATE, LEFT_TO_RIGHT_ISOLATE, POP_ISOLATE, SPACE_MARK
+from index.tokens.display import FIRST_STRONG_ISOLATE, LEFT_TO_RIGHT_ISOLATE, POP_ISOLATE, SPACE_MARK
 
 PACKAGES = ("fonts-noto-core", "fonts-noto-cjk", "fonts-symbola")
 """The Debian packages whose fonts are looked for; other systems have them under similar names."""
@@ -55,7 +55,7 @@ class Typeface:
         Parameters
         ----------
         text : str
-            A printable form (`vocabulary.display`). Its bidi isolates are dropped: a label stands alone, and
+            A printable form (`tokens.display`). Its bidi isolates are dropped: a label stands alone, and
             matplotlib's PDF misplaces what follows one.
         cells : int
         """

@@ -9,14 +9,14 @@ from matplotlib.gridspec import SubplotSpec
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from index.bundle.bundle import Geometry
+from index.geometry.maps import Geometry
 from index.pictures.numbers.series import NeighborhoodSeries, OverlapSeries, RankSeries, UnionSeries
 from index.pictures.page.words import counted
 from index.pictures.plot import labels, paper
 from index.pictures.plot.densities import draw_densities
 from index.pictures.plot.fonts import Typeface
 from index.questions.neighbors import Neighborhood
-from index.tokens.vocabulary import display
+from index.tokens.display import display
 
 MOST_LABELS = 12
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from index.bundle.bundle import Bundle
+from index.bundle.manifest import MANIFEST
 from index.errors import ParameterError
-from index.export.files import placing
+from index.files import placing
 from index.pictures.numbers.densities import all_densities
 from index.pictures.numbers.series import neighborhood_series
 from index.pictures.numbers.vocabulary_series import VocabularySeries
@@ -79,7 +80,7 @@ def plot(
         targets = [out.with_name(f"{out.stem}-{page.name}{out.suffix}") for page in pages]
         if len(set(targets)) < len(targets):
             raise ParameterError("two answers are of one token, and so are their files; ask once, or draw a .pdf")
-    with placing(targets, overwrite=overwrite) as paths, paper.look(typeface):
+    with placing(targets, overwrite=overwrite, manifest=MANIFEST) as paths, paper.look(typeface):
         if out.suffix.lower() == ".pdf":
             from matplotlib.backends.backend_pdf import PdfPages  # takes as long to load as a figure to draw
 

@@ -16,7 +16,7 @@ from index.pictures.plot.densities import draw_densities
 from index.pictures.plot.fonts import Typeface
 from index.pictures.plot.neighborhood import found_in
 from index.questions.census import OverlapCensus
-from index.tokens.vocabulary import display
+from index.tokens.display import display
 
 
 def texts_drawn(bundle: Bundle) -> list[str]:
