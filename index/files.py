@@ -12,14 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import Any
 
 from index.errors import ParameterError, SourceError, parameter
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 LONGEST_REASON = 200
 MOST_JSON_BYTES = 1 << 25
@@ -179,11 +174,3 @@ def require(library: str, *, extra: str, command: str) -> None:
             f"`{command}` needs {library}, which is not installed; "
             f"run it as `uv run --extra {extra} query.py {command} ...`"
         )
-
-
-def arrow_array(values: np.ndarray) -> pa.Array[Any]:
-    """Return numbers as an Arrow array that shares their memory; `pa.array` would import pandas."""
-    import pyarrow as pa
-
-    held = np.ascontiguousarray(values)
-    return pa.Array.from_buffers(pa.from_numpy_dtype(held.dtype), len(held), [None, pa.py_buffer(held.data)])

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -42,6 +42,9 @@ from index.search.graph import check_k
 from index.sources.load import Source, load
 from index.sources.sample import sampled_rows
 from index.tokens.vocabulary import Kind
+
+if TYPE_CHECKING:
+    pass
 
 VERSION = "0.1.0"
 DEFAULT_ROOT = Path("data/indexes")

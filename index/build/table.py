@@ -11,6 +11,7 @@ import pyarrow as pa
 from index.build.rows import Rows
 from index.build.spaces import map_points
 from index.bundle import write as writer
+from index.bundle.arrow import columns_table
 from index.bundle.bundle import density_column
 from index.geometry.maps import Geometry, norms
 from index.measures import density
@@ -41,7 +42,7 @@ def token_table(folder: Path, rows: Rows, density_k: int) -> pa.Table:
         means = density.mean_distances(causal.distances, causal.distinct_distances, rule, density_k)
         columns[density_column(rule)] = density.density(means)
     columns |= token_columns(vocabulary, causal, cosine, density_k)
-    return pa.table(columns)
+    return columns_table(columns)
 
 
 def token_columns(vocabulary: Vocabulary, causal: KnnGraph, cosine: KnnGraph, density_k: int) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""Tables in Arrow and Parquet, so that Arrow is loaded where a table is read or made, and pandas nowhere.
+"""Tables in Arrow and Parquet, read and made without pandas, which would take half a second to import.
 
-pyarrow takes a tenth of a second to import, so the functions import it: questions for help need no table. `pa.array`,
-`pa.scalar`, `pa.table`, `to_numpy` and `parquet.read_table` import pandas, which takes half a second more.
+`pa.array`, `pa.scalar`, `pa.table`, `to_numpy` and `parquet.read_table` import it. Arrow itself is imported where a
+table is: help needs none.
 """
 
 from __future__ import annotations
@@ -64,11 +64,12 @@ def arrow_array(values: np.ndarray) -> pa.Array[Any]:
     return pa.Array.from_buffers(pa.from_numpy_dtype(held.dtype), len(held), [None, pa.py_buffer(held.data)])
 
 
-def number_table(columns: dict[str, np.ndarray]) -> pa.Table:
-    """Return columns of numbers as a table that shares their memory."""
+def columns_table(columns: dict[str, Any]) -> pa.Table:
+    """Return columns as a table that shares their memory: arrays of numbers, or any of Arrow's."""
     import pyarrow as pa
 
-    return pa.Table.from_arrays([arrow_array(values) for values in columns.values()], list(columns))
+    held = [arrow_array(each) if isinstance(each, np.ndarray) else each for each in columns.values()]
+    return pa.Table.from_arrays(held, list(columns))
 
 
 def records_table(records: Sequence[dict[str, Any]], schema: pa.Schema) -> pa.Table:

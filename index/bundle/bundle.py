@@ -12,11 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import DTypeLike
 
-from index.bundle.arrow import columns_fit
+from index.bundle.arrow import columns_fit, numbers, read_parquet
 from index.bundle.checksums import DAMAGED, Checksums
 from index.bundle.manifest import Manifest, SpaceFacts, read_manifest
 from index.bundle.stored import StoredArray, flat_index_points, npy_array, safetensors_array
@@ -29,6 +27,8 @@ from index.measures.density import Rule
 from index.tokens.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from index.search.finder import Finder
 
 TOKENS = "tokens.parquet"
@@ -138,12 +138,8 @@ class Bundle:
         file = self.checksums.file(TOKENS)
         file.check(0, len(file.content))
         try:
-            # read_table would import pyarrow.dataset and pandas
-            with pq.ParquetFile(pa.BufferReader(file.content.data)) as parquet:
-                # Arrow's threads may abort a process that ends soon after (apache/arrow issue 34314).
-                table = parquet.read(columns=list(names) or None, use_threads=False)
-            table.validate(full=True)  # Parquet holds texts that are no Unicode, too
-        except (OSError, KeyError, UnicodeDecodeError, pa.ArrowException) as error:
+            table = read_parquet(file.content, names)
+        except (OSError, ValueError) as error:
             raise BundleError(f"{file.path} cannot be read: {brief(error)}; build the bundle again") from error
         if table.num_rows != len(self) or not columns_fit(table, names):
             raise BundleError(f"{file.path} holds other columns or rows than a bundle of {len(self)} tokens: {DAMAGED}")
@@ -233,7 +229,7 @@ def open_bundle(path: str | Path) -> Bundle:
 
 
 def _numbers(column: pa.ChunkedArray[Any]) -> np.ndarray:
-    """Return a column of numbers as an array; `to_numpy` would import pandas."""
-    if column.null_count:
-        raise BundleError(f"{TOKENS} lacks numbers: {DAMAGED}")
-    return np.from_dlpack(column.combine_chunks())
+    try:
+        return numbers(column)
+    except ValueError as error:
+        raise BundleError(f"{TOKENS} lacks numbers: {DAMAGED}") from error

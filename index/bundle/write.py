@@ -9,12 +9,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from index.bundle.checksums import seal
 from index.bundle.manifest import MANIFEST, Manifest
@@ -22,6 +20,9 @@ from index.bundle.stored import FLAT_HEADER, FLAT_INNER_PRODUCT, FLAT_L2, map_fl
 from index.errors import BundleError
 from index.files import brief
 from index.search.graph import KnnGraph
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 SAFETENSORS_DTYPES = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16"}
 _UNUSED = 1 << 20  # what FAISS writes in the two unused numbers of a header
@@ -75,6 +76,8 @@ def save_text(path: Path, text: str) -> None:
 
 def save_table(path: Path, table: pa.Table) -> None:
     """Write a table as Parquet."""
+    import pyarrow.parquet as pq
+
     with saving(path, table.nbytes):
         pq.write_table(table, path, compression="zstd")
 

@@ -139,9 +139,8 @@ def crosscheck(
         from index.checks.crosscheck import crosscheck as check
 
         found = check(open_index(index), distances=distances, pairs=pairs)
-        facts = found.json()
         if as_json:
-            print_json(facts)
+            print_json(found.json())
         else:
             from index.tables import crosscheck_report
 

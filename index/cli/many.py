@@ -7,14 +7,13 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import pyarrow as pa
-import pyarrow.json as pa_json
 import pyarrow.parquet as pq
 
+from index.bundle.arrow import records_table
 from index.errors import ParameterError, TokenError
 from index.files import brief
 from index.questions.neighbors import Neighborhood
@@ -144,17 +143,7 @@ def _tables(found: Iterable[Neighborhood]) -> Iterator[pa.Table]:
     for each in found:
         pending += neighborhood_records([each])
         if len(pending) >= ROWS_PER_GROUP:
-            yield _table(pending)
+            yield records_table(pending, SCHEMA)
             pending.clear()
     if pending:
-        yield _table(pending)
-
-
-def _table(records: list[dict[str, Any]]) -> pa.Table:
-    # By way of JSON, because pa.array and pa.table import pandas: half a second.
-    lines = "\n".join(map(json.dumps, records)).encode()
-    return pa_json.read_json(
-        BytesIO(lines),
-        read_options=pa_json.ReadOptions(block_size=len(lines) + 1),
-        parse_options=pa_json.ParseOptions(explicit_schema=SCHEMA, unexpected_field_behavior="error"),
-    )
+        yield records_table(pending, SCHEMA)

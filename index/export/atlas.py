@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from index.bundle.arrow import arrow_array
 from index.bundle.bundle import Bundle, Space
 from index.errors import ParameterError
 from index.export.graph import Graph
-from index.files import arrow_array
 from index.geometry.blocks import row_blocks
 from index.search.graph import knn_graph
 

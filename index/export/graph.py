@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 
+from index.bundle.arrow import columns_table
 from index.bundle.bundle import Bundle, Space
 from index.errors import ParameterError
-from index.files import arrow_array
 from index.geometry.maps import similarity_of
 
 
@@ -106,4 +105,4 @@ def write_edges(bundle: Bundle, space: Space, graph: Graph, path: Path) -> None:
     }
     if space.geometry.angular:
         columns["similarity"] = similarity_of(distance.astype(np.float64))
-    pq.write_table(pa.Table.from_arrays([arrow_array(each) for each in columns.values()], list(columns)), path)
+    pq.write_table(columns_table(columns), path)

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from index.bundle.arrow import arrow_array
 from index.bundle.bundle import Bundle
 from index.errors import ParameterError
-from index.files import arrow_array
 from index.geometry.blocks import Matrix
 from index.tokens.display import display
 from index.tokens.vocabulary import Vocabulary

@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from index.errors import TokenError
 from index.tokens.display import display, stray_bytes
 from index.tokens.tokenizer import encode, parse_tokenizer
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from tokenizers import Encoding
 
 LISTED_IDS = 10
@@ -89,6 +88,8 @@ class Vocabulary:
 
         `special` holds the ids of control tokens.
         """
+        import pyarrow as pa
+
         kinds = [
             classify(text, piece, special=row in special)
             for row, (text, piece) in enumerate(zip(texts, pieces, strict=True))
@@ -106,6 +107,8 @@ class Vocabulary:
 
     def take(self, rows: np.ndarray) -> Vocabulary:
         """Return the vocabulary of a sample: its row i is this one's row `rows[i]`."""
+        import pyarrow as pa
+
         indices = pa.array(rows)
         return Vocabulary(
             self.token_ids[rows],
@@ -203,6 +206,9 @@ class Vocabulary:
 
 
 def _rows_equal(column: pa.StringArray, wanted: str) -> np.ndarray:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     try:
         encoded = wanted.encode()
     except UnicodeEncodeError:  # a lone surrogate, from an argument that is no UTF-8: no token has it

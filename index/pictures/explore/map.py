@@ -14,14 +14,14 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 
+from index.bundle.arrow import columns_table, numbers, read_parquet
 from index.bundle.bundle import Bundle
 from index.bundle.manifest import MANIFEST
 from index.errors import ParameterError
 from index.export.atlas import project
-from index.files import arrow_array, brief, placing, require
+from index.files import brief, placing, require
 from index.geometry.maps import Geometry
 
 GEOMETRY = Geometry.CAUSAL
@@ -74,8 +74,8 @@ def make_map(bundle: Bundle, path: Path) -> None:
     # Entered before the long work, to see whether its outcome can be kept.
     with placing([path], overwrite=True, manifest=MANIFEST, named="map_file") as (written,):
         places = project(bundle, bundle.spaces[GEOMETRY])
-        columns = [arrow_array(bundle.vocabulary.token_ids), arrow_array(places[:, 0]), arrow_array(places[:, 1])]
-        table = pa.Table.from_arrays(columns, names=list(COLUMNS))
+        columns = (bundle.vocabulary.token_ids, places[:, 0], places[:, 1])
+        table = columns_table(dict(zip(COLUMNS, columns, strict=True)))
         pq.write_table(table.replace_schema_metadata({_BUNDLE: _fingerprint(bundle)}), written)
 
 
@@ -90,16 +90,15 @@ def read_map(path: Path, bundle: Bundle) -> VocabularyMap | None:
     if not path.is_file():
         return None
     try:
-        with pq.ParquetFile(path) as file:
-            table = file.read()
-    except (OSError, pa.ArrowException) as error:
+        table = read_parquet(path)
+    except (OSError, ValueError) as error:
         raise ParameterError(f"{path} is no map: {brief(error)}; pass another --map-file") from error
     made_of = (table.schema.metadata or {}).get(_BUNDLE)
     if made_of is None:
         raise ParameterError(f"{path} is a Parquet file, but no map; pass another --map-file")
     if made_of != _fingerprint(bundle):
         return None
-    ids, x, y = (np.from_dlpack(table[name].combine_chunks()) for name in COLUMNS)
+    ids, x, y = (numbers(table[name]) for name in COLUMNS)
     return VocabularyMap(ids, np.stack([x, y], axis=1))
 
 
