@@ -11,6 +11,8 @@ from typer.testing import CliRunner
 
 import query
 
+pytestmark = pytest.mark.shown
+
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SHOWN = re.findall(r"```text\n\$ uv run query\.py (.*)\n((?s:.*?))```", README)
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, Built, invoke
 
+pytestmark = pytest.mark.shown
+
 DOCS = ROOT / "docs"
 COMMANDS = {
     "neighbors.svg": "uv run query.py neighbors planet --top 8 --svg docs/neighbors.svg",
