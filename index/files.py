@@ -14,6 +14,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from index.errors import ParameterError, SourceError, parameter
 
 LONGEST_REASON = 200

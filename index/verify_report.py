@@ -10,6 +10,9 @@ from index.geometry.maps import Geometry
 from index.tables import facts_table, passed_word
 from index.tokens.display import display
 
+ROUNDING = 1e-12
+"""What float64 sums in another order leave of a difference: its digits depend on the processor and say nothing."""
+
 
 def verify_report(found: Verification) -> RenderableType:
     """Return the terminal report of `verify`."""
@@ -30,12 +33,16 @@ def verify_report(found: Verification) -> RenderableType:
     if found.deep is not None:
         rows.append(("deep", "stored lists against float64 brute force over gamma itself"))
         rows += [_list_line(geometry, check) for geometry, check in found.deep.lists.items()]
-        metric = f"computed again, differs by {found.deep.metric_difference:.2g} of its largest entry"
+        metric = f"computed again, differs by {_difference(found.deep.metric_difference)} of its largest entry"
         rows.append(
             ("  M", metric if found.deep.metric_recomputed else "as stored: it was given, or comes from more tokens")
         )
     rows.append(("built by", ", ".join(" ".join(each) for each in found.versions.items())))
     return facts_table(rows)
+
+
+def _difference(share: float) -> str:
+    return f"less than {ROUNDING:g}" if share < ROUNDING else f"{share:.2g}"
 
 
 def _list_line(geometry: Geometry, check: ListCheck) -> tuple[str, str]:

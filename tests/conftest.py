@@ -1,4 +1,4 @@
-"""What tests of several files share: running the two programs, and the bundled model, built once per session."""
+"""What tests of several files share: running the two programs, and the bundled model, built once for all workers."""
 
 import importlib
 import json
@@ -11,10 +11,12 @@ from typing import Any
 
 import oracles
 import pytest
+from filelock import FileLock
 from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 ROOT = Path(__file__).resolve().parent.parent
+SLOW_SECONDS = 10
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
@@ -92,14 +94,39 @@ def smollm2_gamma() -> NDArray:
 
 
 @pytest.fixture(scope="session")
-def smollm2(tmp_path_factory: pytest.TempPathFactory) -> Built:
+def smollm2(shared_folder: Path) -> Built:
     """The bundled model with every default: what a first user gets."""
-    path = tmp_path_factory.mktemp("indexes") / "smollm2-135m"
-    return Built(path, run("build_index.py", "--out", path, "--json").json)
+    return built_once(shared_folder / "smollm2-135m")
 
 
 @pytest.fixture(scope="session")
-def smollm2_sample(tmp_path_factory: pytest.TempPathFactory) -> Built:
+def smollm2_sample(shared_folder: Path) -> Built:
     """16,000 tokens of it, drawn with seed 42."""
-    path = tmp_path_factory.mktemp("indexes") / "smollm2-16000"
-    return Built(path, run("build_index.py", "--sample", 16_000, "--seed", 42, "--out", path, "--json").json)
+    return built_once(shared_folder / "smollm2-16000", "--sample", 16_000, "--seed", 42)
+
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all workers of a parallel run have in common."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "indexes"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def built_once(path: Path, *options: object) -> Built:
+    """Build the bundled model, or take what another worker has built."""
+    report = path.with_suffix(".json")
+    with FileLock(path.with_suffix(".lock")):
+        if not report.exists():
+            done = run("build_index.py", *options, "--out", path, "--json")
+            assert done.code == 0, done.err
+            report.write_text(done.out, encoding="utf-8")
+    return Built(path, json.loads(report.read_text(encoding="utf-8")))
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Name the tests that took more than ten seconds and do not say why, with the mark `slow`."""
+    for report in terminalreporter.stats.get("passed", []):
+        if report.duration > SLOW_SECONDS and "slow" not in report.keywords:
+            terminalreporter.write_line(f"{report.duration:.0f} s, and no reason given: {report.nodeid}")

@@ -18,6 +18,8 @@ from safetensors.numpy import load_file
 
 import index
 
+pytestmark = pytest.mark.shown
+
 RIDGE = 1e-6
 K = 30
 

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, Built
+from shown import steady
 from typer.testing import CliRunner
 
 import query
+
+pytestmark = pytest.mark.shown
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SHOWN = re.findall(r"```text\n\$ uv run query\.py (.*)\n((?s:.*?))```", README)
@@ -25,7 +28,7 @@ def test_shown_output(command: str, output: str, smollm2: Built, monkeypatch: py
     if expected[-1] == "…":
         expected = expected[:-1]
         lines = lines[: len(expected)]
-    assert lines == expected
+    assert steady("\n".join(lines)).splitlines() == steady("\n".join(expected)).splitlines()
 
 
 def test_every_command_and_option_is_in_the_readme() -> None:

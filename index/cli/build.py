@@ -1,0 +1,164 @@
+"""Build a bundle: both geometries of a model's vocabulary, indexed once. `uv run build_index.py --help` says how."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from index.cli.asking import answering
+from index.cli.output import crosscheck_cause, print_json, print_table, settle_encoding
+from index.errors import one_line
+
+if TYPE_CHECKING:
+    from index.build.settings import Settings
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
+
+EXAMPLES = """
+Examples:
+
+  uv run build_index.py                                 the bundled SmolLM2-135M-Instruct
+
+  uv run build_index.py Qwen/Qwen3-0.6B                 a model of the Hugging Face Hub
+
+  uv run build_index.py ~/models/gemma --ridge 0        a local folder, no ridge
+
+  uv run build_index.py gamma.npy --tokenizer ~/models/gemma
+
+  uv run build_index.py --index-factory IVF256,Flat     an approximate index beside the exact one, with its recall
+"""
+
+
+@app.command(epilog=EXAMPLES)
+def build_index(
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            help="Hugging Face id, model folder, or .gguf, .safetensors, .npy, .pt file. None: the bundled model.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The bundle's own folder.", show_default="data/indexes/NAME")] = None,
+    tokenizer: Annotated[
+        str | None,
+        typer.Option(help="Where a bare matrix's texts come from: a folder, Hub id, tokenizer.json or .gguf."),
+    ] = None,
+    metric_tensor: Annotated[
+        Path | None, typer.Option(help="A given M (.pt, .safetensors, .npy) instead of the inverse covariance.")
+    ] = None,
+    ridge: Annotated[float, typer.Option(help="Added to the diagonal of Cov(gamma) before it is inverted.")] = 1e-6,
+    sample: Annotated[
+        str | None, typer.Option(metavar="N|FILE", help="Index N random tokens, or those a .pt or .npy lists.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the random sample.")] = 42,
+    distances: Annotated[
+        Path | None, typer.Option(help="A stored distance matrix (.npy, .pt) to check the result against.")
+    ] = None,
+    neighbors: Annotated[int, typer.Option(help="Neighbors kept for each token, in each geometry.")] = 100,
+    density_k: Annotated[int, typer.Option(help="Neighbors averaged in a density.")] = 20,
+    centered: Annotated[
+        bool, typer.Option("--centered", help="Take causal cosines at the mean row, instead of at zero.")
+    ] = False,
+    index_factory: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="STRING", help="Also build this approximate FAISS index, and state its recall; may be repeated."
+        ),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    threads: Annotated[
+        int | None, typer.Option(help="For everything that runs in parallel.", show_default="all cores")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a bundle that is there.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the densest-token report as JSON.")] = False,
+) -> None:
+    """Index every token of a language model's vocabulary in cosine similarity and in the causal metric.
+
+    Ends by printing the densest token and its neighbors in both. Exit codes: 0 done, 1 the cross-check failed,
+    2 wrong use or bad input.
+    """
+    settle_encoding()
+    # Arrow's own allocator maps a gibibyte before it needs any, which counts against a limit on memory.
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    from index.build.settings import Settings
+
+    settings = Settings(
+        source=source,
+        tokenizer=tokenizer,
+        out=out,
+        metric_tensor=metric_tensor,
+        ridge=ridge,
+        sample=sample,
+        seed=seed,
+        distances=distances,
+        neighbors=neighbors,
+        density_k=density_k,
+        centered=centered,
+        index_factories=tuple(index_factory or ()),
+        device=device,
+        threads=threads,
+        overwrite=overwrite,
+    )
+    try:
+        with answering():
+            agreed = _build_and_report(settings, as_json=as_json)
+    except KeyboardInterrupt as stop:
+        print(f"stopped: {_left_behind(stop)}", file=sys.stderr)
+        raise typer.Exit(130) from None
+    if not agreed:
+        raise typer.Exit(1)
+
+
+def _build_and_report(settings: Settings, *, as_json: bool) -> bool:
+    """Build, say what was built, print the densest token; return whether the stored distances agreed."""
+    from index.build.build import build
+    from index.bundle.bundle import open_bundle
+    from index.cli.progress import progress_bar
+    from index.questions.neighbors import densest
+    from index.report import densest_json
+    from index.tables import densest_report
+
+    with progress_bar() as progress:
+        built = build(settings, progress)
+    bundle = open_bundle(built.folder)
+    V, D, K = bundle.manifest.V, bundle.manifest.D, bundle.manifest.K
+    notes = [
+        f"built {built.folder}: {V:,} tokens x {D:,}, {K} neighbors in each geometry, "
+        f"{built.bytes / 1e6:,.0f} MB, {built.seconds:.1f} s"
+    ]
+    if built.reused:
+        names = ", ".join(geometry.label for geometry in built.reused)
+        notes.append(f"kept from a build that did not end: {names}")
+    if built.orphans:
+        notes.append(f"{built.orphans:,} of the {V:,} rows are orphans: no token of the tokenizer, no text")
+    if built.zero_ids:
+        listed = ", ".join(f"#{token_id}" for token_id in built.zero_ids[:10])
+        more = f" and {len(built.zero_ids) - 10} more" if len(built.zero_ids) > 10 else ""
+        notes.append(f"zero rows have no direction and no cosine neighbors: {listed}{more}")
+    if built.crosscheck_passed is not None:
+        cause = None if built.crosscheck_passed else crosscheck_cause(bundle.manifest.crosscheck)
+        outcome = "the stored distances agree" if cause is None else f"the cross-check failed: {cause}"
+        notes.append(f"{outcome} (query.py crosscheck says more)")
+    for note in notes:
+        print(one_line(note), file=sys.stderr)
+    found = densest(bundle)
+    if as_json:
+        print_json(densest_json(found))
+    else:
+        print_table(densest_report(found, name=bundle.name, facts=bundle.manifest))
+    return built.crosscheck_passed is not False
+
+
+def _left_behind(stop: KeyboardInterrupt) -> str:
+    """Say what a build that was stopped has left for the next run."""
+    from index.build.place import Stopped
+    from index.geometry.maps import Geometry
+
+    if not isinstance(stop, Stopped) or not stop.kept:
+        return "nothing was left behind"
+    kept = f"{len(stop.kept)} of {len(Geometry)} spaces {'is' if len(stop.kept) == 1 else 'are'}"
+    return f"{kept} kept for the next run, in {stop.folder}"
