@@ -211,19 +211,18 @@ def _read_sample(name: str, folder: Path) -> None:
 
 def _ask(folder: Path) -> None:
     """Ask a bundle what reads every part of it, and make the reports."""
-    from index import report, tables
-    from index.bundle.bundle import open_bundle
+    import index
+    from index.answers.answer import to_json
     from index.errors import TokenError
-    from index.questions import neighbors as questions
 
-    bundle = open_bundle(folder)
-    tables.info_report(bundle.manifest, str(folder))
+    vocabulary = index.open(folder)
+    vocabulary.info().page()
     with np.errstate(all="ignore"):  # as the commands do; points may be NaN
-        report.to_json(report.densest_json(questions.densest(bundle, top=5)))
-        questions.neighbors(bundle, "#3", top=30)  # more than are kept: the points themselves are searched
-    _ = bundle.gamma[:2], bundle.metric, bundle.causal.index.ntotal
+        to_json(vocabulary.densest(top=5).json())
+        vocabulary.neighbors("#3", top=30)  # more than are kept: the points themselves are searched
+    _ = vocabulary.gamma[:2], vocabulary.metric, vocabulary.causal.index.ntotal
     with suppress(TokenError):
-        questions.neighbors(bundle, "no such token")
+        vocabulary.neighbors("no such token")
 
 
 def _seal_manifest(folder: Path) -> None:

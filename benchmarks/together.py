@@ -23,12 +23,11 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 def digest(vocabulary: object, rows: list[int]) -> str:
     """Return one number for the answers about some rows, in full."""
-    from index.report import neighborhood_json
 
     answers = hashlib.sha256()
     for row in rows:
         token_id = vocabulary.vocabulary.token_ids[row]  # type: ignore[attr-defined]
-        answers.update(json.dumps(neighborhood_json(vocabulary.neighbors(f"#{token_id}"))).encode())  # type: ignore[attr-defined]
+        answers.update(json.dumps(vocabulary.neighbors(f"#{token_id}").json()).encode())  # type: ignore[attr-defined]
     return answers.hexdigest()
 
 

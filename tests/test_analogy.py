@@ -10,7 +10,7 @@ from conftest import Built, invoke, query
 from numpy.typing import NDArray
 
 from index.errors import ParameterError
-from index.questions import reach
+from index.questions.analogy import parse_terms
 
 PLANET = 46835
 
@@ -152,7 +152,7 @@ def test_analogies_among_a_subset(smollm2: Built, tmp_path: Path) -> None:
     ],
 )
 def test_terms(expression: str, terms: list[tuple[int, str]]) -> None:
-    assert reach.parse_terms(expression) == terms
+    assert parse_terms(expression) == terms
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_terms(expression: str, terms: list[tuple[int, str]]) -> None:
 )
 def test_terms_that_cannot_be_read(expression: str, said: str) -> None:
     with pytest.raises(ParameterError) as caught:
-        reach.parse_terms(expression)
+        parse_terms(expression)
     assert said in str(caught.value)
     assert "quote a text that holds spaces or signs" in str(caught.value)
 

@@ -8,16 +8,20 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import ROOT, Built, invoke, query
 from typer.testing import CliRunner
 
 import query as program
-from index.cli import many as batch
+from index.answers import parquet
+from index.answers.answer import Row
+from index.cli import many
 from index.errors import ParameterError
 from index.questions.neighbors import Neighborhood
 
+NAMES = ["token_id", "token", "geometry", "rank", "row", "id", "text", "similarity", "distance", "tied"]
 LINES = ["planet", " planet", "", "#7", "plannett", "Ġthe", "#99999999", "vier"]
 ANSWERED = ["planet", " planet", "#7", "Ġthe", "vier"]
 
@@ -54,7 +58,7 @@ def test_csv_lines(tokens: Path, smollm2: Built) -> None:
 @pytest.mark.parametrize("group", [4, 50_000])
 def test_parquet(group: int, tokens: Path, smollm2: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same table whether it is written in one row group or in many."""
-    monkeypatch.setattr(batch, "ROWS_PER_GROUP", group)
+    monkeypatch.setattr(parquet, "ROWS_PER_GROUP", group)
     path = tmp_path / "neighbors.parquet"
     options = ["--top", 3, "--index", smollm2.path]
     outcome = invoke("query.py", "neighbors", "--file", tokens, "--parquet", path, *options)
@@ -62,7 +66,10 @@ def test_parquet(group: int, tokens: Path, smollm2: Built, tmp_path: Path, monke
     check_refusals(outcome.err, str(tokens))
     file = pq.ParquetFile(path)
     assert file.metadata.num_row_groups == (1 if group > 100 else 5)
-    assert file.schema_arrow == batch.SCHEMA
+    types = [pa.int64(), pa.string(), pa.string(), *[pa.int64()] * 3, pa.string(), *[pa.float64()] * 2, pa.bool_()]
+    assert dict(zip(file.schema_arrow.names, file.schema_arrow.types, strict=True)) == dict(
+        zip(NAMES, types, strict=True)
+    )
     expected = [
         {"token_id": answer["token"]["id"], "token": answer["token"]["text"], "geometry": geometry}
         | {"similarity": None}
@@ -141,7 +148,7 @@ def test_answers_come_as_they_are_done(smollm2: Built) -> None:
 def test_reading_lines() -> None:
     lines = [b"\xef\xbb\xbfplanet\r\n", b"\n", b" planet\n", b"\r\n", b" \n", b"caf\xc3\xa9\n", b"\xff\n", b"last"]
     read = [(1, "planet"), (3, " planet"), (5, " "), (6, "café"), (7, "\udcff"), (8, "last")]
-    assert list(batch.numbered_tokens(lines)) == read
+    assert list(many.numbered(lines)) == read
 
 
 def test_a_line_that_is_no_text(smollm2: Built, tmp_path: Path) -> None:
@@ -197,23 +204,23 @@ def test_no_form_loads_pandas(smollm2: Built, tmp_path: Path) -> None:
     assert done.stderr.strip() == ""
 
 
-def failing_answers() -> Iterator[Neighborhood]:
+def failing_rows() -> Iterator[list[Row]]:
     raise OSError("a disk under the bundle failed")
     yield
 
 
 def test_what_fails_while_lines_are_open_is_not_their_fault(tokens: Path) -> None:
-    with batch.open_lines(tokens) as lines:
+    with many.open_lines(tokens) as lines:
         assert next(lines) == b"planet\n"
-    with pytest.raises(OSError, match="no space left"), batch.open_lines(tokens):
+    with pytest.raises(OSError, match="no space left"), many.open_lines(tokens):
         raise OSError("no space left")
-    with pytest.raises(UnicodeEncodeError), batch.open_lines(tokens):
+    with pytest.raises(UnicodeEncodeError), many.open_lines(tokens):
         "п".encode("ascii")
 
 
 def test_what_fails_while_answers_are_written_is_not_the_parquets_fault(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="under the bundle failed"):
-        batch.write_parquet(failing_answers(), tmp_path / "out.parquet")
+        parquet.write_parquet(Neighborhood.columns, failing_rows(), tmp_path / "out.parquet")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
@@ -230,14 +237,16 @@ def test_a_folder_of_tokens_is_refused(smollm2: Built, tmp_path: Path) -> None:
     assert f"error: --file {tmp_path} cannot be read: " in outcome.err
 
 
-def test_csv_is_written_line_by_line() -> None:
-    assert list(batch.csv_lines([])) == ["token_id,token,geometry,rank,row,id,text,similarity,distance,tied\n"]
+def test_the_csv_of_no_token_is_its_head(smollm2: Built, tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    outcome = invoke("query.py", "neighbors", "--file", tmp_path / "empty", "--csv", "--index", smollm2.path)
+    assert (outcome.code, outcome.out) == (0, ",".join(NAMES) + "\n")
 
 
 def test_standard_input_that_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", None)
     with (
-        pytest.raises(ParameterError, match="--file - cannot be read: standard input is closed"),
-        batch.open_lines(Path("-")),
+        pytest.raises(ParameterError, match="file=- cannot be read: standard input is closed"),
+        many.open_lines(Path("-")),
     ):
         pass

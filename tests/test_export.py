@@ -29,7 +29,7 @@ from index.errors import ParameterError
 from index.export import distances as export_distances
 from index.export import vectors as export_vectors
 from index.export.atlas import distinct_graph
-from index.export.export import Exported, Format, Selection, export
+from index.export.export import Exported, Format, export
 from index.files import placing
 from index.tokens.display import display
 from index.tokens.vocabulary import Vocabulary
@@ -615,7 +615,7 @@ def test_what_was_written_is_said(bundle: Bundle, tmp_path: Path) -> None:
 
 
 def test_the_library_returns_a_record(bundle: Bundle, tmp_path: Path) -> None:
-    found = export(bundle, Format.UMAP, tmp_path / "knn.npz", selection=Selection(top=3))
+    found = export(bundle, Format.UMAP, out=tmp_path / "knn.npz", top=3)
     size = (tmp_path / "knn.npz").stat().st_size
     assert found == Exported(Format.UMAP, "3 nearest by the causal metric", V, {tmp_path / "knn.npz": size})
 
@@ -624,7 +624,7 @@ def test_the_library_returns_a_record(bundle: Bundle, tmp_path: Path) -> None:
 def test_exports_load_no_heavy_library(form: str, bundle: Bundle, tmp_path: Path) -> None:
     code = (
         "import sys\nfrom pathlib import Path\nimport index\nfrom index.export.export import Format, export\n"
-        f"export(index.open({str(bundle.folder)!r}), Format({form!r}), Path({str(tmp_path / 'out')!r}))\n"
+        f"export(index.open({str(bundle.folder)!r}), Format({form!r}), out=Path({str(tmp_path / 'out')!r}))\n"
         "print(*[name for name in ('torch', 'transformers', 'pandas', 'scipy', 'umap') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

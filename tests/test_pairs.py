@@ -11,7 +11,7 @@ import smollm2_oracle as oracle
 from conftest import Built, invoke, query
 
 import index
-from index.questions import neighbors as questions
+from index.questions.neighbors import neighbors
 
 PAIRS = [(46835, 3925), (46835, 21993), (46835, 16079), (7, 45175), (7, 8), (8, 10), (190, 0)]
 """Near and far words, twins, and tokens whose distances to many others tie."""
@@ -113,7 +113,7 @@ def test_a_list_that_ends_between_twins_says_so(paired: Path) -> None:
     """As long as the stored list: its last token is tied with one that is not stored."""
     for row in range(3, 20):
         bundle = index.open(paired)
-        whole, stored = (questions.neighbors(bundle, f"#{row}", top=top) for top in (344, 21))
+        whole, stored = (neighbors(bundle, f"#{row}", top=top) for top in (344, 21))
         for geometry in stored.lists:
             assert stored.lists[geometry] == whole.lists[geometry][:21]
 

@@ -24,9 +24,9 @@ from index.geometry.maps import Geometry
 from index.pictures.numbers.series import NeighborhoodSeries, neighborhood_series
 from index.pictures.numbers.vocabulary_series import vocabulary_series
 from index.pictures.plot import fonts, paper
+from index.pictures.plot.draw import draw
 from index.pictures.plot.fonts import Typeface
 from index.pictures.plot.neighborhood import neighborhood_figure, texts_drawn
-from index.pictures.plot.plot import plot
 from index.pictures.plot.vocabulary import vocabulary_figure
 from index.questions.neighbors import Neighborhood
 from index.tokens.display import display
@@ -339,7 +339,7 @@ def test_no_density_at_all(rule: str, tmp_path: Path) -> None:
     figure, _ = figures(bundle.neighbors("#0", top=7, rule=rule), "twins", bundle)
     left_out = "zero" if rule == "notebook" else "infinite"
     assert f"no density to draw\nthis token's density is {left_out}\n8 of {left_out} density left out" in said(figure)
-    plot(bundle, [vocabulary_series(bundle)], tmp_path / "twins.png")
+    draw(bundle, [vocabulary_series(bundle)], tmp_path / "twins.png")
 
 
 # --- texts ------------------------------------------------------------------------------------------------------------
@@ -405,10 +405,10 @@ def test_the_worst_texts_are_drawn_as_text(suffix: str, small: Path, tmp_path: P
     found = bundle.neighbors("#0", top=28)
     answers = [worded(found, [*WORST[at:], *WORST[:at]]) for at in range(0, len(WORST), 4)]
     answers = [replace(answer, token=replace(answer.token, id=at)) for at, answer in enumerate(answers)]
-    plotted = plot(bundle, answers, tmp_path / f"worst{suffix}")
-    assert len(plotted.paths) == (1 if suffix == ".pdf" else len(answers))
+    paths, _ = draw(bundle, answers, tmp_path / f"worst{suffix}")
+    assert len(paths) == (1 if suffix == ".pdf" else len(answers))
     if suffix == ".svg":
-        for path in plotted.paths:
+        for path in paths:
             tags = {element.tag.split("}")[1] for element in ET.parse(path).getroot().iter()}
             assert tags <= {"svg", "metadata", "RDF", "Work", "type", "format", "creator", "Agent", "title", "defs",
                             "style", "g", "path", "use", "clipPath", "rect"}  # fmt: skip
@@ -483,7 +483,7 @@ def test_pdf_has_a_page_for_each(small: Path, tmp_path: Path) -> None:
 def test_fonts_in_a_pdf_are_what_it_calls_them(text: str, small: Path, tmp_path: Path) -> None:
     """No font with PostScript outlines is embedded as TrueType, and texts can be copied."""
     bundle = index.open(small)
-    path = plot(bundle, [worded(bundle.neighbors("#0", top=5), [text])], tmp_path / "text.pdf").paths[0]
+    path = draw(bundle, [worded(bundle.neighbors("#0", top=5), [text])], tmp_path / "text.pdf")[0][0]
     content = path.read_bytes()
     streams = [
         zlib.decompress(content[match.end() :]) if b"FlateDecode" in match[1] else content[match.end() :]
@@ -556,7 +556,7 @@ def test_settings_reach_the_question(smollm2: Built, tmp_path: Path, vocabulary:
         "geometries": ("cosine", "causal_cosine"),
     }
     found = vocabulary.densest(**settings, among="kind=word").neighborhood
-    expected = plot(vocabulary, [found], tmp_path / "library.png").paths[0]
+    expected = draw(vocabulary, [found], tmp_path / "library.png")[0][0]
     options = ("--top", 12, "--density-k", 7, "--rule", "distinct", "--geometry", "cosine,causal-cosine")
     drawn("densest", *options, "--among", "kind=word", "--out", tmp_path / "x.png", "--index", smollm2.path)
     assert (tmp_path / "x.png").read_bytes() == expected.read_bytes()

@@ -10,7 +10,7 @@ from conftest import Built, invoke, query
 
 import index
 from index.geometry.maps import Geometry
-from index.questions import reach
+from index.questions.within import within
 
 PLANET, TWIN = 46835, 7
 """A word, and a token with a twin and with neighbors 0.01 logometers away."""
@@ -68,11 +68,11 @@ def test_a_similarity_alone_is_cosine(smollm2: Built) -> None:
 def test_tokens_on_the_border_are_stated(smollm2: Built) -> None:
     """A radius of exactly the third distance: it counts, and the range says that it might not."""
     bundle = index.open(smollm2.path)
-    third = reach.within(bundle, "planet", radius=22).neighbors[2].distance
-    found = reach.within(bundle, "planet", radius=third)
+    third = within(bundle, "planet", radius=22).neighbors[2].distance
+    found = within(bundle, "planet", radius=third)
     assert (found.lowest, found.count, found.highest) == (2, 3, 3)
     just_less = float(np.nextafter(np.float32(third), np.float32(0)))
-    found = reach.within(bundle, "planet", radius=just_less)
+    found = within(bundle, "planet", radius=just_less)
     assert (found.lowest, found.count, found.highest) == (2, 2, 3)
     shown = invoke("query.py", "within", "planet", "--radius", just_less, "--index", smollm2.path).said
     assert "1 tokens within the resolution of it: the count could be 2 to 3" in shown
@@ -100,16 +100,16 @@ def test_twins_are_certain(options: list[object], thirteen: Path) -> None:
 def test_thresholds_are_not_rounded_to_float32(thirteen: Path) -> None:
     """Nor compared as such: a radius just short of a stored distance, by less than float32 can tell, leaves it out."""
     bundle = index.open(thirteen)
-    third = reach.within(bundle, "#3", radius=100).neighbors[2].distance
-    assert reach.within(bundle, "#3", radius=third).count == 3
-    assert reach.within(bundle, "#3", radius=float(np.nextafter(third, 0))).count == 2
-    assert reach.within(bundle, "#3", radius=float(np.nextafter(third, 9))).count == 3
+    third = within(bundle, "#3", radius=100).neighbors[2].distance
+    assert within(bundle, "#3", radius=third).count == 3
+    assert within(bundle, "#3", radius=float(np.nextafter(third, 0))).count == 2
+    assert within(bundle, "#3", radius=float(np.nextafter(third, 9))).count == 3
 
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("radius", [1e39, 1e308])
 def test_a_radius_beyond_float32_holds_everything(radius: float, thirteen: Path) -> None:
-    found = reach.within(index.open(thirteen), "#3", radius=radius)
+    found = within(index.open(thirteen), "#3", radius=radius)
     assert (found.lowest, found.count, found.highest) == (344, 344, 344)
 
 
@@ -117,7 +117,7 @@ def test_the_stored_list_and_the_search_agree(smollm2: Built) -> None:
     """One radius inside the hundred stored neighbors, one beyond: the longer list begins with the shorter."""
     bundle = index.open(smollm2.path)
     last = float(bundle.causal.distances[PLANET, -1])
-    short, long = (reach.within(bundle, "planet", radius=radius) for radius in (last - 0.1, last + 0.1))
+    short, long = (within(bundle, "planet", radius=radius) for radius in (last - 0.1, last + 0.1))
     assert short.count < 100 < long.count
     assert long.neighbors[: short.count - 1] == short.neighbors[:-1]
 

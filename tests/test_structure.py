@@ -10,16 +10,10 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = [
     *("errors", "files", "geometry", "measures", "search", "tokens", "answers", "sources", "bundle", "questions"),
-    *("checks", "export", "build", "report", "tables", "reach_report", "reach_tables", "census_report"),
-    *("census_tables", "verify_report", "export_report", "pictures", "pictures.numbers", "pictures.plot"),
-    *("pictures.page", "api", "pictures.explore", "cli"),
+    *("checks", "export", "build", "pictures.numbers", "pictures.plot", "pictures.page", "pictures.explore"),
+    *("api", "cli"),
 ]
 """The rooms of `index`, each using only those before it: folders, and the few modules that stand alone."""
-
-OWED = {
-    ("pictures.plot", "pictures.page"),
-}
-"""What still reaches up, (from, to)."""
 
 HEAVY = ("torch", "transformers", "pandas")
 
@@ -48,19 +42,15 @@ def modules() -> list[Path]:
 @pytest.mark.parametrize("module", modules(), ids=lambda module: str(module.relative_to(ROOT / "index")))
 def test_rooms_use_the_rooms_below_them(module: Path) -> None:
     own = room_of(module.relative_to(ROOT / "index").with_suffix("").parts)
-    allowed = set(ROOMS[: ROOMS.index(own) + 1]) | {above for below, above in OWED if below == own}
-    assert used_by(module) <= allowed
+    assert used_by(module) <= set(ROOMS[: ROOMS.index(own) + 1])
 
 
-def test_nothing_is_owed_that_was_paid() -> None:
-    reaching = {
-        (own, used)
-        for module in modules()
-        for own in [room_of(module.relative_to(ROOT / "index").with_suffix("").parts)]
-        for used in used_by(module)
-        if ROOMS.index(used) > ROOMS.index(own)
-    }
-    assert reaching == OWED
+def test_a_wing_of_pictures_uses_the_numbers_and_no_other_wing_but_that_of_pages() -> None:
+    allowed = {"numbers": set(), "plot": {"numbers"}, "page": {"numbers"}, "explore": {"numbers", "page"}}
+    for wing, others in allowed.items():
+        used = {room for module in (ROOT / "index/pictures" / wing).rglob("*.py") for room in used_by(module)}
+        pictures = {room.removeprefix("pictures.") for room in used if room.startswith("pictures")}
+        assert pictures <= {wing, *others}
 
 
 def test_a_wrong_import_would_be_seen(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.text import Text
 from texts import WORST
 
-from index.answers.terminal import COLUMNS, terminal_svg
-from index.tables import shown
+from index.answers.page import Sentence
+from index.answers.terminal import COLUMNS, shown, terminal_svg
 from index.tokens.vocabulary import Token
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -60,8 +60,8 @@ def test_it_loads_nothing(smollm2: Built, tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", WORST)
 def test_texts_stay_texts(text: str) -> None:
     token = Token(0, 0, text, None)
-    picture = terminal_svg(Text(f"a {shown(token)} b"), title=f"of {shown(token)}")
-    harmless = terminal_svg(Text("a harmless b"), title="of harmless")
+    picture = terminal_svg([Sentence(f"a {shown(token)} b")], title=f"of {shown(token)}")
+    harmless = terminal_svg([Sentence("a harmless b")], title="of harmless")
     assert [element.tag for element in ET.fromstring(picture).iter()] == [
         element.tag for element in ET.fromstring(harmless).iter()
     ]

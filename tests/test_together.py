@@ -13,15 +13,13 @@ from pathlib import Path
 from conftest import ROOT, Built
 
 import index
-from index.report import neighborhood_json
 
 TOKENS = [f"#{token_id}" for token_id in range(0, 49_152, 1200)]
 
 ASK = f"""
 import sys, index, json
-from index.report import neighborhood_json
 vocabulary = index.open(sys.argv[1])
-print(json.dumps([neighborhood_json(vocabulary.neighbors(token)) for token in {TOKENS}]))
+print(json.dumps([vocabulary.neighbors(token).json() for token in {TOKENS}]))
 """
 
 
@@ -31,14 +29,12 @@ def listing(folder: Path) -> dict[str, tuple[int, int]]:
 
 def test_threads_share_one_bundle(smollm2: Built) -> None:
     """They open its files at the same moment: eight start together on a bundle nobody has read."""
-    alone = [neighborhood_json(index.open(smollm2.path).neighbors(token)) for token in TOKENS]
+    alone = [index.open(smollm2.path).neighbors(token).json() for token in TOKENS]
     before = listing(smollm2.path)
     for _ in range(5):
         shared = index.open(smollm2.path)
         with ThreadPoolExecutor(8) as pool:
-            answers = pool.map(
-                lambda _, v=shared: [neighborhood_json(v.neighbors(token)) for token in TOKENS], range(8)
-            )
+            answers = pool.map(lambda _, v=shared: [v.neighbors(token).json() for token in TOKENS], range(8))
             assert all(answer == alone for answer in answers)
     assert listing(smollm2.path) == before
 
@@ -49,6 +45,6 @@ def test_processes_give_the_same_answers(smollm2: Built) -> None:
         subprocess.Popen([sys.executable, "-c", ASK, smollm2.path], cwd=ROOT, stdout=subprocess.PIPE) for _ in range(4)
     ]
     outputs = {hashlib.sha256(child.communicate(timeout=300)[0]).hexdigest() for child in children}
-    alone = [neighborhood_json(index.open(smollm2.path).neighbors(token)) for token in TOKENS]
+    alone = [index.open(smollm2.path).neighbors(token).json() for token in TOKENS]
     assert outputs == {hashlib.sha256((json.dumps(alone) + "\n").encode()).hexdigest()}
     assert listing(smollm2.path) == before

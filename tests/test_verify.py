@@ -15,10 +15,10 @@ from conftest import Built, build, invoke, query
 from numpy.typing import NDArray
 from rich.console import Console
 
+from index.answers.terminal import renderable
 from index.bundle.bundle import open_bundle
 from index.bundle.checksums import describe, seal
 from index.checks.verify import verify
-from index.verify_report import verify_json, verify_report
 
 
 @pytest.fixture(scope="module")
@@ -184,6 +184,6 @@ def test_what_sums_in_another_order_leave_is_shown_as_a_bound(small: Path, diffe
     found = replace(found, deep=replace(found.deep, metric_difference=difference))
     console = Console(width=200)
     with console.capture() as captured:
-        console.print(verify_report(found))
+        console.print(renderable(found.page()))
     assert f"computed again, differs by {said} of its largest entry" in captured.get()
-    assert verify_json(found)["deep"]["metric_difference"] == difference
+    assert found.json()["deep"]["metric_difference"] == difference

@@ -1,48 +1,151 @@
-"""What every answer can do: become flat records, a DataFrame, a table in a notebook."""
+"""What every answer can do: become flat rows, JSON, CSV, a DataFrame, a page, a table in a notebook."""
 
 from __future__ import annotations
 
-from functools import singledispatch
+import csv
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from enum import Enum
 from html import escape
-from typing import TYPE_CHECKING, Any
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from index.answers.page import Block, Words
 from index.tokens.display import display
 
 if TYPE_CHECKING:
     import pandas as pd
 
 HTML_ROWS = 60
-"""How many records a notebook shows; a DataFrame holds them all."""
+"""How many rows a notebook shows; a DataFrame holds them all."""
+
+Row = dict[str, Any]
+"""One line of CSV: exact texts, numbers, None for what there is not."""
 
 
-@singledispatch
-def records(found: object) -> list[dict[str, Any]]:
-    """Return an answer as flat records, all with the same keys; the report modules say how, for each kind."""
-    raise TypeError(
-        f"{type(found).__name__} has no flat records until its report module is imported, as index.open does"
-    )
+class Answer:
+    """What a question is answered with: a frozen dataclass that says how it is shown.
 
+    A new kind of answer defines `rows` and `page`, and `columns` where it may have no rows.
+    """
 
-class Tabular:
-    """An answer that shows itself as a table."""
+    columns: ClassVar[Mapping[str, type]] = {}
+    """The keys of `rows` with the types of their values; empty: as the rows have them."""
+
+    def rows(self) -> list[Row]:
+        """Return the answer as flat records, all with the same keys."""
+        raise NotImplementedError
+
+    def page(self) -> list[Block]:
+        """Return what a person is shown, in the order of reading."""
+        raise NotImplementedError
+
+    def json(self) -> Any:
+        """Return the answer as what JSON can hold: its fields, unless it says otherwise."""
+        return jsonable(self)
+
+    @property
+    def title(self) -> Words:
+        """What a picture of the answer is called, before `in` and the name of the bundle; empty: as the question."""
+        return ""
+
+    @property
+    def refusal(self) -> str | None:
+        """Why the answer is no, in a line; None where it is not."""
+        return None
+
+    @property
+    def note(self) -> str | None:
+        """What to know of an answer besides, in a line; None where there is nothing."""
+        return None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the answer is not no."""
+        return self.refusal is None
 
     def to_pandas(self) -> pd.DataFrame:
-        """Return the answer as a DataFrame, one row for each record, with exact texts."""
+        """Return the answer as a DataFrame, one line for each of `rows`, with exact texts."""
         import pandas as pd
 
-        return pd.DataFrame(records(self))
+        return pd.DataFrame(self.rows(), columns=list(columns_of(self)))
 
     def _repr_html_(self) -> str:
-        found = records(self)
+        found = self.rows()
         if not found:
             return "<p>nothing found</p>"
         head = "".join(f"<th>{escape(name)}</th>" for name in found[0])
         body = "".join(
-            f"<tr>{''.join(f'<td>{escape(_cell(value))}</td>' for value in record.values())}</tr>"
-            for record in found[:HTML_ROWS]
+            f"<tr>{''.join(f'<td>{escape(_cell(value))}</td>' for value in row.values())}</tr>"
+            for row in found[:HTML_ROWS]
         )
         more = f"<p>{len(found) - HTML_ROWS:,} more; to_pandas() has all</p>" if len(found) > HTML_ROWS else ""
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
+
+
+def finite(value: float) -> float | None:
+    """Return a number, None where it is infinite or undefined: JSON has no word for these."""
+    return value if math.isfinite(value) else None
+
+
+def jsonable(value: Any) -> Any:
+    """Return what JSON can hold of a value: a record's fields, an enum's value, None for a number that is none."""
+    if isinstance(value, float):
+        return finite(value)
+    if isinstance(value, Enum):
+        return value.value
+    if value is None or isinstance(value, str | int):
+        return value
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(jsonable(key)): jsonable(each) for key, each in value.items()}
+    if isinstance(value, Sequence):
+        return [jsonable(each) for each in value]
+    if not isinstance(value, Answer) and hasattr(value, "json"):
+        return value.json()
+    if is_dataclass(value):
+        return {field.name: jsonable(getattr(value, field.name)) for field in fields(value)}
+    raise TypeError(f"{type(value).__name__} has no form in JSON")
+
+
+def to_json(value: Any, *, indent: int | None = 2) -> str:
+    """Return strict JSON; characters beyond ASCII are escaped, so a terminal obeys none of them."""
+    return json.dumps(value, indent=indent, allow_nan=False)
+
+
+def to_csv(columns: Sequence[str], rows: Sequence[Row], *, head: bool = True) -> str:
+    """Return rows as lines of CSV, under a head where that is wanted."""
+    out = StringIO()
+    writer = csv.DictWriter(out, fieldnames=columns, lineterminator="\n")
+    if head:
+        writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+def columns_of(answer: Answer) -> Mapping[str, type]:
+    """Return the columns of an answer's rows, with types; where it names none, of the first value that each holds."""
+    if answer.columns:
+        return answer.columns
+    rows = answer.rows()
+    names = rows[0] if rows else {}
+    return {name: next((type(row[name]) for row in rows if row[name] is not None), str) for name in names}
+
+
+def nested_rows(value: Any) -> list[Row]:
+    """Return a JSON object as one row for each figure in it, named by its path: `M.percentiles.50`."""
+
+    def walk(name: str, value: Any) -> list[Row]:
+        inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
+        if inner is None:
+            return [{"name": name, "value": value}]
+        return [row for key, each in inner for row in walk(f"{name}.{key}" if name else str(key), each)]
+
+    return walk("", value)
 
 
 def _cell(value: Any) -> str:

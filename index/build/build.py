@@ -35,7 +35,7 @@ from index.bundle.manifest import (
     SpaceFacts,
     SpacesFacts,
 )
-from index.checks.crosscheck import crosscheck
+from index.checks.crosscheck import CrossCheck, crosscheck
 from index.checks.stored_matrix import open_matrix
 from index.geometry.maps import Geometry
 from index.search.graph import check_k
@@ -60,7 +60,7 @@ class Built:
     seconds: float
     orphans: int  # rows without text
     zero_ids: tuple[int, ...]  # tokens whose row is zero: they have no cosine
-    crosscheck_passed: bool | None  # None where no matrix was given
+    crosscheck: CrossCheck | None  # None where no matrix was given
     reused: tuple[Geometry, ...]  # spaces that a build which was stopped or killed had finished
 
 
@@ -191,15 +191,14 @@ def _finish(job: _Job, rows: Rows, facts: dict[Geometry, SpaceFacts], reused: tu
     writer.save_table(folder / TOKENS, token_table(folder, rows, settings.density_k))
     with writer.saving(folder / CHECKSUMS, 0):
         manifest = _manifest(job, rows, facts, describe(folder))
-    passed = None
+    outcome = None
     if settings.distances is not None:
         outcome = crosscheck(
             Bundle(folder, manifest),
             distances=settings.distances,
-            progress=lambda share: job.progress("checking the stored distances", round(1000 * share), 1000),
+            progress=lambda step, share: job.progress(step, round(1000 * share), 1000),
         )
         manifest = replace(manifest, crosscheck=msgspec.convert(outcome.json(), CrossCheckFacts))
-        passed = outcome.passed
     manifest = replace(manifest, build_seconds=time.perf_counter() - job.started)
     files_bytes = writer.save_manifest(folder, manifest)
     job.progress("writing", 1, 1)
@@ -209,7 +208,7 @@ def _finish(job: _Job, rows: Rows, facts: dict[Geometry, SpaceFacts], reused: tu
         time.perf_counter() - job.started,
         sum(kind == Kind.ORPHAN for kind in rows.vocabulary.kinds.to_pylist()),
         tuple(int(rows.vocabulary.token_ids[row]) for row in facts[Geometry.COSINE].excluded_rows),
-        passed,
+        outcome,
         reused,
     )
 

@@ -6,9 +6,7 @@ table is: help needs none.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,15 +68,3 @@ def columns_table(columns: dict[str, Any]) -> pa.Table:
 
     held = [arrow_array(each) if isinstance(each, np.ndarray) else each for each in columns.values()]
     return pa.Table.from_arrays(held, list(columns))
-
-
-def records_table(records: Sequence[dict[str, Any]], schema: pa.Schema) -> pa.Table:
-    """Return records as a table, by way of JSON: each key a column of the schema."""
-    import pyarrow.json as pa_json
-
-    lines = "\n".join(map(json.dumps, records)).encode()
-    return pa_json.read_json(
-        BytesIO(lines),
-        read_options=pa_json.ReadOptions(block_size=len(lines) + 1),
-        parse_options=pa_json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="error"),
-    )

@@ -5,16 +5,21 @@ Nothing here uses the spaces: distances come from differences of stored points, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
+from index.answers.answer import Answer, Row, nested_rows
+from index.answers.page import Block, Words, facts, passed
 from index.bundle.bundle import Bundle
 from index.checks.matrix import MatrixCheck, check_matrix
-from index.measures.pairs import check_pairs, random_pairs
+from index.measures.pairs import random_pairs
+from index.questions.parameters import PAIRS
+from index.questions.question import Doc, Progress, silent
+from index.tokens.display import display
 
 _PAIRS_PER_BLOCK = 4096
 _SEED = 42
@@ -44,16 +49,41 @@ class QuadraticForm:
 
 
 @dataclass(frozen=True)
-class CrossCheck:
+class CrossCheck(Answer):
     """What a cross-check found."""
 
-    matrix: MatrixCheck | None
+    matrix: MatrixCheck | None  # None where no stored matrix was named
     quadratic_form: QuadraticForm
+
+    columns: ClassVar = {"name": str, "value": str}
 
     @property
     def passed(self) -> bool:
         """Whether both parts passed."""
         return self.quadratic_form.passed and (self.matrix is None or self.matrix.passed)
+
+    @property
+    def refusal(self) -> str | None:
+        """What differs, where something does."""
+        if self.passed:
+            return None
+        cause = None if self.matrix is None else self.matrix.cause
+        return f"the cross-check failed: {cause or 'the quadratic form differs'}"
+
+    def rows(self) -> list[Row]:
+        """Return one record for each figure, named as its path in the JSON: `quadratic_form.random.worst_error`."""
+        return nested_rows(self.json())
+
+    def page(self) -> list[Block]:
+        """Return the outcome of both parts."""
+        form = self.quadratic_form
+        rows: list[tuple[str, Words]] = [
+            ("quadratic form", passed(form.passed)),
+            ("  tolerance", f"{form.tolerance:.3g} logometers, the resolution of the causal space"),
+            ("  random pairs", _pair_line(form.random)),
+            ("  nearest pairs", _pair_line(form.nearest)),
+        ]
+        return [facts(rows if self.matrix is None else rows + _matrix_rows(self.matrix))]
 
     def json(self) -> dict[str, Any]:
         """Return the check as `crosscheck` prints it and a bundle's manifest keeps it."""
@@ -73,25 +103,18 @@ class CrossCheck:
 def crosscheck(
     bundle: Bundle,
     *,
-    distances: Path | None = None,
-    pairs: int = 100_000,
-    progress: Callable[[float], None] | None = None,
+    distances: Annotated[Path | None, Doc("A stored distance matrix: .npy (full), .pt (compressed).")] = None,
+    pairs: Annotated[int, Doc("Random, and nearest, pairs for the quadratic form."), PAIRS] = 100_000,
+    progress: Progress = silent,
 ) -> CrossCheck:
-    """Check a bundle's causal points.
+    """Check the causal distances against (x - y)^T M (x - y), and against a stored matrix. Exit code 1: they differ.
 
-    Against a stored matrix, if `distances` names one (`index.checks.stored_matrix.open_matrix`), and against the
-    quadratic form over `pairs` random pairs and as many nearest ones. `progress` is called with the share of the matrix
-    done, from 0 to 1.
+    Example: uv run query.py crosscheck --distances distances_causal_32000.pt
 
-    Raises
-    ------
-    DistancesError
-        When `distances` is no distance matrix.
-    ParameterError
-        When `pairs` is out of range.
+    Raises DistancesError when `distances` is no distance matrix.
     """
-    check_pairs(pairs)
-    matrix = None if distances is None else check_matrix(bundle, distances, progress)
+    checking = partial(progress, "checking the stored distances")
+    matrix = None if distances is None else check_matrix(bundle, distances, checking)
     return CrossCheck(matrix, check_quadratic_form(bundle, pairs))
 
 
@@ -117,3 +140,26 @@ def _check_pairs(bundle: Bundle, left: np.ndarray, right: np.ndarray) -> PairChe
     worst = int(np.argmax(errors))
     ids = bundle.vocabulary.token_ids
     return PairCheck(len(left), float(errors[worst]), (int(ids[left[worst]]), int(ids[right[worst]])))
+
+
+def _pair_line(check: PairCheck) -> str:
+    a, b = check.worst_ids
+    return f"{check.pairs:,}, worst difference {check.worst_error:.3g} logometers (#{a}, #{b})"
+
+
+def _matrix_rows(check: MatrixCheck) -> list[tuple[str, Words]]:
+    rows: list[tuple[str, Words]] = [("stored matrix", f"{passed(check.passed)}  {display(check.path)}")]
+    if check.cause is not None:
+        rows.append(("  cause", display(check.cause)))
+    if check.worst_ids is not None:
+        a, b = check.worst_ids
+        rows += [
+            ("  born in", f"{check.born}: |d - D| <= {check.rtol:.3g} d + {check.atol:.3g} logometers"),
+            ("  entries", f"{check.entries:,}, {check.within_share:.4%} within tolerance"),
+            ("  worst error", f"{check.worst_error:.6g} logometers (#{a}, #{b})"),
+            (
+                "  neighbor lists",
+                f"{check.rows_agreeing:,} of {check.rows_checked:,} rows agree up to ties ({check.k})",
+            ),
+        ]
+    return rows

@@ -5,29 +5,33 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
+from index.answers.answer import Answer, Row, nested_rows
+from index.answers.page import Block, Words, facts, passed
 from index.bundle.bundle import Bundle, Space
 from index.bundle.checksums import DAMAGED, file_sha256
 from index.bundle.manifest import MANIFEST
 from index.checks.crosscheck import QuadraticForm, check_quadratic_form
 from index.checks.deep import DeepCheck, deep_check, lists_json
 from index.checks.stored_lists import ListCheck, check_list, total
-from index.errors import BundleError, ParameterError, parameter
+from index.errors import BundleError
 from index.geometry.maps import Geometry, distances_to
-from index.measures.pairs import check_pairs
+from index.questions.parameters import PAIRS, POSITIVE
+from index.questions.question import Doc, Progress, silent
+from index.tokens.display import display
 
 _SEED = 42
 _QUERIES_PER_BLOCK = 64
 
-Progress = Callable[[str, float], None]
-"""Called with the step in words and the share of it that is done, from 0 to 1."""
+ROUNDING = 1e-12
+"""What float64 sums in another order leave of a difference: its digits depend on the processor and say nothing."""
 
 
 @dataclass(frozen=True)
-class Verification:
+class Verification(Answer):
     """What `verify` found; damaged files are no finding but an error."""
 
     files: int  # checked against their SHA-256
@@ -38,11 +42,43 @@ class Verification:
     deep: DeepCheck | None  # against gamma itself, where that was asked for
     versions: dict[str, str]  # of what built it
 
+    columns: ClassVar = {"name": str, "value": str}
+
     @property
     def passed(self) -> bool:
         """Whether everything that was checked is right."""
         lists = all(check.passed for check in self.graphs.values())
         return lists and self.quadratic_form.passed and (self.deep is None or self.deep.passed)
+
+    @property
+    def refusal(self) -> str | None:
+        """What to do where something is wrong."""
+        return None if self.passed else "the bundle is wrong: build it again"
+
+    def rows(self) -> list[Row]:
+        """Return one record for each figure, named as its path in the JSON: `graphs.causal.wrong`."""
+        return nested_rows(self.json())
+
+    def page(self) -> list[Block]:
+        """Return the outcome of every part."""
+        form = self.quadratic_form
+        rows: list[tuple[str, Words]] = [
+            ("verification", passed(self.passed)),
+            ("files", f"{self.files} with {self.bytes / 1e6:,.0f} MB are what was written"),
+        ]
+        if self.unlisted:
+            rows.append(("  not of the bundle", ", ".join(map(display, self.unlisted))))
+        rows.append(("graphs", "stored lists against float64 brute force over the points"))
+        rows += [_list_line(geometry, check) for geometry, check in self.graphs.items()]
+        worst = max(form.random.worst_error, form.nearest.worst_error)
+        pairs = form.random.pairs + form.nearest.pairs
+        rows.append(
+            ("quadratic form", f"{passed(form.passed)}  {pairs:,} pairs, worst difference {worst:.3g} logometers")
+        )
+        if self.deep is not None:
+            rows += _deep_lines(self.deep)
+        rows.append(("built by", ", ".join(" ".join(each) for each in self.versions.items())))
+        return [facts(rows)]
 
     def json(self) -> dict[str, Any]:
         """Return what was found as `verify` prints it."""
@@ -59,29 +95,18 @@ class Verification:
 def verify(
     bundle: Bundle,
     *,
-    rows: int = 100,
-    pairs: int = 20_000,
-    deep: bool = False,
-    deep_rows: int = 1000,
-    progress: Progress = lambda step, share: None,
+    rows: Annotated[int, Doc("Random tokens whose lists are found again in float64."), POSITIVE] = 100,
+    pairs: Annotated[int, Doc("Random, and nearest, pairs for the quadratic form."), PAIRS] = 20_000,
+    deep: Annotated[bool, Doc("Also against float64 brute force over the model's own rows, and M anew.")] = False,
+    deep_rows: Annotated[int, Doc("Random tokens for that."), POSITIVE] = 1000,
+    progress: Progress = silent,
 ) -> Verification:
-    """Check a whole bundle.
+    """Check a bundle: every byte, a sample of its graphs in float64, the quadratic form. Exit code 1: it is wrong.
 
-    The stored lists of `rows` random tokens are compared with float64 brute force over the points, in every geometry,
-    and where `deep` those of `deep_rows` with brute force over gamma itself; the quadratic form over `pairs` random
-    pairs, and as many nearest ones.
+    Example: uv run query.py verify --deep
 
-    Raises
-    ------
-    BundleError
-        When files are damaged; all of them are named.
-    ParameterError
-        When `rows`, `deep_rows` or `pairs` is out of range.
+    Damaged files are no finding but a BundleError, which names them all.
     """
-    check_pairs(pairs)
-    for name, number in (("rows", rows), ("deep_rows", deep_rows)):
-        if number < 1:
-            raise ParameterError(f"{parameter(name)} must be 1 or more, got: {number}")
     _check_files(bundle, progress)
     files = bundle.checksums.files
     present = {path.name for path in bundle.folder.iterdir()}
@@ -112,8 +137,8 @@ def _sample(V: int, count: int) -> np.ndarray:
 def _check_files(bundle: Bundle, progress: Progress) -> None:
     files = bundle.checksums.files
     damaged = []
-    for done, (name, facts) in enumerate(files.items(), start=1):
-        if file_sha256(bundle.folder / name) != facts.sha256:
+    for done, (name, written) in enumerate(files.items(), start=1):
+        if file_sha256(bundle.folder / name) != written.sha256:
             damaged.append(name)
         progress("files", done / len(files))
     if damaged:
@@ -142,3 +167,21 @@ def _check_row(space: Space, row: int, distances: np.ndarray) -> ListCheck:
     there = np.isfinite(others[order])
     nearest = np.column_stack([np.where(there, order, -1), others[order]])
     return check_list(ids, space.distances[row], exact, nearest, row, space.resolution)
+
+
+def _deep_lines(deep: DeepCheck) -> list[tuple[str, Words]]:
+    difference = f"less than {ROUNDING:g}" if deep.metric_difference < ROUNDING else f"{deep.metric_difference:.2g}"
+    metric = f"computed again, differs by {difference} of its largest entry"
+    if not deep.metric_recomputed:
+        metric = "as stored: it was given, or comes from more tokens"
+    lists = (_list_line(geometry, check) for geometry, check in deep.lists.items())
+    return [("deep", "stored lists against float64 brute force over gamma itself"), *lists, ("  M", metric)]
+
+
+def _list_line(geometry: Geometry, check: ListCheck) -> tuple[str, Words]:
+    unit = "of the chord" if geometry.angular else "logometers"
+    return (
+        f"  {geometry.label}",
+        f"{passed(check.passed)}  {check.rows:,} tokens, {check.ids:,} ids: {check.differing:,} differ, "
+        f"{check.wrong:,} beyond ties; worst error {check.worst_error:.2g}, resolution {check.tolerance:.2g} {unit}",
+    )

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from index.cli.asking import answering
-from index.cli.output import crosscheck_cause, print_json, print_table, settle_encoding
+from index.cli.ask import answering, print_json, print_page, settle_encoding
 from index.errors import one_line
 
 if TYPE_CHECKING:
@@ -118,9 +117,7 @@ def _build_and_report(settings: Settings, *, as_json: bool) -> bool:
     from index.build.build import build
     from index.bundle.bundle import open_bundle
     from index.cli.progress import progress_bar
-    from index.questions.neighbors import densest
-    from index.report import densest_json
-    from index.tables import densest_report
+    from index.questions.densest import densest
 
     with progress_bar() as progress:
         built = build(settings, progress)
@@ -139,18 +136,17 @@ def _build_and_report(settings: Settings, *, as_json: bool) -> bool:
         listed = ", ".join(f"#{token_id}" for token_id in built.zero_ids[:10])
         more = f" and {len(built.zero_ids) - 10} more" if len(built.zero_ids) > 10 else ""
         notes.append(f"zero rows have no direction and no cosine neighbors: {listed}{more}")
-    if built.crosscheck_passed is not None:
-        cause = None if built.crosscheck_passed else crosscheck_cause(bundle.manifest.crosscheck)
-        outcome = "the stored distances agree" if cause is None else f"the cross-check failed: {cause}"
+    if built.crosscheck is not None:
+        outcome = built.crosscheck.refusal or "the stored distances agree"
         notes.append(f"{outcome} (query.py crosscheck says more)")
     for note in notes:
         print(one_line(note), file=sys.stderr)
     found = densest(bundle)
     if as_json:
-        print_json(densest_json(found))
+        print_json(found.json())
     else:
-        print_table(densest_report(found, name=bundle.name, facts=bundle.manifest))
-    return built.crosscheck_passed is not False
+        print_page(found.page())
+    return built.crosscheck is None or built.crosscheck.ok
 
 
 def _left_behind(stop: KeyboardInterrupt) -> str:

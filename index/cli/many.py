@@ -1,45 +1,65 @@
-"""Many tokens at once: read from lines, answered one after another, written out as they are done."""
+"""Many values of one parameter: read from lines, answered one after another, written out as they are done."""
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+import typer
 
-from index.bundle.arrow import records_table
-from index.errors import ParameterError, TokenError
+from index.answers.page import Words, parts
+from index.cli.ask import Form, open_index, print_json, print_page, print_text
+from index.errors import ParameterError, TokenError, one_line, parameter
 from index.files import brief
-from index.questions.neighbors import Neighborhood
-from index.report import neighborhood_json, neighborhood_records, to_csv
+
+if TYPE_CHECKING:
+    from index.answers.answer import Answer
+    from index.questions.question import Question
 
 LONGEST_LINE = 1 << 20
-ROWS_PER_GROUP = 50_000
-"""After how many rows a Parquet file is written on."""
-
-_TYPES: list[tuple[str, pa.DataType]] = [
-    ("token_id", pa.int64()),
-    ("token", pa.string()),
-    ("geometry", pa.string()),
-    ("rank", pa.int64()),
-    ("row", pa.int64()),
-    ("id", pa.int64()),
-    ("text", pa.string()),
-    ("similarity", pa.float64()),
-    ("distance", pa.float64()),
-    ("tied", pa.bool_()),
-]
-SCHEMA = pa.schema(_TYPES)
-"""The types of `report.NEIGHBOR_COLUMNS`."""
+STANDARD_INPUT = Path("-")
 
 
-def numbered_tokens(lines: Iterable[bytes]) -> Iterator[tuple[int, str]]:
+def ask_many(question: Question[Any, Any], name: str, given: dict[str, Any], index: Path | None, form: Form) -> None:
+    """Ask for each value named, or for the one on each line of a file; exit code 2 where some lines have no answer."""
+    named, file = given.pop(name), given.pop("file")
+    if bool(named) is (file is not None):
+        raise ParameterError(f"name {name}s, or a {parameter('file')} with one on each line, or - for standard input")
+    if named == [str(STANDARD_INPUT)]:
+        file = STANDARD_INPUT
+    if file is not None and form.svg is not None:
+        raise ParameterError(
+            f"{parameter('svg')} is of {name}s named on the command line; leave {parameter('file')} and - out"
+        )
+    bundle = open_index(index)
+    ask, columns = partial(question, bundle, **given), question.answer.columns
+    if file is None:
+        found = [ask(**{name: each}) for each in named]
+        _show_all(found, columns, form, _title(found, question.name, bundle.name))
+        return
+    refused = 0
+    with open_lines(file) as lines:
+
+        def answers() -> Iterator[Answer]:
+            nonlocal refused
+            for number, text in numbered(lines):
+                try:
+                    yield ask(**{name: text})
+                except TokenError as error:  # the others are answered
+                    refused += 1
+                    where = "standard input" if file == STANDARD_INPUT else one_line(str(file))
+                    print(f"error: {where}, line {number}: {error}", file=sys.stderr)
+
+        _stream(answers(), columns, form)
+    if refused:
+        raise typer.Exit(2)
+
+
+def numbered(lines: Iterable[bytes]) -> Iterator[tuple[int, str]]:
     """Yield what stands on each line, without its end, and the line's number from 1; empty lines are passed over.
 
     Spaces count: ` planet` and `planet` are different tokens. What is no UTF-8 becomes a text that no token has.
@@ -54,16 +74,15 @@ def numbered_tokens(lines: Iterable[bytes]) -> Iterator[tuple[int, str]]:
 
 @contextmanager
 def open_lines(path: Path) -> Iterator[Iterator[bytes]]:
-    """Open a file of tokens, `-` for standard input, and give its lines; ParameterError when it cannot be read."""
-    failing = partial(_failing, f"--file {path} cannot be read")
+    """Open a file, `-` for standard input, and give its lines; ParameterError when it cannot be read."""
     with ExitStack() as stack:
-        with failing():
-            if str(path) == "-" and sys.stdin is None:  # as after `<&-`
+        with _reading(path):
+            if path == STANDARD_INPUT and sys.stdin is None:  # as after `<&-`
                 raise OSError("standard input is closed")
-            file: BinaryIO = sys.stdin.buffer if str(path) == "-" else stack.enter_context(path.open("rb"))
+            file: BinaryIO = sys.stdin.buffer if path == STANDARD_INPUT else stack.enter_context(path.open("rb"))
 
         def read() -> bytes:
-            with failing():
+            with _reading(path):
                 # A device may have no end of line: no more is read than tells that a line is too long.
                 return file.readline(LONGEST_LINE + 1)
 
@@ -71,79 +90,54 @@ def open_lines(path: Path) -> Iterator[Iterator[bytes]]:
 
 
 @contextmanager
-def _failing(said: str) -> Iterator[None]:
+def _reading(path: Path) -> Iterator[None]:
     """Raise what the system has against the block as a ParameterError; nothing else belongs in it."""
     try:
         yield
     except (OSError, ValueError) as error:  # a path with a zero in it is a ValueError
-        raise ParameterError(f"{said}: {brief(error)}") from error
+        raise ParameterError(f"{parameter('file', path)} cannot be read: {brief(error)}") from error
 
 
-def answers(
-    tokens: Iterable[tuple[int, str]],
-    ask: Callable[[str], Neighborhood],
-    refuse: Callable[[int, TokenError], None],
-) -> Iterator[Neighborhood]:
-    """Yield the answer for each token as soon as it is known.
+def _show_all(found: list[Answer], columns: Mapping[str, type], form: Form, title: Words) -> None:
+    """Show several answers as one: a JSON array, one CSV under one head, one table after another."""
+    if form.json:
+        print_json([each.json() for each in found])
+    elif form.svg is not None:
+        from index.answers.terminal import plain, write_terminal_svg
 
-    Parameters
-    ----------
-    tokens : iterable of (line number, token)
-    ask : callable
-        `questions.neighbors` with everything but the token settled.
-    refuse : callable
-        Told the line number and what is wrong where a token does not resolve; the others are answered.
-    """
-    for number, token in tokens:
-        try:
-            answer = ask(token)
-        except TokenError as error:
-            refuse(number, error)
-        else:
-            yield answer
+        write_terminal_svg([block for each in found for block in each.page()], form.svg, title=plain(title))
+    else:
+        _write(iter(found), columns, form)
 
 
-def json_lines(found: Iterable[Neighborhood]) -> Iterator[str]:
-    """Yield each answer as one line of strict JSON, at once."""
-    for each in found:
-        yield json.dumps(neighborhood_json(each), allow_nan=False) + "\n"
+def _stream(found: Iterator[Answer], columns: Mapping[str, type], form: Form) -> None:
+    """Write each answer as soon as it is known; in JSON each is a line."""
+    if form.json:
+        from index.answers.answer import to_json
+
+        for each in found:
+            print_text(to_json(each.json(), indent=None) + "\n")
+    else:
+        _write(found, columns, form)
 
 
-def csv_lines(found: Iterable[Neighborhood]) -> Iterator[str]:
-    """Yield a header, then one line per neighbor and geometry, those of each answer at once."""
-    header = to_csv([])
-    yield header
-    for each in found:
-        yield to_csv([each]).removeprefix(header)
+def _write(found: Iterator[Answer], columns: Mapping[str, type], form: Form) -> None:
+    if form.parquet is not None:
+        from index.answers.parquet import write_parquet
+
+        write_parquet(columns, (each.rows() for each in found), form.parquet)
+    elif form.csv:
+        from index.answers.answer import to_csv
+
+        print_text(to_csv(tuple(columns), []))
+        for each in found:
+            print_text(to_csv(tuple(columns), each.rows(), head=False))
+    else:
+        for each in found:
+            print_page(each.page())
 
 
-def write_parquet(found: Iterable[Neighborhood], path: Path) -> None:
-    """Write one row per neighbor and geometry into a Parquet file, some thousand rows at a time.
-
-    Raises
-    ------
-    ParameterError
-        When the file cannot be written.
-    """
-    failing = partial(_failing, f"--parquet {path} cannot be written")
-    with failing():
-        writer = pq.ParquetWriter(path, SCHEMA, compression="zstd")
-    try:
-        for table in _tables(found):
-            with failing():
-                writer.write_table(table)
-    finally:
-        with failing():
-            writer.close()
-
-
-def _tables(found: Iterable[Neighborhood]) -> Iterator[pa.Table]:
-    """Yield the rows of all answers in tables of `ROWS_PER_GROUP` or a few more."""
-    pending: list[dict[str, Any]] = []
-    for each in found:
-        pending += neighborhood_records([each])
-        if len(pending) >= ROWS_PER_GROUP:
-            yield records_table(pending, SCHEMA)
-            pending.clear()
-    if pending:
-        yield records_table(pending, SCHEMA)
+def _title(found: list[Answer], question: str, bundle: str) -> Words:
+    """Return what a picture of several answers is called."""
+    named = [part for each in found for part in (", ", *parts(each.title or question))]
+    return (*named[1:], f" in {bundle}")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
-
-from rich.console import Console
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
+
+    from index.questions.question import Question
 
 Report = Callable[[str, int, int], None]
 """Called with the step in words, how many of its items are done, and how many there are."""
@@ -18,6 +18,8 @@ Report = Callable[[str, int, int], None]
 @contextmanager
 def progress_bar() -> Iterator[Report]:
     """Show the steps of a long answer while the block runs."""
+    from rich.console import Console
+
     console = Console(stderr=True, highlight=False)
     if not console.is_terminal:
         yield lambda step, done, total: None
@@ -43,3 +45,13 @@ def progress_bar() -> Iterator[Report]:
             bar.update(steps[step], completed=done, rate=rate)
 
         yield report
+
+
+@contextmanager
+def progress_of(question: Question[Any, Any]) -> Iterator[dict[str, Any]]:
+    """Give what a question that takes long is to be asked with, so that its steps are shown; nothing for the others."""
+    if not question.reports_progress:
+        yield {}
+        return
+    with progress_bar() as report:
+        yield {"progress": lambda step, share: report(step, round(1000 * share), 1000)}

@@ -1,14 +1,21 @@
-"""Ask a built bundle. `uv run query.py --help` lists the questions; none of them loads a model."""
+"""The program that asks: a command for every question of an open bundle."""
 
 import typer
 
-from index.cli import bundles, lists, pictures, whole
-from index.cli.output import settle_encoding
+from index.api import QUESTIONS
+from index.cli.ask import settle_encoding
+from index.cli.command import add_command
+from index.cli.explore import app as explore
 
 app = typer.Typer(
-    add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich", help=__doc__
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Ask a built bundle. None of these questions loads a model.",
 )
-for group in (lists, whole, pictures, bundles):
-    app.add_typer(group.app)
+for question in QUESTIONS.values():
+    add_command(app, question)
+app.add_typer(explore)
 
 app.callback()(settle_encoding)

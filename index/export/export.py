@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Annotated, Any, ClassVar
 
+from index.answers.answer import Answer, Row
+from index.answers.page import Block, facts
 from index.bundle.bundle import Bundle
 from index.bundle.manifest import MANIFEST
-from index.errors import ParameterError
+from index.errors import ParameterError, parameter
 from index.export.atlas import MAP_NEIGHBORS, write_atlas
 from index.export.distances import matrix_rows, write_distances
 from index.export.graph import graph_of, write_edges, write_knn_csr, write_umap
@@ -16,6 +19,8 @@ from index.export.vectors import PROJECTOR_FILES, projector_rows, write_projecto
 from index.files import placing
 from index.geometry.blocks import Matrix
 from index.geometry.maps import Geometry
+from index.questions.parameters import KEPT, Overwrite
+from index.questions.question import Doc
 
 
 class Format(StrEnum):
@@ -35,123 +40,122 @@ GRAPHS = frozenset({Format.KNN_CSR, Format.UMAP, Format.EDGES, Format.ATLAS})
 
 
 @dataclass(frozen=True)
-class Selection:
-    """Which part of a bundle to write; what a format does not take stays at its default.
+class Exported(Answer):
+    """What was written."""
 
-    Attributes
-    ----------
-    geometry : Geometry or None
-        Of the graph, by default causal. Of the vectors of `projector` and `word2vec`: its points, by default the
-        model's own rows.
-    top : int or None
-        Neighbors per token in a graph; by default all that the bundle keeps, in `atlas` at most 14.
-    limit : int or None
-        Tokens for the projector: the first ones.
-    sample : int or None
-        Tokens in a distance matrix, drawn at random; by default all.
-    seed : int
-        Of the draw.
-    force : bool
-        Whether a distance matrix may be larger than makes sense.
-    """
+    form: Format
+    content: str  # in words
+    tokens: int
+    files: dict[Path, int]  # sizes in bytes
 
-    geometry: Geometry | None = None
-    top: int | None = None
-    limit: int | None = None
-    sample: int | None = None
-    seed: int = 42
-    force: bool = False
+    columns: ClassVar = {"format": str, "path": str, "bytes": int}
 
-    def check(self, form: Format) -> None:
-        """Raise ParameterError for what the format does not take."""
-        given = [
-            ("--geometry", self.geometry not in (None, Geometry.CAUSAL), frozenset(Format) - {Format.DISTANCES}),
-            ("--top", self.top is not None, GRAPHS),
-            ("--limit", self.limit is not None, frozenset({Format.PROJECTOR})),
-            ("--sample", self.sample is not None, frozenset({Format.DISTANCES})),
-            ("--force", self.force, frozenset({Format.DISTANCES})),
+    def rows(self) -> list[Row]:
+        """Return one record for each file."""
+        return [{"format": self.form.value, "path": str(path), "bytes": size} for path, size in self.files.items()]
+
+    def json(self) -> dict[str, Any]:
+        """Return the files with their sizes."""
+        files = [{"path": str(path), "bytes": size} for path, size in self.files.items()]
+        return {"format": self.form.value, "content": self.content, "tokens": self.tokens, "files": files}
+
+    def page(self) -> list[Block]:
+        """Return what was written, and where."""
+        return [
+            facts(
+                [
+                    ("format", self.form.value),
+                    ("content", self.content),
+                    ("tokens", f"{self.tokens:,}"),
+                    *(("file", f"{path}  ({size / 1e6:,.1f} MB)") for path, size in self.files.items()),
+                ]
+            )
         ]
-        for option, is_given, formats in given:
-            if is_given and form not in formats:
-                taking = ", ".join(each.value for each in Format if each in formats)
-                raise ParameterError(f"{option} does not go with {form.value}; it goes with {taking}")
-
-
-def format_named(name: str) -> Format:
-    """Return the format that a command line names."""
-    try:
-        return Format(name)
-    except ValueError:
-        raise ParameterError(f"FORMAT must be one of {', '.join(Format)}; got: {name[:60]}") from None
-
-
-def geometry_named(name: str) -> Geometry:
-    """Return the geometry that a command line names."""
-    known = {geometry.label: geometry for geometry in Geometry}
-    found = known.get(name.strip().replace("_", "-"))
-    if found is None:
-        raise ParameterError(f"--geometry must be one of {', '.join(known)}; got: {name[:60]}")
-    return found
 
 
 @dataclass(frozen=True)
-class Exported:
-    """What was written.
-
-    Attributes
-    ----------
-    form : Format
-    content : str
-        In words.
-    tokens : int
-    files : dict of Path to int
-        Sizes in bytes.
-    """
+class _Job:
+    """What to write where, and which part of the bundle; what a format does not take stays at its default."""
 
     form: Format
-    content: str
-    tokens: int
-    files: dict[Path, int]
+    out: Path
+    overwrite: bool
+    geometry: Geometry | None
+    top: int | None
+    limit: int | None
+    sample: int | None
+    seed: int
+    force: bool
+
+    def check(self) -> None:
+        """Raise ParameterError for what the format does not take."""
+        given = [
+            ("geometry", self.geometry not in (None, Geometry.CAUSAL), frozenset(Format) - {Format.DISTANCES}),
+            ("top", self.top is not None, GRAPHS),
+            ("limit", self.limit is not None, frozenset({Format.PROJECTOR})),
+            ("sample", self.sample is not None, frozenset({Format.DISTANCES})),
+            ("force", self.force, frozenset({Format.DISTANCES})),
+        ]
+        for name, is_given, formats in given:
+            if is_given and self.form not in formats:
+                taking = ", ".join(each.value for each in Format if each in formats)
+                raise ParameterError(f"{parameter(name)} does not go with {self.form.value}; it goes with {taking}")
 
 
 def export(
-    bundle: Bundle, form: Format, out: Path, *, selection: Selection | None = None, overwrite: bool = False
+    bundle: Bundle,
+    form: Annotated[
+        Format,
+        Doc(
+            "knn-csr (scikit-learn), umap, edges (igraph, NetworkX), atlas (embedding-atlas), "
+            "projector (TensorBoard), word2vec (gensim), distances (crosscheck --distances).",
+            metavar="FORMAT",
+        ),
+    ],
+    *,
+    out: Annotated[Path, Doc("The file; projector: the folder; distances: a .pt and a .npy.", metavar="PATH")],
+    geometry: Annotated[
+        Geometry | None,
+        Doc(
+            "causal, cosine or causal-cosine, for neighbors and vectors.",
+            metavar="G",
+            default="causal; projector, word2vec: the model's own rows",
+        ),
+    ] = None,
+    top: Annotated[
+        int | None, Doc("Neighbors per token, in graphs.", default="all that are kept; atlas: 14"), KEPT
+    ] = None,
+    limit: Annotated[int | None, Doc("projector: the first N tokens. It shows at most 100,000.", default="all")] = None,
+    sample: Annotated[
+        int | None,
+        Doc("distances: of N tokens drawn at random; more than 40,000 need force.", default="all"),
+    ] = None,
+    seed: Annotated[int, Doc("Of the sample, drawn as a build draws.")] = 42,
+    force: Annotated[bool, Doc("distances: of any number of tokens.")] = False,
+    overwrite: Overwrite = False,
 ) -> Exported:
-    """Write a bundle in another tool's format, whole or not at all.
+    """Write the exact graph, the vectors or the distances for another tool. atlas needs the extra `map`.
 
-    Parameters
-    ----------
-    bundle : Bundle
-    form : Format
-    out : Path
-        A file; for `projector` a folder; for `distances` two files, `.pt` and `.npy` in place of its suffix.
-    selection : Selection, optional
-    overwrite : bool
-        Whether what is there may be replaced.
+    Example: uv run query.py export umap --out knn.npz --geometry cosine
 
-    Raises
-    ------
-    ParameterError
-        When the selection is out of range, `out` cannot be written, or `atlas` lacks umap-learn.
+    Files are written whole or not at all.
     """
-    selection = selection or Selection()
-    selection.check(form)
+    job = _Job(form, out, overwrite, geometry, top, limit, sample, seed, force)
+    job.check()
     if form in GRAPHS:
-        return _export_graph(bundle, form, out, selection, overwrite)
-    if form is Format.DISTANCES:
-        return _export_distances(bundle, out, selection, overwrite)
-    return _export_vectors(bundle, form, out, selection, overwrite)
+        return _export_graph(bundle, job)
+    return _export_distances(bundle, job) if form is Format.DISTANCES else _export_vectors(bundle, job)
 
 
-def _export_graph(bundle: Bundle, form: Format, out: Path, selection: Selection, overwrite: bool) -> Exported:
-    space = bundle.spaces[selection.geometry or Geometry.CAUSAL]
-    top = selection.top
-    if form is Format.ATLAS and top is None:
+def _export_graph(bundle: Bundle, job: _Job) -> Exported:
+    space = bundle.spaces[job.geometry or Geometry.CAUSAL]
+    top = job.top
+    if job.form is Format.ATLAS and top is None:
         top = min(MAP_NEIGHBORS - 1, space.ids.shape[1])
     graph = graph_of(space, top)
     content = f"{graph.ids.shape[1]} nearest by {space.geometry.words}"
-    with placing([out], overwrite=overwrite, manifest=MANIFEST) as (path,):
-        match form:
+    with placing([job.out], overwrite=job.overwrite, manifest=MANIFEST) as (path,):
+        match job.form:
             case Format.KNN_CSR:
                 write_knn_csr(graph, path)
             case Format.UMAP:
@@ -161,33 +165,33 @@ def _export_graph(bundle: Bundle, form: Format, out: Path, selection: Selection,
             case _:
                 write_atlas(bundle, space, graph, path)
                 content += ", and a map by UMAP"
-    return _exported(form, content, len(bundle), [out])
+    return _exported(job.form, content, len(bundle), [job.out])
 
 
-def _export_vectors(bundle: Bundle, form: Format, out: Path, selection: Selection, overwrite: bool) -> Exported:
+def _export_vectors(bundle: Bundle, job: _Job) -> Exported:
     vectors: Matrix
-    if selection.geometry is None:
+    if job.geometry is None:
         vectors, content = bundle.gamma, "the model's own rows"
     else:
-        vectors, content = bundle.spaces[selection.geometry].points, f"the points of {selection.geometry.words}"
-    if form is Format.WORD2VEC:
-        with placing([out], overwrite=overwrite, manifest=MANIFEST) as (path,):
+        vectors, content = bundle.spaces[job.geometry].points, f"the points of {job.geometry.words}"
+    if job.form is Format.WORD2VEC:
+        with placing([job.out], overwrite=job.overwrite, manifest=MANIFEST) as (path,):
             write_word2vec(bundle.vocabulary, vectors, path)
-        return _exported(form, content, len(bundle), [out])
-    N = projector_rows(bundle, selection.limit)
-    with placing([out], overwrite=overwrite, manifest=MANIFEST, folder_of=PROJECTOR_FILES) as (path,):
+        return _exported(job.form, content, len(bundle), [job.out])
+    N = projector_rows(bundle, job.limit)
+    with placing([job.out], overwrite=job.overwrite, manifest=MANIFEST, folder_of=PROJECTOR_FILES) as (path,):
         write_projector(bundle, vectors[:N], path)
     if len(bundle) > N:
         content += f" of the first {N:,} of {len(bundle):,} tokens"
-    return _exported(form, content, N, [out / name for name in sorted(PROJECTOR_FILES)])
+    return _exported(job.form, content, N, [job.out / name for name in sorted(PROJECTOR_FILES)])
 
 
-def _export_distances(bundle: Bundle, out: Path, selection: Selection, overwrite: bool) -> Exported:
-    stem = out.with_suffix("") if out.suffix in (".pt", ".npy") else out
+def _export_distances(bundle: Bundle, job: _Job) -> Exported:
+    stem = job.out.with_suffix("") if job.out.suffix in (".pt", ".npy") else job.out
     targets = [stem.with_name(f"{stem.name}.pt"), stem.with_name(f"{stem.name}.npy")]
-    rows = matrix_rows(bundle, sample=selection.sample, seed=selection.seed, force=selection.force, folder=out.parent)
-    seed = None if selection.sample is None else selection.seed
-    with placing(targets, overwrite=overwrite, manifest=MANIFEST) as (compressed, full):
+    rows = matrix_rows(bundle, sample=job.sample, seed=job.seed, force=job.force, folder=job.out.parent)
+    seed = None if job.sample is None else job.seed
+    with placing(targets, overwrite=job.overwrite, manifest=MANIFEST) as (compressed, full):
         write_distances(bundle, rows, compressed, full, seed=seed)
     content = f"{len(rows):,} x {len(rows):,} causal distances"
     if seed is not None:

@@ -1,24 +1,37 @@
-"""The tokens at either end of a measure: norm, density, overlap, hubness."""
+"""`extremes`: the tokens at either end of a measure: norm, density, overlap, hubness."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from index.answers.answer import Tabular
+from index.answers.answer import Answer, Row, finite
+from index.answers.page import TEXT, Block, Column, Heading, Table, facts, table
 from index.bundle.bundle import Bundle
 from index.errors import ParameterError
 from index.geometry.maps import Geometry
 from index.measures import density
 from index.measures.density import Rule, hubness
 from index.measures.overlap import overlap_shares
-from index.questions.census import check_length, checked_listed
-from index.questions.neighbors import DEFAULT_GEOMETRIES, check_two, checked_density_k
+from index.questions.lists import TOKEN_COLUMNS
+from index.questions.parameters import (
+    CAUSAL_AND_COSINE,
+    KEPT,
+    TOKENS,
+    DensityK,
+    DensityRule,
+    Geometries,
+    density_k_of,
+)
+from index.questions.question import Doc
 from index.tokens.vocabulary import Token
 
 OVERLAP_K = 30
+LISTED = 10
 PERCENTILES = (0, 1, 5, 25, 50, 75, 95, 99, 100)
 
 _NORMS = {
@@ -45,106 +58,128 @@ class Placed:
     value: float
     percentile: float
 
+    def record(self, rank: int) -> Row:
+        """Return the token with its place."""
+        return {"rank": rank, **self.token.json(), "value": finite(self.value), "percentile": self.percentile}
+
 
 @dataclass(frozen=True)
-class Extremes(Tabular):
-    """The tokens at either end of a measure.
-
-    Attributes
-    ----------
-    measure : Measure
-    geometries : tuple of Geometry
-        The one it is taken in; for an overlap, the two.
-    k : int or None
-        Neighbors looked at; None for a norm.
-    unit : str
-    tokens : int
-        Those that have a value.
-    percentiles : dict of int to float
-        The least value that so many percent of the tokens do not exceed.
-    highest, lowest : tuple of Placed
-        From the end inward, ties by row.
-    level : pair of int
-        How many tokens share the highest value, and the lowest.
-    """
+class Extremes(Answer):
+    """The tokens at either end of a measure."""
 
     measure: Measure
-    geometries: tuple[Geometry, ...]
-    k: int | None
+    geometries: tuple[Geometry, ...]  # the one it is taken in; for an overlap, the two
+    k: int | None  # neighbors looked at; None for a norm
     unit: str
-    tokens: int
-    percentiles: dict[int, float]
-    highest: tuple[Placed, ...]
+    tokens: int  # those that have a value
+    percentiles: dict[int, float]  # the least value that so many percent of the tokens do not exceed
+    highest: tuple[Placed, ...]  # from the end inward, ties by row
     lowest: tuple[Placed, ...]
-    level: tuple[int, int]
+    level: tuple[int, int]  # how many tokens share the highest value, and the lowest
 
+    columns: ClassVar = {"end": str, "rank": int, **TOKEN_COLUMNS, "value": float, "percentile": float}
 
-def measure_named(name: str) -> Measure:
-    """Return the measure of a name; ParameterError when there is none."""
-    if name not in tuple(Measure):
-        raise ParameterError(f"tokens are ordered by {', '.join(Measure)}; got: {name[:60]}")
-    return Measure(name)
+    def rows(self) -> list[Row]:
+        """Return one record for each token at either end."""
+        return [
+            {"end": end, **placed.record(rank)}
+            for end, listed in (("highest", self.highest), ("lowest", self.lowest))
+            for rank, placed in enumerate(listed, 1)
+        ]
+
+    def json(self) -> dict[str, Any]:
+        """Return what was measured, percentiles and both ends."""
+        return {
+            "measure": self.measure.value,
+            "geometries": [geometry.value for geometry in self.geometries],
+            "k": self.k,
+            "unit": self.unit,
+            "tokens": self.tokens,
+            "percentiles": {str(p): finite(value) for p, value in self.percentiles.items()},
+            "level": dict(zip(("highest", "lowest"), self.level, strict=True)),
+            "highest": [placed.record(rank) for rank, placed in enumerate(self.highest, 1)],
+            "lowest": [placed.record(rank) for rank, placed in enumerate(self.lowest, 1)],
+        }
+
+    def page(self) -> list[Block]:
+        """Return what was measured, percentiles and both ends."""
+        return [
+            facts([(self.measure.value, self._explained()), ("tokens", f"{self.tokens:,}")]),
+            Heading("Percentiles"),
+            facts((f"{p} %", self._value(value)) for p, value in self.percentiles.items()),
+            Heading(f"Highest{_level(self.level[0], len(self.highest))}"),
+            self._end(self.highest),
+            Heading(f"Lowest{_level(self.level[1], len(self.lowest))}"),
+            self._end(self.lowest),
+        ]
+
+    def _explained(self) -> str:
+        words = " and ".join(geometry.words for geometry in self.geometries)
+        if self.measure is Measure.NORM:
+            kind = "Euclidean" if self.geometries == (Geometry.COSINE,) else "causal"
+            return f"{kind} length of the row, uncentered"
+        if self.measure is Measure.DENSITY:
+            return f"1 / mean distance to {self.k} neighbors by {words}, in {self.unit}"
+        if self.measure is Measure.HUBNESS:
+            return f"in how many tokens' {self.k} nearest by {words} a token is; the mean is {self.k}"
+        return f"percent of the {self.k} nearest that {words} share"
+
+    def _value(self, value: float) -> str:
+        if self.measure is Measure.HUBNESS:
+            return f"{value:,.0f}"
+        return f"{100 * value:.1f}" if self.measure is Measure.OVERLAP else f"{value:.7g}"
+
+    def _end(self, listed: Sequence[Placed]) -> Table:
+        lines = (
+            (str(rank), str(each.token.id), self._value(each.value), f"{each.percentile:.3f}", each.token)
+            for rank, each in enumerate(listed, 1)
+        )
+        return table(("rank", "id", Column(self.measure.value, 10), "percentile", TEXT), lines)
 
 
 def extremes(
     bundle: Bundle,
-    measure: Measure,
+    measure: Annotated[Measure, Doc("What to order tokens by: norm, density, overlap or hubness.", metavar="MEASURE")],
     *,
-    top: int | None = None,
-    density_k: int | None = None,
-    rule: Rule = Rule.NOTEBOOK,
-    overlap_k: int | None = None,
-    geometries: tuple[Geometry, Geometry] = DEFAULT_GEOMETRIES,
+    top: Annotated[int | None, Doc("Tokens listed at each end.", default="10, or all"), TOKENS] = None,
+    density_k: DensityK = None,
+    rule: DensityRule = Rule.NOTEBOOK,
+    overlap_k: Annotated[
+        int | None, Doc("Length of the lists compared in an overlap.", default="30, or all kept"), KEPT
+    ] = None,
+    geometries: Geometries = CAUSAL_AND_COSINE,
 ) -> Extremes:
-    """Find the tokens of the highest and the lowest norm, density, overlap or hubness.
+    """The tokens at either end. Hubness: in how many others' nearest (density_k of them) a token is.
 
-    Parameters
-    ----------
-    bundle : Bundle
-    measure : Measure
-        Hubness is how many tokens have a token among their `density_k` nearest.
-    top : int, optional
-        How many tokens at each end: 10 by default, or all where they are fewer.
-    density_k, rule
-        As in `questions.densest`.
-    overlap_k : int, optional
-        Length of the lists whose overlap is taken: 30 by default, at most the K of the bundle.
-    geometries : pair of Geometry
-        An overlap is of both; everything else is taken in the first. Norms are of uncentered rows: Euclidean for
-        cosine, causal for the other two.
+    Example: uv run query.py extremes hubness --top 5
 
-    Raises
-    ------
-    ParameterError
-        When a number or `geometries` is out of range.
+    An overlap is of both geometries; everything else is taken in the first. Norms are of uncentered rows: Euclidean for
+    cosine, causal for the other two.
     """
-    top = checked_listed("--top", top, len(bundle))
-    k = checked_density_k(bundle, density_k)
+    count, k = LISTED if top is None else top, density_k_of(bundle, density_k)
     if measure is Measure.OVERLAP:
-        overlap_k = min(OVERLAP_K, bundle.manifest.K) if overlap_k is None else overlap_k
-        check_length("--overlap-k", overlap_k, bundle)
-        check_two(geometries)
+        length = min(OVERLAP_K, bundle.manifest.K) if overlap_k is None else overlap_k
         a, b = (bundle.spaces[geometry] for geometry in geometries)
-        shares = overlap_shares(a.ids.whole, b.ids.whole, overlap_k)
-        return _ends(bundle, shares, top, measure, geometries, overlap_k, "share")
+        shares = overlap_shares(a.ids.whole, b.ids.whole, length)
+        return _ends(bundle, shares, count, measure, geometries, length, "share")
     space = bundle.spaces[geometries[0]]
     if measure is Measure.NORM:
         column, unit = _NORMS[space.geometry]
         norms = np.from_dlpack(bundle.columns(column)[column].combine_chunks())
-        return _ends(bundle, norms, top, measure, geometries[:1], None, unit)
+        return _ends(bundle, norms, count, measure, geometries[:1], None, unit)
     if measure is Measure.DENSITY:
         values = density.density(density.mean_distances(space.distances.whole, space.distinct_distances.whole, rule, k))
         unit = "1/chord" if space.geometry.angular else "1/logometers"
     else:
         values, unit = hubness(space.ids.whole, k).astype(np.float64), "lists"
     values[list(space.excluded)] = np.nan
-    return _ends(bundle, values, top, measure, geometries[:1], k, unit)
+    return _ends(bundle, values, count, measure, geometries[:1], k, unit)
 
 
 def _ends(
     bundle: Bundle,
     values: np.ndarray,
-    top: int,
+    count: int,
     measure: Measure,
     geometries: tuple[Geometry, ...],
     k: int | None,
@@ -158,12 +193,12 @@ def _ends(
     n = len(rows)
 
     def placed(order: np.ndarray) -> tuple[Placed, ...]:
-        found = values[rows[order[:top]]]
+        found = values[rows[order[:count]]]
         below, not_above = (np.searchsorted(ascending, found, side=side) for side in ("left", "right"))
         percentiles = 50 * (below + not_above) / n
         return tuple(
             Placed(bundle.vocabulary.token(row), float(value), float(percentile))
-            for row, value, percentile in zip(rows[order[:top]], found, percentiles, strict=True)
+            for row, value, percentile in zip(rows[order[:count]], found, percentiles, strict=True)
         )
 
     return Extremes(
@@ -177,3 +212,7 @@ def _ends(
         placed(np.argsort(values[rows], kind="stable")),
         (int((ascending == ascending[-1]).sum()), int((ascending == ascending[0]).sum())),
     )
+
+
+def _level(count: int, listed: int) -> str:
+    return f" ({count:,} tokens share this value: those of the lowest rows)" if count > listed else ""

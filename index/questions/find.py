@@ -1,14 +1,29 @@
-"""Which tokens a text can mean, and how the model's tokenizer splits it."""
+"""`find`: which tokens a text can mean, and how the model's tokenizer splits it."""
 
 from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
 
-from index.answers.answer import Tabular
+from index.answers.answer import Answer, Row
+from index.answers.page import TEXT, Block, Column, Heading, Words, facts, table
 from index.bundle.bundle import Bundle
-from index.errors import ParameterError
+from index.errors import ParameterError, parameter
+from index.questions.lists import TOKEN_COLUMNS
+from index.questions.parameters import POSITIVE
+from index.questions.question import Doc
+from index.tokens.display import display, stray_bytes
 from index.tokens.vocabulary import Token
+
+WAYS = {
+    "exact": "this text",
+    "with_space": "behind a space",
+    "other_cases": "in other cases",
+    "pieces": "this piece",
+    "prefixes": "beginning with it",
+}
+"""How a token can answer to a text, in words: the fields of `Found`."""
 
 
 @dataclass(frozen=True)
@@ -21,91 +36,104 @@ class Matches:
 
 @dataclass(frozen=True)
 class Part:
-    """One token of a split text.
-
-    Attributes
-    ----------
-    id : int
-    text : str
-        The characters of the text that it stands for; tokens smaller than a character share it.
-    piece : str
-        Its entry in the tokenizer's own spelling.
-    row : int or None
-        None where the bundle does not hold the token.
-    """
+    """One token of a split text."""
 
     id: int
-    text: str
-    piece: str
-    row: int | None
+    text: str  # the characters of the text that it stands for; tokens smaller than a character share it
+    piece: str  # its entry in the tokenizer's own spelling
+    row: int | None  # None where the bundle does not hold the token
 
 
 @dataclass(frozen=True)
-class Found(Tabular):
-    """What a text can mean. Every token is named once, in the first way that fits.
-
-    Attributes
-    ----------
-    text : str
-    exact : Matches
-        Tokens whose text it is.
-    with_space : Matches
-        Whose text it is behind a space.
-    other_cases : Matches
-        Whose text differs in upper and lower case, in compatible forms of characters (NFKC), or in the space around it.
-    pieces : Matches
-        Whose entry in the tokenizer's own spelling it is (`Ġplanet`).
-    prefixes : Matches
-        Whose text begins with it, behind a space or not: shortest first.
-    split : tuple of Part
-        The tokens that the tokenizer makes of it; empty without a tokenizer.
-    """
+class Found(Answer):
+    """What a text can mean. Every token is named once, in the first way that fits."""
 
     text: str
-    exact: Matches
-    with_space: Matches
-    other_cases: Matches
-    pieces: Matches
-    prefixes: Matches
-    split: tuple[Part, ...]
+    exact: Matches  # tokens whose text it is
+    with_space: Matches  # whose text it is behind a space
+    other_cases: Matches  # whose text differs in case, in compatible forms (NFKC), or in the space around it
+    pieces: Matches  # whose entry in the tokenizer's own spelling it is (`Ġplanet`)
+    prefixes: Matches  # whose text begins with it, behind a space or not: shortest first
+    split: tuple[Part, ...]  # the tokens that the tokenizer makes of it; empty without a tokenizer
+
+    columns: ClassVar = {"match": str, "count": int, **TOKEN_COLUMNS}
 
     @property
     def ways(self) -> dict[str, Matches]:
         """The matches by name."""
-        return {
-            "exact": self.exact,
-            "with_space": self.with_space,
-            "other_cases": self.other_cases,
-            "pieces": self.pieces,
-            "prefixes": self.prefixes,
-        }
+        return {name: getattr(self, name) for name in WAYS}
 
     @property
     def any(self) -> bool:
         """Whether the text can mean a token at all."""
         return any(matches.count for matches in self.ways.values())
 
+    @property
+    def refusal(self) -> str | None:
+        """A text that can mean no token is answered with no."""
+        return None if self.any else f"no token can be meant by '{display(self.text[:60])}'"
 
-def find(bundle: Bundle, text: str, *, top: int = 10) -> Found:
-    """Find the tokens that a text can mean.
+    def rows(self) -> list[Row]:
+        """Return one record for each token named, and for each part of the split text."""
+        named = [
+            {"match": way, "count": matches.count, **token.json()}
+            for way, matches in self.ways.items()
+            for token in matches.tokens
+        ]
+        parts = [
+            {"match": "split", "count": len(self.split), "row": part.row, "id": part.id, "text": part.text}
+            for part in self.split
+        ]
+        return named + parts
 
-    Parameters
-    ----------
-    bundle : Bundle
-    text : str
-        Not empty.
-    top : int
-        How many tokens to name in each way; all are counted.
+    def json(self) -> dict[str, Any]:
+        """Return the tokens by way, and the split."""
+        return {
+            "text": self.text,
+            **{
+                way: {"count": matches.count, "tokens": [token.json() for token in matches.tokens]}
+                for way, matches in self.ways.items()
+            },
+            "split": [{"row": part.row, "id": part.id, "text": part.text, "piece": part.piece} for part in self.split],
+        }
 
-    Raises
-    ------
-    ParameterError
-        When `text` is empty or `top` is not 1 or more.
+    def page(self) -> list[Block]:
+        """Return the split, and the tokens by way."""
+        parts = ", ".join(f"'{_shown(part)}' #{part.id}" for part in self.split)
+        length = f"{len(self.split)} token{'s' if len(self.split) > 1 else ''}: {parts}"
+        split = facts(
+            [("text", display(self.text)), ("split into", length if self.split else "not known: no tokenizer")]
+        )
+        if not self.any:
+            return [split]
+        width = max(map(len, WAYS.values()))
+        return [
+            split,
+            Heading("Tokens it can mean"),
+            table((Column("match", width), Column("count", 7), "id", TEXT), self._lines()),
+        ]
+
+    def _lines(self) -> list[tuple[Words, ...]]:
+        lines: list[tuple[Words, ...]] = []
+        for way, matches in self.ways.items():
+            for at, token in enumerate(matches.tokens):
+                name = (WAYS[way], f"{matches.count:,}") if at == 0 else ("", "")
+                lines.append((*name, str(token.id), token))
+        return lines
+
+
+def find(
+    bundle: Bundle,
+    text: Annotated[str, Doc("Any text; it need not be a token.")],
+    *,
+    top: Annotated[int, Doc("Tokens named in each way; all are counted."), POSITIVE] = 10,
+) -> Found:
+    """Which tokens a text can mean, and how the tokenizer splits it. Exit code 1: none.
+
+    Example: uv run query.py find planet
     """
     if not text:
-        raise ParameterError("TEXT is empty; every token begins with that")
-    if top < 1:
-        raise ParameterError(f"--top must be 1 or more, got: {top}")
+        raise ParameterError(f"{parameter('text')} is empty; every token begins with that")
     vocabulary = bundle.vocabulary
     texts: list[str | None] = vocabulary.texts.to_pylist()
     pieces: list[str | None] = vocabulary.pieces.to_pylist()
@@ -145,3 +173,9 @@ def _split(bundle: Bundle, text: str) -> tuple[Part, ...]:
         Part(token_id, text[start:end], piece, rows.get(token_id))
         for token_id, piece, (start, end) in zip(encoding.ids, encoding.tokens, encoding.offsets, strict=True)
     )
+
+
+def _shown(part: Part) -> str:
+    """Show the bytes of a token smaller than a character, else its text."""
+    fragment = stray_bytes("\ufffd", part.piece) is not None
+    return display("\ufffd", part.piece) if fragment else display(part.text)

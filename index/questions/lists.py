@@ -1,44 +1,62 @@
-"""Neighbor lists of stored tokens: ids and distances off the graph, and records of them."""
+"""Neighbor lists of stored tokens: ids and distances off the graph, records of them, and how they are shown."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from index.answers.page import TEXT, Block, Heading, Sentence, Table, Words, table
 from index.bundle.bundle import Bundle, Space
-from index.errors import ParameterError
-from index.geometry.maps import similarity_of
+from index.geometry.maps import Geometry, similarity_of
 from index.questions.among import Subset
 from index.search.finder import search_with_ties
+from index.tokens.display import display
 from index.tokens.vocabulary import Token
-
-LIST_LENGTH = 30
-"""Of a neighbor list, where none is asked for."""
 
 
 @dataclass(frozen=True)
 class Neighbor:
-    """One place in a neighbor list.
+    """One place in a neighbor list."""
 
-    Attributes
-    ----------
-    rank : int
-        From 1.
-    token : Token
-    distance : float
-        In the space's unit: logometers, or the chord between directions.
-    similarity : float or None
-        The cosine of the angle, in the angular geometries.
-    tied : bool
-        Whether the token before or after is no further apart than the resolution: the order is arbitrary there.
-    """
-
-    rank: int
+    rank: int  # from 1
     token: Token
-    distance: float
-    similarity: float | None
-    tied: bool
+    distance: float  # in logometers, or the chord between directions
+    similarity: float | None  # the cosine of the angle, in the angular geometries
+    tied: bool  # the one before or after is no further apart than the resolution: the order is arbitrary there
+
+    def json(self) -> dict[str, Any]:
+        """Return the place with its token's fields among its own."""
+        similarity = {} if self.similarity is None else {"similarity": self.similarity}
+        return {"rank": self.rank, **self.token.json(), **similarity, "distance": self.distance, "tied": self.tied}
+
+    def record(self) -> dict[str, Any]:
+        """Return the place as a flat record of `PLACE_COLUMNS`."""
+        return {
+            "rank": self.rank,
+            **self.token.json(),
+            "similarity": self.similarity,
+            "distance": self.distance,
+            "tied": self.tied,
+        }
+
+
+Lists = dict[Geometry, tuple[Neighbor, ...]]
+"""Neighbor lists, nearest first, by geometry."""
+
+TOKEN_COLUMNS = {"row": int, "id": int, "text": str}
+PLACE_COLUMNS = {"rank": int, **TOKEN_COLUMNS, "similarity": float, "distance": float, "tied": bool}
+"""Of one place, in CSV and Parquet files and DataFrames."""
+
+NEAREST_BY = {
+    Geometry.CAUSAL: "in the causal metric",
+    Geometry.COSINE: "by cosine similarity",
+    Geometry.CAUSAL_COSINE: "by causal cosine",
+}
+TIES = Sentence("=  as far as the one before or after, within the resolution: the order is arbitrary", aside=True)
+TWINS = Sentence("≡  a twin: the same vector, bit for bit", aside=True)
 
 
 def ranked(space: Space, row: int, top: int, among: Subset | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -136,11 +154,50 @@ def neighbor_list(
     )
 
 
-def checked_top(bundle: Bundle, top: int | None, *, usual: int = LIST_LENGTH) -> int:
-    """Return how long a list is to be: as asked for, or as usual where the tokens suffice; else a ParameterError."""
-    longest = len(bundle) - 1
-    if top is None:
-        return min(usual, longest)
-    if not 1 <= top <= longest:
-        raise ParameterError(f"--top must be from 1 to {longest}, one less than the tokens here, got: {top}")
-    return top
+def lists_json(lists: Lists) -> dict[str, Any]:
+    """Return neighbor lists under the names of their geometries."""
+    return {geometry.value: [neighbor.json() for neighbor in found] for geometry, found in lists.items()}
+
+
+def among_json(among: Subset | None) -> dict[str, Any]:
+    """Return what lists keep to, with its size; nothing where they hold the whole vocabulary."""
+    return {} if among is None else {"among": {"subset": among.name, "size": len(among)}}
+
+
+def among_facts(among: Subset | None) -> list[tuple[str, Words]]:
+    """Return what lists keep to as a fact; none where they hold the whole vocabulary."""
+    return [] if among is None else [("among", f"{display(among.name)}: {len(among):,} tokens")]
+
+
+def neighbors_table(geometry: Geometry, neighbors: Iterable[Neighbor], twins: Collection[int] = ()) -> Table:
+    """Return a neighbor list: logometers, or similarity and chord; the rows of `twins` are marked as such."""
+    figures = ("similarity", "chord") if geometry.angular else ("logometers",)
+
+    def line(neighbor: Neighbor) -> tuple[Words, ...]:
+        token = neighbor.token
+        similarity = () if neighbor.similarity is None else (f"{neighbor.similarity:.6f}",)
+        mark = "≡" if token.row in twins else "=" if neighbor.tied else ""
+        return (*map(str, (neighbor.rank, token.row, token.id)), *similarity, f"{neighbor.distance:.6f}", mark, token)
+
+    return table(("rank", "row", "id", *figures, "", TEXT), map(line, neighbors))
+
+
+def list_blocks(lists: Lists, why_none: Callable[[Geometry], str]) -> list[Block]:
+    """Return lists under their headings, and what their ties mean; of an empty one, why it is."""
+    blocks: list[Block] = []
+    for geometry, neighbors in lists.items():
+        if neighbors:
+            blocks.append(Heading(f"{len(neighbors)} nearest {NEAREST_BY[geometry]}"))
+            blocks.append(neighbors_table(geometry, neighbors))
+        else:
+            blocks.append(Heading(f"None {NEAREST_BY[geometry]}: {why_none(geometry)}"))
+    if any(neighbor.tied for neighbors in lists.values() for neighbor in neighbors):
+        blocks.append(TIES)
+    return blocks
+
+
+def why_no_other(geometry: Geometry, asked: Collection[int], among: Subset | None) -> str:
+    """Return why nothing is listed around the rows asked for, which have a direction."""
+    others = "no other token" if among is None else "no other token of the subset"
+    alone = among is not None and set(asked).issuperset(among.rows.tolist())
+    return f"{others} has a direction" if geometry.angular and not alone else others

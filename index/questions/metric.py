@@ -1,4 +1,4 @@
-"""The causal metric itself: its spectrum, what the ridge changed, whether distances and norms are what they must be.
+"""`metric`: the spectrum of M, what the ridge changed, whether distances and norms are what they must be.
 
 The identities follow from M = (C + ridge I)^-1, with C = Cov(gamma) of V rows and width D, and the mean row mu::
 
@@ -9,14 +9,18 @@ The identities follow from M = (C + ridge I)^-1, with C = Cov(gamma) of V rows a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from index.answers.answer import Tabular
+from index.answers.answer import Answer, Row, jsonable, nested_rows
+from index.answers.page import Block, Heading, Sentence, Table, Words, facts, table
 from index.bundle.bundle import Bundle
 from index.geometry.maps import pair_distances
 from index.geometry.metric import Metric
-from index.measures.pairs import check_pairs, random_pairs
+from index.measures.pairs import random_pairs
+from index.questions.parameters import PAIRS
+from index.questions.question import Doc, Limit
 
 PERCENTILES = (5, 25, 50, 75, 95)
 _SEED = 0
@@ -24,120 +28,122 @@ _SEED = 0
 
 @dataclass(frozen=True)
 class Spectrum:
-    """The eigenvalues of a symmetric matrix, in figures.
-
-    Attributes
-    ----------
-    lowest, highest : float
-    percentiles : dict of int to float
-        Of the D eigenvalues, linear between them.
-    condition : float
-        highest / lowest; infinite for a singular matrix.
-    trace : float
-        Their sum.
-    participation_ratio : float
-        (sum of e)^2 / sum of e^2: how many directions share the trace, from 1 to D.
-    """
+    """The eigenvalues of a symmetric matrix, in figures."""
 
     lowest: float
     highest: float
-    percentiles: dict[int, float]
-    condition: float
-    trace: float
-    participation_ratio: float
+    percentiles: dict[int, float]  # of the D eigenvalues, linear between them
+    condition: float  # highest / lowest; infinite for a singular matrix
+    trace: float  # their sum
+    participation_ratio: float  # (sum of e)^2 / sum of e^2: how many directions share the trace, from 1 to D
 
 
 @dataclass(frozen=True)
 class Ridge:
-    """What the ridge did to M: its highest eigenvalue is 1 / (lowest of Cov(gamma) + ridge).
-
-    Attributes
-    ----------
-    value : float
-    highest_with, highest_without : float
-        M's highest eigenvalue; infinite without a ridge where Cov(gamma) is singular.
-    dimensions_lost : float
-        ridge tr M: by so many logometers squared it lowers the mean squared causal norm from D.
-    """
+    """What the ridge did to M: its highest eigenvalue is 1 / (lowest of Cov(gamma) + ridge)."""
 
     value: float
-    highest_with: float
-    highest_without: float
-    dimensions_lost: float
+    highest_with: float  # M's highest eigenvalue;
+    highest_without: float  # infinite where Cov(gamma) is singular
+    dimensions_lost: float  # ridge tr M: by so many logometers squared the mean squared causal norm is below D
 
 
 @dataclass(frozen=True)
 class Lengths:
-    """Norms or distances, in logometers.
-
-    Attributes
-    ----------
-    count : int
-    mean, deviation, lowest, highest : float
-        The deviation is the standard one, divided by the count.
-    mean_square : float
-        In logometers squared.
-    standard_error : float
-        Of `mean_square`, where it is of random pairs; 0 where it is of all tokens.
-    expected : float or None
-        What the identity says `mean_square` is over the whole vocabulary; None for a given M, which has none.
-    """
+    """Norms or distances, in logometers."""
 
     count: int
     mean: float
-    deviation: float
+    deviation: float  # the standard one, divided by the count
     lowest: float
     highest: float
-    mean_square: float
-    standard_error: float
-    expected: float | None
+    mean_square: float  # in logometers squared
+    standard_error: float  # of `mean_square`, where it is of random pairs; 0 where it is of all tokens
+    expected_mean_square: float | None  # by the identity, over the whole vocabulary; None for a given M, which has none
 
 
 @dataclass(frozen=True)
-class MetricReport(Tabular):
-    """The metric of a bundle.
-
-    Attributes
-    ----------
-    origin : str
-    covariance : Spectrum
-        Of Cov(gamma); for a given M, of its inverse.
-    metric : Spectrum
-        Of M.
-    ridge : Ridge or None
-        None for a given M.
-    norms : Lengths
-        Causal norms of all tokens, uncentered.
-    pairs : Lengths
-        Causal distances of random pairs of different tokens.
-    sampled : bool
-        Whether the bundle holds a sample: the identities hold for the whole vocabulary only.
-    """
+class MetricReport(Answer):
+    """The metric of a bundle."""
 
     origin: str
-    covariance: Spectrum
-    metric: Spectrum
-    ridge: Ridge | None
-    norms: Lengths
-    pairs: Lengths
-    sampled: bool
+    covariance: Spectrum  # of Cov(gamma); for a given M, of its inverse
+    metric: Spectrum  # of M
+    ridge: Ridge | None  # None for a given M
+    norms: Lengths  # causal norms of all tokens, uncentered
+    pairs: Lengths  # causal distances of random pairs of different tokens
+    sampled: bool  # whether the bundle holds a sample: the identities hold for the whole vocabulary only
+
+    columns: ClassVar = {"name": str, "value": str}
+
+    def rows(self) -> list[Row]:
+        """Return one record for each figure, named as its path in the JSON: `M.percentiles.50`."""
+        return nested_rows(self.json())
+
+    def json(self) -> dict[str, Any]:
+        """Return eigenvalues of squared entries of gamma and of M, lengths in logometers."""
+        return {"M" if name == "metric" else name: value for name, value in jsonable(self).items()}
+
+    def page(self) -> list[Block]:
+        """Return eigenvalues, what the ridge changed, and lengths beside what the identities say."""
+        of = "Cov(gamma)" if self.ridge is not None else "the inverse of M"
+        blocks: list[Block] = [
+            facts([("metric", f"M, {self.origin}")]),
+            Heading("Eigenvalues"),
+            _spectra({of: self.covariance, "M": self.metric}),
+        ]
+        if self.ridge is not None:
+            ridge = self.ridge
+            rows: list[tuple[str, Words]] = [
+                ("ridge", f"{ridge.value:g}"),
+                ("  highest eigenvalue of M", f"{ridge.highest_with:.7g}, without it {ridge.highest_without:.7g}"),
+                (
+                    "  ridge tr M",
+                    f"{ridge.dimensions_lost:.6g}: what it takes off the variance of points, in dimensions",
+                ),
+            ]
+            blocks += [Heading("What the ridge changed"), facts(rows)]
+        blocks += [Heading("Lengths in logometers, beside what the identities say"), self._lengths()]
+        if self.norms.expected_mean_square is None:
+            said = "M was given: the identities hold for M = (Cov(gamma) + ridge I)^-1 only"
+            blocks.append(Sentence(said, aside=True))
+        elif self.sampled:
+            blocks.append(Sentence("this is a sample: the identities hold for the whole vocabulary only", aside=True))
+        return blocks
+
+    def _lengths(self) -> Table:
+        both = (self.norms, self.pairs)
+        lines = [
+            (name, *(f"{getattr(one, field):.6f}" for one in both))
+            for name, field in (
+                ("lowest", "lowest"),
+                ("mean", "mean"),
+                ("standard deviation", "deviation"),
+                ("highest", "highest"),
+                ("mean square", "mean_square"),
+            )
+        ]
+        lines.append(("  its standard error", "", f"{self.pairs.standard_error:.6f}"))
+        if self.norms.expected_mean_square is not None:
+            lines.append(("  by the identity", *(f"{one.expected_mean_square:.6f}" for one in both)))
+        columns = ("", f"{self.norms.count:,} norms", f"{self.pairs.count:,} random distances")
+        return table(columns, lines)
 
 
-def metric(bundle: Bundle, *, pairs: int = 20_000) -> MetricReport:
-    """Measure the metric of a bundle, and random pairs of its tokens with it.
+def metric(
+    bundle: Bundle,
+    *,
+    pairs: Annotated[int, Doc("Random pairs whose distances are measured."), Limit(2, PAIRS.most)] = 20_000,
+) -> MetricReport:
+    """The spectrum of Cov(gamma) and M, what the ridge changed, and norms and distances beside what they must be.
 
-    Parameters
-    ----------
-    bundle : Bundle
-    pairs : int
-        Random ordered pairs of two different tokens, drawn with a fixed seed.
+    Example: uv run query.py metric --pairs 100000
 
-    Raises
-    ------
-    ParameterError
-        When `pairs` is out of range.
+    Pairs are ordered, of two different tokens, drawn with a fixed seed.
+
+    >>> round(index.open("data/indexes/smollm2-135m").spectrum().covariance.condition, 1)
+    2507.3
     """
-    check_pairs(pairs, least=2)
     found, rows = bundle.metric, bundle.manifest.source.rows
     variance = _expected_variance(found)
     mean_norm = float(found.mean @ found.matrix @ found.mean)
@@ -207,3 +213,16 @@ def _lengths(values: np.ndarray, standard_error: float, expected: float | None) 
         standard_error,
         expected,
     )
+
+
+def _spectra(spectra: dict[str, Spectrum]) -> Table:
+    each = list(spectra.values())
+    rows = [
+        ("lowest", [one.lowest for one in each]),
+        *((f"{p} %", [one.percentiles[p] for one in each]) for p in each[0].percentiles),
+        ("highest", [one.highest for one in each]),
+        ("trace", [one.trace for one in each]),
+        ("condition number", [one.condition for one in each]),
+        ("participation ratio", [one.participation_ratio for one in each]),
+    ]
+    return table(("", *spectra), ((name, *(f"{value:.6g}" for value in values)) for name, values in rows))

@@ -1,23 +1,55 @@
-"""Questions to an open bundle, answered with frozen records."""
+"""`neighbors`: a token's nearest others in two geometries, and how far the two lists agree."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from index.answers.answer import Tabular
+from index.answers.answer import Answer, Row, finite
+from index.answers.page import TEXT, Block, Heading, Sentence, Words, facts, table
 from index.bundle.bundle import Bundle, Space
-from index.errors import ParameterError
 from index.geometry.maps import Geometry
 from index.measures import density, overlap
 from index.measures.density import Rule
-from index.measures.overlap import Overlap
+from index.measures.overlap import Overlap, Verdict
 from index.questions.among import Subset
-from index.questions.lists import Neighbor, checked_top, neighbor_list, ranked
+from index.questions.lists import (
+    PLACE_COLUMNS,
+    Lists,
+    among_facts,
+    among_json,
+    list_blocks,
+    lists_json,
+    neighbor_list,
+    ranked,
+    why_no_other,
+)
+from index.questions.parameters import (
+    CAUSAL_AND_COSINE,
+    Among,
+    DensityK,
+    DensityRule,
+    Geometries,
+    Top,
+    density_k_of,
+    list_length,
+)
+from index.questions.question import Doc
+from index.questions.reading import Pair
 from index.tokens.vocabulary import Token
 
-DEFAULT_GEOMETRIES = (Geometry.CAUSAL, Geometry.COSINE)
+NAMED_TWINS = 5
+
+VERDICTS = {
+    Verdict.HIGH: "nearly the same neighborhoods: here {0} sees what {1} sees.",
+    Verdict.MODERATE: "neighborhoods that agree in part: {0} keeps some of what {1} sees.",
+    Verdict.LOW: "different neighborhoods: here {0} sees another structure than {1}.",
+    Verdict.UNDECIDED: "ties alone could decide it either way: no verdict can be read from these two lists.",
+}
 
 
 @dataclass(frozen=True)
@@ -29,185 +61,149 @@ class Shared:
 
 
 @dataclass(frozen=True)
-class Neighborhood(Tabular):
-    """A token and its nearest others in two geometries.
-
-    Attributes
-    ----------
-    token : Token
-    twins : tuple of Token
-        The other tokens with the same vector.
-    density : float
-        In the first geometry, under `rule` at `density_k`; in 1/logometers where that is the causal one.
-    mean_distance : float
-        NaN where the rule leaves nothing to average.
-    rule : Rule
-    density_k : int
-    lists : dict of Geometry to tuple of Neighbor
-        The two lists, nearest first; one is empty where it is `undefined`, and where no other token, or none of the
-        subset, has a place in it.
-    overlap : Overlap or None
-        None where a list is empty.
-    shared : tuple of Shared
-        By rank in the first list.
-    among : Subset or None
-        What the lists, but not the density, keep to.
-    undefined : tuple of Geometry
-        Those of the two in which the token's row is zero and has no direction.
-    """
+class Neighborhood(Answer):
+    """A token and its nearest others in two geometries."""
 
     token: Token
-    twins: tuple[Token, ...]
-    density: float
-    mean_distance: float
+    twins: tuple[Token, ...]  # the other tokens with the same vector
+    density: float  # in the first geometry, under `rule` at `density_k`; in `density_unit`
+    mean_distance: float  # NaN where the rule leaves nothing to average
     rule: Rule
     density_k: int
-    lists: dict[Geometry, tuple[Neighbor, ...]]
-    overlap: Overlap | None
-    shared: tuple[Shared, ...]
-    among: Subset | None = None
-    undefined: tuple[Geometry, ...] = ()
+    lists: Lists  # one is empty where it is `undefined`, and where no other token, or none of the subset, has a place
+    overlap: Overlap | None  # None where a list is empty
+    shared: tuple[Shared, ...]  # by rank in the first list
+    among: Subset | None = None  # what the lists, but not the density, keep to
+    undefined: tuple[Geometry, ...] = ()  # where the token's row is zero and has no direction
 
+    columns: ClassVar = {"token_id": int, "token": str, "geometry": str, **PLACE_COLUMNS}
 
-@dataclass(frozen=True)
-class Winner:
-    """The densest token under one rule, and how many tokens, itself among them, tie for it."""
+    @property
+    def density_unit(self) -> str:
+        """The unit of `density`."""
+        return "1/chord" if next(iter(self.lists)).angular else "1/logometers"
 
-    token: Token
-    density: float
-    tied: int
+    @property
+    def title(self) -> Words:
+        """As a person would ask for it."""
+        return ("nearest tokens of ", self.token)
 
+    def why_none(self, geometry: Geometry) -> str:
+        """Return why the list in a geometry is empty."""
+        if geometry in self.undefined:
+            return "this token's row is zero and has no direction"
+        return why_no_other(geometry, {self.token.row}, self.among)
 
-@dataclass(frozen=True)
-class Densest(Tabular):
-    """The densest token of a bundle and what surrounds it.
+    def rows(self) -> list[Row]:
+        """Return one record for each geometry and neighbor."""
+        return [
+            {"token_id": self.token.id, "token": self.token.text, "geometry": geometry.value, **neighbor.record()}
+            for geometry, neighbors in self.lists.items()
+            for neighbor in neighbors
+        ]
 
-    Attributes
-    ----------
-    neighborhood : Neighborhood
-    minimum, maximum, mean, median : float
-        Of all densities under the rule asked for, or of the subset's, in 1/logometers. Rows without a direction are
-        left out, unless there are no others.
-    by_rule : dict of Rule to Winner
-    """
+    def json(self) -> dict[str, Any]:
+        """Return the token, a list for each geometry, what they share."""
+        return {
+            "token": {
+                **self.token.json(),
+                "density": finite(self.density),
+                "mean_distance": finite(self.mean_distance),
+                "twins": [twin.id for twin in self.twins],
+            },
+            **lists_json(self.lists),
+            "overlap": None if self.overlap is None else {**asdict(self.overlap), "tokens": self._shared_json()},
+            "verdict": None if self.overlap is None else self.overlap.verdict.value,
+            **among_json(self.among),
+        }
 
-    neighborhood: Neighborhood
-    minimum: float
-    maximum: float
-    mean: float
-    median: float
-    by_rule: dict[Rule, Winner]
+    def page(self) -> list[Block]:
+        """Return the token, the lists, and their overlap."""
+        return [Heading(self.token), self.center(), *self.lists_and_overlap()]
 
-
-def densest(
-    bundle: Bundle,
-    *,
-    top: int | None = None,
-    density_k: int | None = None,
-    rule: Rule = Rule.NOTEBOOK,
-    geometries: tuple[Geometry, Geometry] = DEFAULT_GEOMETRIES,
-    among: Subset | None = None,
-) -> Densest:
-    """Find the token of highest k-NN density, and its neighbors in two geometries.
-
-    Parameters
-    ----------
-    bundle : Bundle
-    top : int, optional
-        Length of the neighbor lists: 30 by default, or all others where they are fewer.
-    density_k : int, optional
-        Neighbors averaged; the build's own by default, at most the K of the bundle.
-    rule : Rule
-        What the zero distances of twins do (`index.measures.density`).
-    geometries : pair of Geometry
-        Densities are taken in the first.
-    among : Subset, optional
-        Look for the densest token here, and list only neighbors from here. Densities stay those in the whole
-        vocabulary.
-
-    Raises
-    ------
-    ParameterError
-        When `top`, `density_k` or `geometries` is out of range.
-    """
-    k = checked_density_k(bundle, density_k)
-    space = bundle.spaces[geometries[0]]
-    rows = np.arange(len(bundle)) if among is None else among.rows
-    placed = rows[~np.isin(rows, space.excluded)]
-    rows = placed if len(placed) else rows
-    distances, distinct = space.distances.whole, space.distinct_distances.whole
-    means = {each: density.mean_distances(distances, distinct, each, k)[rows] for each in Rule}
-    by_rule = {}
-    for each, mean in means.items():
-        tied = density.tied_for_densest(mean, space.resolution)
-        first = int(np.nanargmin(mean)) if np.isfinite(mean).any() else 0
-        by_rule[each] = Winner(
-            bundle.vocabulary.token(int(rows[first])), float(density.density(mean[first])), len(tied)
+    def center(self) -> Block:
+        """Return what there is to say of the token itself."""
+        unit = self.density_unit.removeprefix("1/")
+        mean = "undefined" if math.isnan(self.mean_distance) else f"{self.mean_distance:.7g} {unit}"
+        return facts(
+            [
+                ("text", self.token),
+                ("id", str(self.token.id)),
+                ("row", str(self.token.row)),
+                ("density", f"{self.density:.7g} {self.density_unit}"),
+                ("mean distance", f"{mean}, {self.density_k} neighbors"),
+                ("twins", _twins(self.twins)),
+                *among_facts(self.among),
+            ]
         )
-    densities = density.density(means[rule])
-    return Densest(
-        _neighborhood(bundle, by_rule[rule].token.row, top, k, rule, geometries, among),
-        float(densities.min()),
-        float(densities.max()),
-        float(densities.mean()),
-        float(np.median(densities)),
-        by_rule,
-    )
+
+    def lists_and_overlap(self) -> list[Block]:
+        """Return both lists, how many tokens they share, and which."""
+        blocks = list_blocks(self.lists, self.why_none)
+        if self.overlap is None:
+            return blocks
+        blocks += [Heading("Overlap"), Sentence(_overlap(self.overlap)), Sentence(self._verdict(self.overlap))]
+        if self.shared:
+            ranks = [geometry.label for geometry in self.lists]
+            lines: Iterator[tuple[Words, ...]] = (
+                (*map(str, each.ranks), str(each.token.id), each.token) for each in self.shared
+            )
+            blocks.append(table((*ranks, "id", TEXT), lines))
+        return blocks
+
+    def _verdict(self, found: Overlap) -> str:
+        meaning = VERDICTS[found.verdict].format(*(geometry.words for geometry in self.lists))
+        return f"{found.verdict.value.upper()}: {meaning}"
+
+    def _shared_json(self) -> list[dict[str, Any]]:
+        names = [f"{geometry.value}_rank" for geometry in self.lists]
+        return [
+            {"id": each.token.id, "text": each.token.text, **dict(zip(names, each.ranks, strict=True))}
+            for each in self.shared
+        ]
 
 
 def neighbors(
     bundle: Bundle,
-    token: str,
+    token: Annotated[str, Doc("#id, an exact text, a piece, or a text without its space", metavar="TOKEN", many=True)],
     *,
-    top: int | None = None,
-    density_k: int | None = None,
-    rule: Rule = Rule.NOTEBOOK,
-    geometries: tuple[Geometry, Geometry] = DEFAULT_GEOMETRIES,
-    among: Subset | None = None,
+    top: Top = None,
+    density_k: DensityK = None,
+    rule: DensityRule = Rule.NOTEBOOK,
+    geometries: Geometries = CAUSAL_AND_COSINE,
+    among: Among = None,
 ) -> Neighborhood:
-    """Find a token's nearest others in two geometries, and how far the two lists agree.
+    """The nearest tokens in both geometries, and how far the two lists agree.
 
-    Parameters
-    ----------
-    bundle : Bundle
-    token : str
-        `#id`, an exact text, an exact piece, or a text without its leading space.
-    top : int, optional
-        Length of the lists, up to V - 1: beyond the K of the bundle the points themselves are searched. The default
-        is that of `densest`.
-    density_k, rule, geometries
-        As in `densest`.
-    among : Subset, optional
-        List only tokens from here, as many as there are. The density stays the one in the whole vocabulary.
+    Example: uv run query.py neighbors planet '#9966' --top 10
 
-    Raises
-    ------
-    TokenError
-        When `token` is not one token.
-    ParameterError
-        When `top`, `density_k` or `geometries` is out of range.
+    Lists longer than the K kept are searched among the points themselves. The density is of the first geometry, and
+    stays that in the whole vocabulary where the lists are `among` some tokens.
+
+    >>> index.open("data/indexes/smollm2-135m").neighbors("planet").overlap.count
+    27
     """
-    k = checked_density_k(bundle, density_k)
-    return _neighborhood(bundle, bundle.vocabulary.resolve(token), top, k, rule, geometries, among)
+    row = bundle.vocabulary.resolve(token)
+    return neighborhood(bundle, row, top, density_k_of(bundle, density_k), rule, geometries, among)
 
 
-def _neighborhood(
+def neighborhood(
     bundle: Bundle,
     row: int,
     top: int | None,
     density_k: int,
     rule: Rule,
-    geometries: tuple[Geometry, Geometry],
+    geometries: Pair,
     among: Subset | None,
 ) -> Neighborhood:
-    top = checked_top(bundle, top)
-    check_two(geometries)
+    """Return what surrounds the token of a row."""
+    length = list_length(bundle, top)
     first, second = (bundle.spaces[geometry] for geometry in geometries)
-    found = {space.geometry: ranked(space, row, top, among) for space in (first, second)}
+    found = {space.geometry: ranked(space, row, length, among) for space in (first, second)}
     mean = density.mean_distances(
         first.distances[row : row + 1], first.distinct_distances[row : row + 1], rule, density_k
     )
-    agreement, shared = _agreement(bundle, first, second, found[first.geometry], found[second.geometry], top)
+    agreement, shared = _agreement(bundle, first, second, found[first.geometry], found[second.geometry], length)
     return Neighborhood(
         bundle.vocabulary.token(row),
         tuple(map(bundle.vocabulary.token, bundle.twins.others(row))),
@@ -215,7 +211,7 @@ def _neighborhood(
         float(mean[0]),
         rule,
         density_k,
-        {space.geometry: neighbor_list(bundle, space, *found[space.geometry], top) for space in (first, second)},
+        {space.geometry: neighbor_list(bundle, space, *found[space.geometry], length) for space in (first, second)},
         agreement,
         shared,
         among,
@@ -250,19 +246,18 @@ def _agreement(
     return agreement, tuple(shared)
 
 
-def check_two(geometries: tuple[Geometry, Geometry]) -> None:
-    """Raise ParameterError unless two geometries differ."""
-    if geometries[0] is geometries[1]:
-        raise ParameterError(f"two different geometries are compared, got {geometries[0].label} twice")
+def _twins(twins: tuple[Token, ...]) -> Words:
+    if not twins:
+        return "none"
+    named: list[str | Token] = [f"{len(twins)}: "]
+    for number, twin in enumerate(twins[:NAMED_TWINS]):
+        named += [", " if number else "", twin, f" #{twin.id}"]
+    return (*named, ", …" if len(twins) > NAMED_TWINS else "")
 
 
-def checked_density_k(bundle: Bundle, density_k: int | None) -> int:
-    """Return the neighbors to average: those asked for, or the build's own; ParameterError beyond the K kept."""
-    k = bundle.manifest.settings.density_k if density_k is None else density_k
-    K = bundle.manifest.K
-    if not 1 <= k <= K:
-        raise ParameterError(
-            f"--density-k must be from 1 to {K}, the neighbors kept in {bundle.name}, got: {k}; "
-            "build with more --neighbors for more"
-        )
-    return k
+def _overlap(found: Overlap) -> str:
+    border = "" if found.lowest == found.highest else " (ties at the last place decide)"
+    return (
+        f"{found.count} of {found.k} tokens in both lists ({found.percent:.1f} %), "
+        f"Jaccard {found.jaccard:.3f}; lowest {found.lowest}, highest {found.highest}{border}"
+    )

@@ -64,6 +64,10 @@ class Token:
     text: str | None  # exact; None for an orphan row
     piece: str | None  # in the tokenizer's own spelling (`Ġplanet`); None for an orphan row
 
+    def json(self) -> dict[str, int | str | None]:
+        """Return the token with its exact text."""
+        return {"row": self.row, "id": self.id, "text": self.text}
+
 
 @dataclass(frozen=True, eq=False)
 class Vocabulary:

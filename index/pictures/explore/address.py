@@ -11,7 +11,7 @@ from index.bundle.bundle import Bundle
 from index.errors import ParameterError
 from index.geometry.maps import Geometry
 from index.pictures.numbers.series import called
-from index.questions.neighbors import DEFAULT_GEOMETRIES
+from index.questions.parameters import CAUSAL_AND_COSINE
 from index.tokens.display import display
 from index.tokens.vocabulary import Token
 
@@ -41,7 +41,7 @@ class Choice:
     def parameters(self) -> dict[str, str]:
         """What an address must say to have this choice: nothing that is usual."""
         named = {"first": self.first.label, "second": self.second.label, "top": str(self.top)}
-        usual = dict(zip(named, (*(each.label for each in DEFAULT_GEOMETRIES), str(self.usual)), strict=True))
+        usual = dict(zip(named, (*(each.label for each in CAUSAL_AND_COSINE), str(self.usual)), strict=True))
         return {name: value for name, value in named.items() if value != usual[name]}
 
     def address(self, path: str, **more: str) -> str:
@@ -81,11 +81,13 @@ def read_choice(parameters: Mapping[str, str], bundle: Bundle) -> Choice:
     """
     known = {geometry.label: geometry for geometry in Geometry}
     pair = []
-    for name, default in zip(("first", "second"), DEFAULT_GEOMETRIES, strict=True):
+    for name, default in zip(("first", "second"), CAUSAL_AND_COSINE, strict=True):
         wanted = parameters.get(name, default.label)
         if wanted not in known:
             raise ParameterError(f"{name} must be one of {', '.join(known)}, got: {display(wanted[:60])}")
         pair.append(known[wanted])
+    if pair[0] is pair[1]:
+        raise ParameterError(f"two different geometries are compared, got {pair[0].label} twice")
     longest = min(bundle.manifest.K, len(bundle) - 1)
     usual = min(TOP, longest)
     typed = parameters.get("top", str(usual)).strip()

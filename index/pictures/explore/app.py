@@ -31,7 +31,7 @@ from index.pictures.explore.opened import OpenedBundle, WatchedBundle
 from index.pictures.explore.views import plain_lists, token_view
 from index.pictures.page import tables as page_tables
 from index.pictures.page import words
-from index.questions import reach
+from index.questions.analogy import analogy
 from index.tokens.display import display
 
 HOSTS = ["127.0.0.1", "localhost"]
@@ -201,7 +201,7 @@ class Pages:
         found, problem = None, ""
         if typed:
             try:
-                found = reach.analogy(opened.vocabulary, typed, top=choice.top)
+                found = analogy(opened.vocabulary, typed, top=choice.top)
             except BundleError:
                 raise
             except LogoscopeError as error:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from index.answers.page import counted
 from index.geometry.maps import Geometry
 from index.pictures.page import vega
-from index.pictures.page.report import PAGE
-from index.pictures.page.words import counted
+from index.pictures.page.html import PAGE
 
 CHARTS = "charts.js"
 """Vega, and the script that draws the charts of a report."""

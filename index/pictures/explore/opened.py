@@ -7,7 +7,7 @@ from pathlib import Path
 from threading import RLock
 from typing import Any, TypeVar, cast
 
-from index.api import OpenVocabulary, open_vocabulary
+from index.bundle.bundle import Bundle, open_bundle
 from index.bundle.manifest import MANIFEST
 from index.errors import BundleError
 from index.files import brief
@@ -16,9 +16,9 @@ from index.pictures.explore.map import VocabularyMap, read_map
 from index.pictures.explore.suggest import Suggestions
 from index.pictures.numbers.densities import Densities, all_densities
 from index.pictures.numbers.vocabulary_series import overlap_census
-from index.questions import neighbors as questions
-from index.questions.census import OverlapCensus
-from index.questions.neighbors import Densest, Neighborhood
+from index.questions.densest import Densest, densest
+from index.questions.neighbors import Neighborhood
+from index.questions.overlap import OverlapCensus
 
 ABOUT = ("kind", "script", "reachable", "euclidean_norm", "causal_norm", "hubness")
 """Columns of `tokens.parquet` that the page of a token shows."""
@@ -34,10 +34,10 @@ class OpenedBundle:
 
     Attributes
     ----------
-    vocabulary : OpenVocabulary
+    vocabulary : Bundle
     """
 
-    def __init__(self, vocabulary: OpenVocabulary, map_path: Path) -> None:
+    def __init__(self, vocabulary: Bundle, map_path: Path) -> None:
         self.vocabulary = vocabulary
         self._map_path = map_path
         self._made: dict[Hashable, Any] = {}
@@ -52,7 +52,7 @@ class OpenedBundle:
     @property
     def densest(self) -> Densest:
         """The densest token, with the winner under each rule."""
-        return self._once("densest", lambda: questions.densest(self.vocabulary, top=1))
+        return self._once("densest", lambda: densest(self.vocabulary, top=1))
 
     @property
     def map(self) -> VocabularyMap | None:
@@ -112,7 +112,7 @@ class WatchedBundle:
             identity = self._manifest_identity()
             if self._opened is None or identity != self._identity:
                 self._opened = None
-                self._opened = OpenedBundle(open_vocabulary(self.folder), self.map_path)
+                self._opened = OpenedBundle(open_bundle(self.folder), self.map_path)
                 self._identity = identity
             return self._opened
 

@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from index.answers.page import counted
 from index.bundle.bundle import Bundle
 from index.geometry.maps import Geometry
+from index.measures.density import Rule
 from index.measures.overlap import Overlap
 from index.pictures.explore.address import Choice, Link, link
 from index.pictures.explore.opened import OpenedBundle
@@ -17,10 +19,9 @@ from index.pictures.numbers.densities import unit
 from index.pictures.numbers.series import NeighborhoodSeries, neighborhood_series
 from index.pictures.page import words
 from index.pictures.page.charts import Chart, neighborhood_charts
-from index.questions import neighbors as questions
-from index.questions.lists import Neighbor
-from index.questions.neighbors import Neighborhood
-from index.tables import NEAREST_BY, why_none
+from index.questions.lists import NEAREST_BY, Neighbor
+from index.questions.neighbors import Neighborhood, neighborhood
+from index.questions.parameters import density_k_of
 from index.tokens.display import display
 
 LISTED_TWINS = 20
@@ -115,16 +116,10 @@ class TokenView:
 
 
 def token_view(opened: OpenedBundle, row: int, choice: Choice) -> TokenView:
-    """Return the page of the token of a row.
-
-    Raises
-    ------
-    ParameterError
-        When both geometries are the same.
-    """
+    """Return the page of the token of a row."""
     bundle = opened.vocabulary
-    token_id = int(bundle.vocabulary.token_ids[row])
-    found = questions.neighbors(bundle, f"#{token_id}", top=choice.top, geometries=(choice.first, choice.second))
+    density_k = density_k_of(bundle, None)
+    found = neighborhood(bundle, row, choice.top, density_k, Rule.NOTEBOOK, (choice.first, choice.second), None)
     series = neighborhood_series(bundle, found, opened.densities(found))
     chance = 0.0
     if found.overlap is not None:
@@ -175,7 +170,7 @@ def _compared_lists(bundle: Bundle, found: Neighborhood, choice: Choice) -> list
         caption = (
             f"{len(listed)} nearest {NEAREST_BY[geometry]}"
             if listed
-            else f"None {NEAREST_BY[geometry]}: {why_none(found, geometry)}"
+            else f"None {NEAREST_BY[geometry]}: {found.why_none(geometry)}"
         )
         lists.append(List(geometry.label, caption, unit(geometry), other.label, tuple(lines)))
     return lists
@@ -213,7 +208,7 @@ def _facts(opened: OpenedBundle, found: Neighborhood, series: NeighborhoodSeries
     density_unit = series.densities.unit
     mean = "undefined"
     if not math.isnan(found.mean_distance):
-        averaged = words.counted(found.density_k, "neighbor")
+        averaged = counted(found.density_k, "neighbor")
         mean = f"{found.mean_distance:.7g} {density_unit.removeprefix('1/')}, {averaged}"
     rows = [
         ("id", str(token.id)),
@@ -241,7 +236,7 @@ def _number(value: float | None, suffix: str = "") -> str | None:
 def _hubness(others: int | None, k: int) -> str | None:
     if others is None:
         return None
-    return f"{words.counted(others, 'other')} {'has' if others == 1 else 'have'} it among the {k} nearest"
+    return f"{counted(others, 'other')} {'has' if others == 1 else 'have'} it among the {k} nearest"
 
 
 def _reachable(value: bool | None) -> str | None:

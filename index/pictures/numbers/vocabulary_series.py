@@ -10,9 +10,8 @@ from index.bundle.bundle import Bundle
 from index.geometry.maps import Geometry
 from index.measures.density import Rule
 from index.pictures.numbers.densities import Densities, all_densities, ends
-from index.questions import census
-from index.questions.census import OverlapCensus
-from index.questions.neighbors import DEFAULT_GEOMETRIES, check_two, checked_density_k
+from index.questions.overlap import OverlapCensus, overlap
+from index.questions.parameters import CAUSAL_AND_COSINE, density_k_of
 
 NORM_BINS = 60
 
@@ -81,7 +80,7 @@ def vocabulary_series(
     *,
     density_k: int | None = None,
     rule: Rule = Rule.NOTEBOOK,
-    geometries: tuple[Geometry, Geometry] = DEFAULT_GEOMETRIES,
+    geometries: tuple[Geometry, Geometry] = CAUSAL_AND_COSINE,
 ) -> VocabularySeries:
     """Return what the charts of a whole vocabulary show.
 
@@ -90,14 +89,8 @@ def vocabulary_series(
     bundle : Bundle
     density_k, rule, geometries
         As in `questions.densest`; densities and norms are of the first geometry, overlaps of both.
-
-    Raises
-    ------
-    ParameterError
-        When `density_k` or `geometries` is out of range.
     """
-    check_two(geometries)
-    densities = all_densities(bundle, geometries[0], rule, checked_density_k(bundle, density_k))
+    densities = all_densities(bundle, geometries[0], rule, density_k_of(bundle, density_k))
     metric = bundle.metric
     descending = metric.eigenvalues[::-1]
     return VocabularySeries(
@@ -109,19 +102,12 @@ def vocabulary_series(
 
 
 def overlap_census(bundle: Bundle, geometries: tuple[Geometry, Geometry]) -> OverlapCensus | None:
-    """Return how far two geometries agree over a vocabulary; None where no token has neighbors in both.
-
-    Raises
-    ------
-    ParameterError
-        When both geometries are the same.
-    """
-    check_two(geometries)
+    """Return how far two geometries agree over a vocabulary; None where no token has neighbors in both."""
     left_out = [set(bundle.spaces[geometry].excluded) for geometry in geometries]
     alone = any(len(bundle) - len(rows) < 2 for rows in left_out)
     if alone or len(set.union(*left_out)) == len(bundle):
         return None
-    return census.overlap(bundle, geometries=geometries)
+    return overlap(bundle, geometries=geometries)
 
 
 def _norm_series(bundle: Bundle, densities: Densities) -> NormSeries:

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from index.answers.page import counted
 from index.geometry.maps import Geometry
 from index.measures.overlap import BORDERS
 from index.pictures.numbers.densities import Densities
 from index.pictures.numbers.series import NeighborhoodSeries, RankSeries, UnionSeries
 from index.pictures.page.vega import BOTH, INK, PAIR, PAPER, SOFT, axis, records, specification, tip
-from index.pictures.page.words import counted
 
 LABEL_LETTERS = 24
 """How long a token's text may be beside a point; tooltips have it whole."""

@@ -6,14 +6,15 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from index.answers.page import counted, passed
 from index.bundle.manifest import CrossCheckFacts, FormFacts, Manifest, MatrixFacts
 from index.geometry.maps import Geometry
 from index.measures.density import Rule
 from index.pictures.numbers.series import NeighborhoodSeries, called
-from index.pictures.page.words import counted
-from index.questions.lists import Neighbor
-from index.questions.neighbors import Densest, Neighborhood
-from index.tables import NEAREST_BY, info_facts, passed_word
+from index.questions.densest import Densest
+from index.questions.info import info_facts
+from index.questions.lists import NEAREST_BY, Neighbor
+from index.questions.neighbors import Neighborhood
 from index.tokens.display import display
 from index.tokens.vocabulary import Token
 
@@ -158,20 +159,20 @@ def crosscheck_facts(stored: CrossCheckFacts | None) -> Facts:
     caption = "Cross-check"
     if stored is None:
         return Facts(caption, (("outcome", "not run when the bundle was built"),))
-    rows = [("outcome", passed_word(stored.passed)), *_form_facts(stored.quadratic_form)]
+    rows = [("outcome", passed(stored.passed)), *_form_facts(stored.quadratic_form)]
     if stored.matrix is not None:
         rows += _matrix_facts(stored.matrix)
     return Facts(caption, tuple(rows))
 
 
 def _form_facts(form: FormFacts) -> Iterable[tuple[str, str]]:
-    yield "quadratic form", f"{passed_word(form.passed)}, tolerance {form.tolerance:.3g} logometers"
+    yield "quadratic form", f"{passed(form.passed)}, tolerance {form.tolerance:.3g} logometers"
     for name, pairs in (("random", form.random), ("nearest", form.nearest)):
         yield f"  {name} pairs", f"{pairs.pairs:,}, worst difference {pairs.worst_error:.3g} logometers"
 
 
 def _matrix_facts(matrix: MatrixFacts) -> Iterable[tuple[str, str]]:
-    yield "stored matrix", f"{passed_word(matrix.passed)}, {display(matrix.path)}"
+    yield "stored matrix", f"{passed(matrix.passed)}, {display(matrix.path)}"
     if matrix.cause is not None:
         yield "  cause", display(matrix.cause)
     if matrix.worst_error is not None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from index.answers.page import counted
 from index.bundle.bundle import Space
 from index.geometry.maps import Geometry
 from index.measures.overlap import BORDERS, Overlap, Verdict
 from index.pictures.numbers.densities import unit
 from index.questions.lists import Neighbor
-from index.questions.neighbors import Neighborhood
-from index.tables import VERDICTS
+from index.questions.neighbors import VERDICTS, Neighborhood
 
 TERMS = (
     ("causal metric", "M, the inverse of the covariance of all token vectors; distances in it are in logometers."),
@@ -46,11 +46,6 @@ def verdict_sentences(found: Neighborhood, spaces: dict[Geometry, Space], chance
         *(_ties_sentence(spaces[geometry], listed) for geometry, listed in found.lists.items()),
         *_twins_sentence(found),
     ]
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number of things: `counted(1, "neighbor")` is `1 neighbor`, `counted(20, "neighbor")` `20 neighbors`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def _count_sentence(overlap: Overlap, chance: float) -> str:

@@ -9,9 +9,9 @@ from matplotlib.gridspec import SubplotSpec
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from index.answers.page import counted
 from index.geometry.maps import Geometry
 from index.pictures.numbers.series import NeighborhoodSeries, OverlapSeries, RankSeries, UnionSeries
-from index.pictures.page.words import counted
 from index.pictures.plot import labels, paper
 from index.pictures.plot.densities import draw_densities
 from index.pictures.plot.fonts import Typeface

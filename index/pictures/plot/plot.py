@@ -1,115 +1,132 @@
-"""Figures in files: PNG, SVG or PDF, made to stand in a paper."""
+"""`plot`: a token's neighborhood, or the vocabulary, as a figure for a paper."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
 from pathlib import Path
+from typing import Annotated, Any, ClassVar
 
-from matplotlib.figure import Figure
-
+from index.answers.answer import Answer, Row
+from index.answers.page import Block, Sentence
 from index.bundle.bundle import Bundle
-from index.bundle.manifest import MANIFEST
-from index.errors import ParameterError
-from index.files import placing
-from index.pictures.numbers.densities import all_densities
-from index.pictures.numbers.series import neighborhood_series
-from index.pictures.numbers.vocabulary_series import VocabularySeries
-from index.pictures.plot import fonts, paper
-from index.pictures.plot import neighborhood as plot_neighborhood
-from index.pictures.plot import vocabulary as plot_vocabulary
-from index.pictures.plot.fonts import Typeface
-from index.questions.neighbors import Neighborhood
+from index.errors import ParameterError, one_line, parameter
+from index.files import require
+from index.measures.density import Rule
+from index.questions.densest import densest
+from index.questions.neighbors import neighbors
+from index.questions.parameters import (
+    CAUSAL_AND_COSINE,
+    OTHERS,
+    Among,
+    DensityK,
+    DensityRule,
+    Geometries,
+    Overwrite,
+)
+from index.questions.question import Doc
+
+DENSEST, VOCABULARY = "densest", "vocabulary"
+"""What a figure can be of, besides a token."""
 
 FORMATS = (".png", ".svg", ".pdf")
 
-
-@dataclass(frozen=True)
-class Plotted:
-    """What was drawn.
-
-    Attributes
-    ----------
-    paths : tuple of Path
-        The files, in the order of the answers; one PDF holds a page for each.
-    missing : frozenset of str
-        Characters that no font here has, drawn as escapes.
-    """
-
-    paths: tuple[Path, ...]
-    missing: frozenset[str]
+LISTED = 8
+"""How many characters a note names before it counts the rest."""
 
 
 @dataclass(frozen=True)
-class _Page:
-    """A figure to draw: what its file is called by, its texts that come from data, and how to draw it."""
+class Plotted(Answer):
+    """What was drawn."""
 
-    name: str
-    texts: list[str]
-    draw: Callable[[Typeface], Figure]
+    paths: tuple[Path, ...]  # the files, in the order of what was asked; one PDF holds a page for each
+    missing: frozenset[str]  # characters that no font here has, drawn as escapes
+    packages: tuple[str, ...]  # of Debian, with fonts that have most characters
+
+    columns: ClassVar = {"path": str, "bytes": int}
+
+    @property
+    def note(self) -> str | None:
+        """Which characters are drawn as escapes, and what to install."""
+        if not self.missing:
+            return None
+        listed = ", ".join(f"U+{ord(character):04X}" for character in sorted(self.missing)[:LISTED])
+        more = f" and {len(self.missing) - LISTED} more" if len(self.missing) > LISTED else ""
+        return (
+            f"note: no font here has {listed}{more}; they are drawn as escapes. "
+            f"Fonts that have most characters are in the Debian packages {', '.join(self.packages)}"
+        )
+
+    def rows(self) -> list[Row]:
+        """Return one record for each file."""
+        return [{"path": str(path), "bytes": path.stat().st_size} for path in self.paths]
+
+    def json(self) -> dict[str, Any]:
+        """Return the files, and the characters that are drawn as escapes."""
+        return {"files": self.rows(), "missing": sorted(self.missing)}
+
+    def page(self) -> list[Block]:
+        """Return the files, a line each."""
+        return [Sentence(one_line(str(path))) for path in self.paths]
 
 
 def plot(
-    bundle: Bundle, answers: Sequence[Neighborhood | VocabularySeries], out: Path, *, overwrite: bool = False
+    bundle: Bundle,
+    asked: Annotated[
+        list[str],
+        Doc(
+            "The densest token, the whole vocabulary, or tokens as in `neighbors`; one called 'densest' or "
+            "'vocabulary' by its #id.",
+            metavar="densest|vocabulary|TOKEN...",
+        ),
+    ],
+    *,
+    out: Annotated[
+        Path,
+        Doc(
+            ".png, .svg or .pdf. Of several tokens, a .pdf has several pages, and words.png becomes words-ID.png.",
+            metavar="FILE",
+        ),
+    ],
+    top: Annotated[
+        int | None, Doc("Length of the neighbor lists; not of the vocabulary.", default="30, or all"), OTHERS
+    ] = None,
+    density_k: DensityK = None,
+    rule: DensityRule = Rule.NOTEBOOK,
+    geometries: Geometries = CAUSAL_AND_COSINE,
+    among: Among = None,
+    overwrite: Overwrite = False,
 ) -> Plotted:
-    """Draw answers, one figure each. The same answers give the same bytes, on a machine with the same fonts.
+    """Draw a token's neighborhood, or the vocabulary, as one figure of four panels. Needs the extra `plot`.
 
-    Parameters
-    ----------
-    bundle : Bundle
-        The one that was asked.
-    answers : sequence of Neighborhood or VocabularySeries
-    out : Path
-        Its suffix says the format. Of several answers a PDF has several pages; for the other formats `words.png`
-        becomes `words-9966.png`, by the id of each token, or `words-vocabulary.png`.
-    overwrite : bool
-        Whether files that are there may be replaced.
+    Scripts that matplotlib's own font lacks need fonts of the system: on Debian fonts-noto-core, fonts-noto-cjk and
+    fonts-symbola.
 
-    Raises
-    ------
-    ParameterError
-        When the format is another, a token has two figures but no PDF, or a file is there or cannot be written.
+    Example: uv run --extra plot query.py plot planet --out planet.png
+
+    The same answers give the same bytes, on a machine with the same fonts.
     """
-    check_format(out)
-    pages = _pages(bundle, answers)
-    typeface = fonts.typeface(text for page in pages for text in page.texts)
-    if len(pages) == 1 or out.suffix.lower() == ".pdf":
-        targets = [out]
-    else:
-        targets = [out.with_name(f"{out.stem}-{page.name}{out.suffix}") for page in pages]
-        if len(set(targets)) < len(targets):
-            raise ParameterError("two answers are of one token, and so are their files; ask once, or draw a .pdf")
-    with placing(targets, overwrite=overwrite, manifest=MANIFEST) as paths, paper.look(typeface):
-        if out.suffix.lower() == ".pdf":
-            from matplotlib.backends.backend_pdf import PdfPages  # takes as long to load as a figure to draw
+    require("matplotlib", extra="plot", command="plot")
+    from index.pictures.numbers.vocabulary_series import vocabulary_series
+    from index.pictures.plot.draw import draw
+    from index.pictures.plot.fonts import PACKAGES
 
-            with PdfPages(paths[0], metadata={"CreationDate": None}) as file:
-                for page in pages:
-                    file.savefig(page.draw(typeface))
-        else:
-            dateless = {"Date": None} if out.suffix.lower() == ".svg" else None
-            for page, path in zip(pages, paths, strict=True):
-                page.draw(typeface).savefig(path, metadata=dateless)
-    return Plotted(tuple(targets), typeface.missing)
-
-
-def check_format(out: Path) -> None:
-    """Raise ParameterError unless a file's suffix names a format."""
     if out.suffix.lower() not in FORMATS:
-        raise ParameterError(f"--out must end in {', '.join(FORMATS[:-1])} or {FORMATS[-1]}, got: {out.name}")
-
-
-def _pages(bundle: Bundle, answers: Sequence[Neighborhood | VocabularySeries]) -> list[_Page]:
-    densities = cache(partial(all_densities, bundle))
-    pages = []
-    for answer in answers:
-        if isinstance(answer, VocabularySeries):
-            draw = partial(plot_vocabulary.vocabulary_figure, answer, bundle)
-            pages.append(_Page("vocabulary", plot_vocabulary.texts_drawn(bundle), draw))
-            continue
-        known = densities(next(iter(answer.lists)), answer.rule, answer.density_k)
-        series = neighborhood_series(bundle, answer, known)
-        draw = partial(plot_neighborhood.neighborhood_figure, series, answer, bundle.name)
-        pages.append(_Page(str(answer.token.id), plot_neighborhood.texts_drawn(series, answer, bundle.name), draw))
-    return pages
+        raise ParameterError(
+            f"{parameter('out')} must end in {', '.join(FORMATS[:-1])} or {FORMATS[-1]}, got: {out.name}"
+        )
+    if VOCABULARY in asked and (top is not None or among is not None):
+        raise ParameterError(
+            f"plot vocabulary is of all tokens and has no lists; leave {parameter('top')} and {parameter('among')} out"
+        )
+    settings: dict[str, Any] = {"density_k": density_k, "rule": rule, "geometries": geometries}
+    lists = {**settings, "top": top, "among": among}
+    answers = [
+        vocabulary_series(bundle, **settings)
+        if question == VOCABULARY
+        else densest(bundle, **lists).neighborhood
+        if question == DENSEST
+        else neighbors(bundle, question, **lists)
+        for question in asked
+    ]
+    paths, missing = draw(bundle, answers, out, overwrite=overwrite)
+    return Plotted(paths, missing, PACKAGES)

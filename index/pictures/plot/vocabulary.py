@@ -8,14 +8,14 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.gridspec import SubplotSpec
 
+from index.answers.page import counted
 from index.bundle.bundle import Bundle
 from index.pictures.numbers.vocabulary_series import EigenvalueSeries, NormSeries, VocabularySeries
-from index.pictures.page.words import counted
 from index.pictures.plot import paper
 from index.pictures.plot.densities import draw_densities
 from index.pictures.plot.fonts import Typeface
 from index.pictures.plot.neighborhood import found_in
-from index.questions.census import OverlapCensus
+from index.questions.overlap import OverlapCensus
 from index.tokens.display import display
 
 

@@ -1,0 +1,96 @@
+"""What an answer shows, before it is known where: headings, facts, tables, sentences.
+
+A terminal (`index.answers.terminal`) and the pages of `explore` make their own out of the same blocks. Numbers come as
+the texts they are shown as, and tokens as records, because each place has its own printable form of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from index.tokens.vocabulary import Token
+
+Words: TypeAlias = "str | Token | tuple[str | Token, ...]"
+"""A text, a token, or several of them one behind the other."""
+
+TEXT = "text"
+"""The name of a column of tokens, always the last: no script, width or direction of writing can move another column."""
+
+
+@dataclass(frozen=True)
+class Heading:
+    """The name of a part; a token stands with its id."""
+
+    text: str | Token
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Names and values side by side; a name behind spaces belongs to the one before."""
+
+    rows: tuple[tuple[str, Words], ...]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column that a terminal keeps wider than its name."""
+
+    name: str
+    cells: int
+
+
+@dataclass(frozen=True)
+class Table:
+    """Figures, and perhaps tokens. A first column without a name holds the names of the rows."""
+
+    columns: tuple[str | Column, ...]
+    rows: tuple[tuple[Words, ...], ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns' names."""
+        return tuple(column if isinstance(column, str) else column.name for column in self.columns)
+
+    @property
+    def of_tokens(self) -> bool:
+        """Whether the last column holds tokens."""
+        return self.names[-1] == TEXT
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A line of words. An aside explains a mark or counts what is not shown."""
+
+    text: str
+    aside: bool = False
+
+
+Block = Heading | Facts | Table | Sentence
+
+
+def facts(rows: Iterable[tuple[str, Words]]) -> Facts:
+    """Return names and values as a block."""
+    return Facts(tuple(rows))
+
+
+def table(columns: Sequence[str | Column], rows: Iterable[Sequence[Words]]) -> Table:
+    """Return a table as a block."""
+    return Table(tuple(columns), tuple(tuple(row) for row in rows))
+
+
+def parts(words: Words) -> tuple[str | Token, ...]:
+    """Return texts and tokens one by one."""
+    return words if isinstance(words, tuple) else (words,)
+
+
+def passed(whether: bool) -> str:
+    """Return whether a check passed, in a word."""
+    return "passed" if whether else "FAILED"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number of things: `counted(1, "neighbor")` is `1 neighbor`, `counted(20, "neighbor")` `20 neighbors`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

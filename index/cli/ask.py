@@ -1,0 +1,187 @@
+"""From an answer to a form and an exit code; from the library's errors to one line on standard error."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import typer
+
+from index.errors import BundleError, LogoscopeError, ParameterError, one_line, parameter
+from index.files import brief
+
+if TYPE_CHECKING:
+    from index.answers.answer import Answer
+    from index.answers.page import Block, Words
+    from index.bundle.bundle import Bundle
+
+ROOT = Path("data/indexes")
+
+CLOSED_PIPE = 141
+"""What a shell says of a program that wrote to a pipe nobody reads: 128 + SIGPIPE."""
+
+Spelled = Callable[[str, str | None], str]
+"""How a command line spells a parameter's name, and a value to give it."""
+
+
+def as_option(name: str, value: str | None) -> str:
+    """Spell a parameter as an option: `--density-k 20`, `--overwrite`."""
+    option = "--" + name.replace("_", "-")
+    return option if value in (None, "True") else f"{option} {value}"
+
+
+@dataclass(frozen=True)
+class Form:
+    """In which form an answer leaves; none of them: as a table."""
+
+    json: bool = False
+    csv: bool = False
+    parquet: Path | None = None
+    svg: Path | None = None
+
+    def __post_init__(self) -> None:
+        if sum(map(bool, (self.json, self.csv, self.parquet, self.svg))) > 1:
+            *others, last = map(parameter, ("json", "csv", "parquet", "svg"))
+            raise ParameterError(f"{', '.join(others)} and {last} exclude each other; pass one")
+
+
+@contextmanager
+def answering(spelled: Spelled = as_option) -> Iterator[None]:
+    """Turn what a user can cause into one line on standard error and exit code 2; a closed pipe into `CLOSED_PIPE`."""
+    try:
+        try:
+            with np.errstate(all="ignore"):  # of numbers that are none, the answer says so; a warning is a line more
+                yield
+        finally:
+            flush_answer()
+    except LogoscopeError as error:
+        said = error.told(spelled)
+    except BrokenPipeError:  # `| head` has read enough: nothing went wrong
+        raise typer.Exit(CLOSED_PIPE) from None
+    except OSError as error:  # a path that no file system takes, or a disk that fails
+        said = brief(error)
+    except MemoryError as error:
+        said = f"memory ran out ({one_line(str(error)) or 'no more is known'}); free some, or ask for less"
+    else:
+        return
+    print(f"error: {said}", file=sys.stderr)
+    raise typer.Exit(2)
+
+
+def open_index(path: Path | None) -> Bundle:
+    """Open the bundle that was named, or the only one there is."""
+    from index.bundle.bundle import open_bundle
+    from index.bundle.manifest import MANIFEST
+
+    if path is not None:
+        return open_bundle(path)
+    found = sorted(manifest.parent for manifest in ROOT.glob(f"[!.]*/{MANIFEST}"))
+    if not found:
+        raise BundleError(
+            f"no bundle under {ROOT}; build one with `uv run build_index.py`, or name one with --index DIR"
+        )
+    if len(found) > 1:
+        raise BundleError(f"{len(found)} bundles under {ROOT}: name one with --index ({', '.join(map(str, found))})")
+    return open_bundle(found[0])
+
+
+def show(found: Answer, form: Form, title: Words) -> None:
+    """Print an answer, or write it where its form says, under a title in pictures; exit code 1 where it is no."""
+    if form.json:
+        print_json(found.json())
+    elif form.csv:
+        from index.answers.answer import columns_of, to_csv
+
+        print_text(to_csv(tuple(columns_of(found)), found.rows()))
+    elif form.parquet is not None:
+        from index.answers.answer import columns_of
+        from index.answers.parquet import write_parquet
+
+        write_parquet(columns_of(found), [found.rows()], form.parquet)
+    elif form.svg is not None:
+        from index.answers.terminal import plain, write_terminal_svg
+
+        write_terminal_svg(found.page(), form.svg, title=plain(title))
+    else:
+        print_page(found.page())
+    if found.note is not None:
+        print(one_line(found.note), file=sys.stderr)
+    if found.refusal is not None:
+        print(one_line(found.refusal), file=sys.stderr)
+        raise typer.Exit(1)
+
+
+def print_json(value: Any) -> None:
+    """Print strict JSON on one document."""
+    from index.answers.answer import to_json
+
+    print_text(to_json(value) + "\n")
+
+
+def print_text(text: str) -> None:
+    """Print a text as it is, at once."""
+    with _standard_output():
+        print(text, end="", flush=True)
+
+
+def print_page(page: Iterable[Block]) -> None:
+    """Print a page, in color only on a terminal."""
+    from rich.console import Console
+
+    from index.answers.terminal import renderable
+
+    class Printer(Console):
+        def on_broken_pipe(self) -> None:
+            """Leave it to `answering`; rich would exit with code 1."""
+            raise BrokenPipeError
+
+    with _standard_output():
+        Printer(highlight=False).print(renderable(page))
+
+
+def settle_encoding() -> None:
+    """Have exact texts leave as UTF-8, and a terminal show an escape for a character that it has not."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        encoding = None if sys.stdout.isatty() else "utf-8"
+        sys.stdout.reconfigure(encoding=encoding, errors="backslashreplace")
+
+
+def flush_answer() -> None:
+    """Write out what was printed, so that it fails here and not in the interpreter's own flush at its end.
+
+    Raises
+    ------
+    BrokenPipeError
+        When nobody reads standard output any more.
+    LogoscopeError
+        When it cannot be written.
+    """
+    if sys.stdout is None:  # closed by whoever started this
+        return
+    try:
+        with _standard_output():
+            sys.stdout.flush()
+    except (BrokenPipeError, LogoscopeError):
+        # What is left in the buffer goes nowhere ("Note on SIGPIPE" in the documentation of Python's `signal`).
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise
+
+
+@contextmanager
+def _standard_output() -> Iterator[None]:
+    """Say of what fails in the block, but for a closed pipe, that it was standard output."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise LogoscopeError(
+            f"standard output cannot be written: {brief(error.strerror or error)}; write the answer elsewhere"
+        ) from error

@@ -1,0 +1,119 @@
+"""A question's signature becomes a command: arguments, options, help, and every form of output."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Sequence
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_args
+
+import typer
+
+from index.answers.page import parts
+from index.cli.ask import Form, Spelled, answering, as_option, open_index, show
+from index.cli.many import ask_many
+from index.cli.progress import progress_of
+
+if TYPE_CHECKING:
+    from index.questions.question import Parameter, Question
+
+Index = Annotated[
+    Path | None,
+    typer.Option("--index", metavar="DIR", help="The bundle's folder.", show_default="the one under data/indexes"),
+]
+
+_SHARED: dict[str, tuple[Any, Any]] = {
+    "index": get_args(Index),
+    "json": (bool, typer.Option("--json", help="Print JSON, with exact texts.")),
+    "csv": (bool, typer.Option("--csv", help="Print CSV, with exact texts.")),
+    "parquet": (Path | None, typer.Option("--parquet", metavar="FILE", help="Write what CSV holds to a Parquet file.")),
+    "svg": (
+        Path | None,
+        typer.Option(
+            "--svg", metavar="FILE", help="Write the table as a picture of a terminal, instead of printing it."
+        ),
+    ),
+}
+"""The options of every command: their types and what they say."""
+
+_TYPED = (int, float, bool, Path, list[str])
+"""What typer reads; everything else is a text that the question reads."""
+
+
+def add_command(app: typer.Typer, question: Question[Any, Any]) -> None:
+    """Give a program the command of a question."""
+    many = next((each for each in question.parameters if each.doc.many), None)
+
+    def run(**given: Any) -> None:
+        shared = {name: given.pop(name) for name in _SHARED}
+        with answering(_spelling(question.parameters)):
+            form = Form(shared["json"], shared["csv"], shared["parquet"], shared["svg"])
+            if many is not None:
+                ask_many(question, many.name, given, shared["index"], form)
+                return
+            bundle = open_index(shared["index"])
+            with progress_of(question) as progress:
+                found = question(bundle, **given, **progress)
+            show(found, form, (*parts(found.title or question.name), f" in {bundle.name}"))
+
+    run.__doc__, run.__annotations__ = question.help, {}
+    declared = [each for parameter in question.parameters for each in _declared(parameter)]
+    declared += [_keyword(name, kind, told, False if kind is bool else None) for name, (kind, told) in _SHARED.items()]
+    run.__signature__ = inspect.Signature(declared)  # type: ignore[attr-defined]
+    signs = {"ignore_unknown_options": any(each.doc.minus for each in question.parameters)}
+    app.command(question.name, epilog=f"Example: {question.example}", context_settings=signs)(run)
+
+
+def _declared(parameter: Parameter) -> Iterator[inspect.Parameter]:
+    """Yield what typer is told of a parameter: of one that a command takes many values of, a list and a file."""
+    doc, kind, default = parameter.doc, parameter.kind, _written(parameter.default)
+    shown: dict[str, Any] = {"help": doc.text, "metavar": _metavar(parameter), "show_default": doc.default or True}
+    kind = kind if kind in _TYPED else str
+    if doc.many:
+        shown |= {"metavar": f"{shown['metavar']}...", "help": f"{doc.text}; - for standard input."}
+        yield _keyword(parameter.name, list[str] | None, typer.Argument(**shown), None)
+        lines = typer.Option("--file", help="A file with one on each line; answers come as they are done.")
+        yield _keyword("file", Path | None, lines, None)
+    elif parameter.positional:
+        yield _keyword(parameter.name, kind if parameter.required else kind | None, typer.Argument(**shown), default)
+    else:
+        option = typer.Option(_option(parameter), **shown)
+        yield _keyword(parameter.name, kind if kind is bool or parameter.required else kind | None, option, default)
+
+
+def _keyword(name: str, kind: Any, told: Any, default: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, told])
+
+
+def _written(default: Any) -> Any:
+    """Return a default as it is typed: `causal,cosine`."""
+    if isinstance(default, tuple):
+        return ",".join(map(_written, default))
+    if isinstance(default, Enum):
+        return str(default.value).replace("_", "-")
+    return default
+
+
+def _metavar(parameter: Parameter) -> str | None:
+    if parameter.doc.metavar is not None:
+        return parameter.doc.metavar
+    if isinstance(parameter.kind, type) and issubclass(parameter.kind, Enum):
+        return "|".join(str(each.value).replace("_", "-") for each in parameter.kind)
+    return parameter.name.upper() if parameter.positional else None
+
+
+def _option(parameter: Parameter) -> str:
+    return parameter.doc.option or as_option(parameter.name, None)
+
+
+def _spelling(parameters: Sequence[Parameter]) -> Spelled:
+    """Return how this command spells parameters: arguments as its help shows them, options as they are called here."""
+    known = {each.name: (_metavar(each) or "").upper() if each.positional else _option(each) for each in parameters}
+
+    def spelled(name: str, value: str | None) -> str:
+        if name not in known:
+            return as_option(name, value)
+        return known[name] if value in (None, "True") else f"{known[name]} {value}"
+
+    return spelled

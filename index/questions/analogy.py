@@ -1,0 +1,182 @@
+"""`analogy`: the tokens nearest to a signed sum of tokens."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+
+from index.answers.answer import Answer, Row
+from index.answers.page import Block, Words, facts
+from index.bundle.bundle import Bundle
+from index.errors import ParameterError
+from index.geometry.maps import Geometry, map_rows
+from index.questions.among import Subset
+from index.questions.lists import (
+    PLACE_COLUMNS,
+    Lists,
+    among_facts,
+    among_json,
+    list_blocks,
+    lists_json,
+    neighbor_list,
+    why_no_other,
+)
+from index.questions.parameters import OTHERS, Among, list_length
+from index.questions.question import Doc
+from index.search.finder import search_with_ties
+from index.tokens.vocabulary import Token
+
+USUAL_LENGTH = 10
+
+_TERM = re.compile(
+    r"""\s* (?P<sign>[+-])? \s*
+    (?: '(?P<single>(?:[^']|'')+)' | "(?P<double>(?:[^"]|"")+)" | (?P<bare>[^\s+'"-][^\s+-]*) ) \s*""",
+    re.VERBOSE,
+)
+_HOW = "write terms with + or - between them, and quote a text that holds spaces or signs: vier - ' four' + 'e-mail'"
+
+
+@dataclass(frozen=True)
+class Term:
+    """A token in a sum, with its sign: 1 or -1."""
+
+    sign: int
+    token: Token
+
+
+@dataclass(frozen=True)
+class Analogy(Answer):
+    """What is nearest to a signed sum of tokens."""
+
+    terms: tuple[Term, ...]
+    lists: Lists  # one is empty where it is `undefined`, and where no other token, or none of the subset, has a place
+    among: Subset | None = None  # what the lists keep to
+    undefined: tuple[Geometry, ...] = ()  # where the sum is zero and has no direction
+
+    columns: ClassVar = {"terms": str, "geometry": str, **PLACE_COLUMNS}
+
+    def why_none(self, geometry: Geometry) -> str:
+        """Return why the list in a geometry is empty."""
+        if geometry in self.undefined:
+            return "the sum is zero and has no direction"
+        return why_no_other(geometry, {term.token.row for term in self.terms}, self.among)
+
+    def rows(self) -> list[Row]:
+        """Return one record for each geometry and neighbor; terms are signed ids."""
+        terms = " ".join(f"{'+' if term.sign > 0 else '-'}#{term.token.id}" for term in self.terms)
+        return [
+            {"terms": terms, "geometry": geometry.value, **neighbor.record()}
+            for geometry, neighbors in self.lists.items()
+            for neighbor in neighbors
+        ]
+
+    def json(self) -> dict[str, Any]:
+        """Return the terms and a list for each geometry; a sign is 1 or -1."""
+        return {
+            "terms": [{"sign": term.sign, "id": term.token.id, "text": term.token.text} for term in self.terms],
+            **lists_json(self.lists),
+            **among_json(self.among),
+        }
+
+    def page(self) -> list[Block]:
+        """Return the terms and the lists."""
+        terms: list[tuple[str, Words]] = [
+            ("plus" if term.sign > 0 else "minus", (f"#{term.token.id}  ", term.token)) for term in self.terms
+        ]
+        return [facts(terms + among_facts(self.among)), *list_blocks(self.lists, self.why_none)]
+
+
+def analogy(
+    bundle: Bundle,
+    expression: Annotated[
+        str,
+        Doc(
+            "Tokens with + or - between them; texts with spaces or signs in quotes: \"vier - ' four' + #7\".",
+            metavar="TERMS",
+            minus=True,
+        ),
+    ],
+    *,
+    top: Annotated[int | None, Doc("Tokens listed.", default="10, or all"), OTHERS] = None,
+    include_terms: Annotated[bool, Doc("List the terms, too.")] = False,
+    among: Among = None,
+) -> Analogy:
+    """The tokens nearest to a signed sum of tokens, in every geometry.
+
+    Example: uv run query.py analogy "vier - four + planet"
+
+    The sum is taken of rows of gamma and then mapped as one row, all in float64: times L in the causal geometry, to its
+    direction in the angular ones, less the mean first where the bundle's causal cosines are centered.
+
+    >>> answer = index.open("data/indexes/smollm2-135m").analogy("planets - planet + star", top=1)
+    >>> answer.lists["cosine"][0].token.text
+    'Star'
+    """
+    length = list_length(bundle, top, USUAL_LENGTH)
+    signed = [(sign, bundle.vocabulary.resolve(text)) for sign, text in parse_terms(expression)]
+    vector = _signed_sum(bundle, signed)
+    left_out = () if include_terms else tuple({row for _, row in signed})
+    rows = None if among is None else among.rows
+    lists: Lists = {}
+    undefined = []
+    for geometry, space in bundle.spaces.items():
+        query = mapped(bundle, geometry, vector)
+        if geometry.angular and not query.any():
+            lists[geometry] = ()
+            undefined.append(geometry)
+            continue
+        exclude = (*left_out, *space.excluded)
+        found = search_with_ties(space.points, query, length, space.resolution, exclude=exclude, rows=rows)
+        lists[geometry] = neighbor_list(bundle, space, *found, length)
+    terms = tuple(Term(sign, bundle.vocabulary.token(row)) for sign, row in signed)
+    return Analogy(terms, lists, among, tuple(undefined))
+
+
+def parse_terms(expression: str) -> list[tuple[int, str]]:
+    """Read a signed sum: `parse_terms("vier - ' four' + #7")` is `[(1, "vier"), (-1, " four"), (1, "#7")]`.
+
+    Terms stand between signs, the first may have none. A text with spaces or signs, or one that begins with a quotation
+    mark, is quoted with ' or "; the same mark inside is doubled.
+
+    Raises
+    ------
+    ParameterError
+        When there is no term, or a term, a sign or a quotation mark is missing; the message says where.
+    """
+    terms: list[tuple[int, str]] = []
+    at = 0
+    while at < len(expression) or not terms:
+        match = _TERM.match(expression, at)
+        rest = expression[at : at + 40].strip()
+        if match is None:
+            missing = "a term" if rest.lstrip("+- ")[:1] not in ("'", '"') else "a text or a closing quotation mark"
+            raise ParameterError(f"{missing} is missing in {expression[:80]!r}, at {rest!r}; {_HOW}")
+        if terms and match["sign"] is None:
+            raise ParameterError(f"+ or - is missing in {expression[:80]!r}, before {rest!r}; {_HOW}")
+        quoted = (match["single"] or "").replace("''", "'") or (match["double"] or "").replace('""', '"')
+        terms.append((-1 if match["sign"] == "-" else 1, quoted or match["bare"]))
+        at = match.end()
+    return terms
+
+
+def mapped(bundle: Bundle, geometry: Geometry, vector: np.ndarray) -> np.ndarray:
+    """Map a vector of gamma's space, (D,), into a geometry as its tokens are, (D,) float64; zero without direction."""
+    row = vector[np.newaxis]
+    point = np.empty_like(row)  # the maps round to float32 only where what they fill is float32
+    centered = bundle.spaces[geometry].facts.centered
+    mapped_row: np.ndarray = map_rows(row, geometry, bundle.metric, centered=centered, out=point)[0]
+    return mapped_row
+
+
+def _signed_sum(bundle: Bundle, signed: list[tuple[int, int]]) -> np.ndarray:
+    """Return the sum of sign * row of gamma, (D,) float64; what cancels is exactly zero."""
+    times: Counter[int] = Counter()
+    for sign, row in signed:
+        times[row] += sign
+    signs = np.array(list(times.values()), dtype=np.float64)
+    total: np.ndarray = signs @ bundle.gamma[list(times)].astype(np.float64)
+    return total

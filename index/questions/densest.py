@@ -1,0 +1,155 @@
+"""`densest`: the token of highest k-NN density, and what surrounds it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from index.answers.answer import Answer, Row, finite
+from index.answers.page import TEXT, Block, Heading, facts, table
+from index.bundle.bundle import Bundle
+from index.measures import density
+from index.measures.density import Rule
+from index.questions.lists import among_facts
+from index.questions.neighbors import Neighborhood, neighborhood
+from index.questions.parameters import (
+    CAUSAL_AND_COSINE,
+    Among,
+    DensityK,
+    DensityRule,
+    Geometries,
+    Top,
+    density_k_of,
+)
+from index.tokens.vocabulary import Token
+
+
+@dataclass(frozen=True)
+class Winner:
+    """The densest token under one rule, and how many tokens, itself among them, tie for it."""
+
+    token: Token
+    density: float
+    tied: int
+
+
+@dataclass(frozen=True)
+class Densest(Answer):
+    """The densest token of a bundle and what surrounds it."""
+
+    neighborhood: Neighborhood
+    minimum: float  # of all densities under the rule asked for, or of the subset's, in 1/logometers;
+    maximum: float  # rows without a direction are left out, unless there are no others
+    mean: float
+    median: float
+    by_rule: dict[Rule, Winner]
+    bundle: str  # its name and its size, in words
+    metric: str  # where its M comes from
+
+    columns: ClassVar = Neighborhood.columns
+
+    @property
+    def title(self) -> str:
+        """As a person would ask for it."""
+        return "the densest token"
+
+    def rows(self) -> list[Row]:
+        """Return the rows of its neighborhood."""
+        return self.neighborhood.rows()
+
+    def json(self) -> dict[str, Any]:
+        """Return the JSON of its neighborhood, and how the densities of all tokens lie."""
+        around = self.neighborhood
+        answer = around.json()
+        return {
+            "densest": answer.pop("token"),
+            "density": {
+                "k": around.density_k,
+                "rule": around.rule.value,
+                "min": finite(self.minimum),
+                "max": finite(self.maximum),
+                "mean": finite(self.mean),
+                "median": finite(self.median),
+                "by_rule": {
+                    rule.value: {
+                        "id": winner.token.id,
+                        "text": winner.token.text,
+                        "density": finite(winner.density),
+                        "tied": winner.tied,
+                    }
+                    for rule, winner in self.by_rule.items()
+                },
+            },
+            **answer,
+        }
+
+    def page(self) -> list[Block]:
+        """Return how densities lie, who is densest under each rule, and the neighborhood."""
+        around = self.neighborhood
+        values = {"minimum": self.minimum, "maximum": self.maximum, "mean": self.mean, "median": self.median}
+        winners = (
+            (rule.value, f"{winner.density:.7g}", str(winner.tied), str(winner.token.id), winner.token)
+            for rule, winner in self.by_rule.items()
+        )
+        return [
+            facts(
+                [
+                    ("bundle", self.bundle),
+                    ("metric", self.metric),
+                    *among_facts(around.among),
+                    ("density", f"1 / mean distance to {around.density_k} neighbors, rule '{around.rule.value}'"),
+                    *((f"  {name}", f"{value:.7g} {around.density_unit}") for name, value in values.items()),
+                ]
+            ),
+            Heading("Densest token"),
+            around.center(),
+            Heading("Densest under each rule"),
+            table(("rule", "density", "tied", "id", TEXT), winners),
+            *around.lists_and_overlap(),
+        ]
+
+
+def densest(
+    bundle: Bundle,
+    *,
+    top: Top = None,
+    density_k: DensityK = None,
+    rule: DensityRule = Rule.NOTEBOOK,
+    geometries: Geometries = CAUSAL_AND_COSINE,
+    among: Among = None,
+) -> Densest:
+    """The token at the densest point, and its neighbors in both geometries.
+
+    Example: uv run query.py densest --top 10 --rule distinct
+
+    `among` is where the densest token is looked for, and what the lists keep to. Densities stay those in the whole
+    vocabulary.
+
+    >>> index.open("data/indexes/smollm2-135m").densest().neighborhood.token.text
+    '<gh_stars>'
+    """
+    k = density_k_of(bundle, density_k)
+    space = bundle.spaces[geometries[0]]
+    rows = np.arange(len(bundle)) if among is None else among.rows
+    placed = rows[~np.isin(rows, space.excluded)]
+    rows = placed if len(placed) else rows
+    distances, distinct = space.distances.whole, space.distinct_distances.whole
+    means = {each: density.mean_distances(distances, distinct, each, k)[rows] for each in Rule}
+    by_rule = {}
+    for each, mean in means.items():
+        tied = density.tied_for_densest(mean, space.resolution)
+        first = int(np.nanargmin(mean)) if np.isfinite(mean).any() else 0
+        by_rule[each] = Winner(bundle.vocabulary.token(rows[first]), float(density.density(mean[first])), len(tied))
+    densities = density.density(means[rule])
+    return Densest(
+        neighborhood(bundle, by_rule[rule].token.row, top, k, rule, geometries, among),
+        float(densities.min()),
+        float(densities.max()),
+        float(densities.mean()),
+        float(np.median(densities)),
+        by_rule,
+        f"{bundle.name}: {len(bundle):,} tokens x {bundle.manifest.D:,}, {bundle.manifest.K} neighbors kept",
+        bundle.manifest.metric.origin,
+    )

@@ -1,0 +1,112 @@
+"""`duplicates`: the groups of twins, and of near-twins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+
+from index.answers.answer import Answer, Row
+from index.answers.page import TEXT, Block, Column, Heading, Sentence, Words, facts, table
+from index.bundle.bundle import Bundle
+from index.measures.groups import connected_groups
+from index.questions.lists import TOKEN_COLUMNS
+from index.questions.parameters import POSITIVE
+from index.questions.question import Doc, Limit
+from index.tokens.vocabulary import Token
+
+GROUP_TEXTS = 12
+"""How many texts of a group are shown before the rest is only counted."""
+
+
+@dataclass(frozen=True)
+class Duplicates(Answer):
+    """Groups of tokens with the same vector, or of near-twins."""
+
+    within: float | None  # logometers: the longest link within a group; None for twins proper, bit-identical
+    groups: tuple[tuple[Token, ...], ...]  # largest first, then by first row; two tokens or more in each
+    listed: int  # how many groups a page shows
+
+    columns: ClassVar = {"group": int, "size": int, **TOKEN_COLUMNS}
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens are in a group."""
+        return sum(map(len, self.groups))
+
+    def rows(self) -> list[Row]:
+        """Return one record for each token of a group; groups count from 1."""
+        return [
+            {"group": number, "size": len(group), **token.json()}
+            for number, group in enumerate(self.groups, 1)
+            for token in group
+        ]
+
+    def json(self) -> dict[str, Any]:
+        """Return every group."""
+        return {
+            "tokens": self.tokens,
+            "groups": [
+                {"size": len(group), "ids": [token.id for token in group], "texts": [token.text for token in group]}
+                for group in self.groups
+            ],
+        }
+
+    def page(self) -> list[Block]:
+        """Return the counts, and the largest groups."""
+        what = "twins, with bit-identical rows"
+        if self.within is not None:
+            what = f"near-twins, linked within {self.within:g} logometers"
+        counts = facts([("groups", f"{len(self.groups):,} of {what}"), ("tokens", f"{self.tokens:,} in them")])
+        if not self.groups:
+            return [counts]
+        lines = ((f"{len(group):,}", str(group[0].id), _texts(group)) for group in self.groups[: self.listed])
+        blocks: list[Block] = [
+            counts,
+            Heading("Groups, by their first token"),
+            table((Column("size", 7), "id", TEXT), lines),
+        ]
+        rest = len(self.groups) - self.listed
+        if rest > 0:
+            size = len(self.groups[self.listed])
+            said = f"and {rest:,} more, of {size} tokens or fewer: a larger top shows them"
+            blocks.append(Sentence(said, aside=True))
+        return blocks
+
+
+def duplicates(
+    bundle: Bundle,
+    *,
+    within: Annotated[
+        float | None,
+        Doc("Also near-twins: connect tokens no further apart, in logometers.", metavar="EPS"),
+        Limit(0, unit="logometers"),
+    ] = None,
+    top: Annotated[int, Doc("Groups shown in the table; JSON and CSV have them all."), POSITIVE] = 30,
+) -> Duplicates:
+    """Groups of tokens with the same vector; within a distance, groups that chains of near-twins connect, exactly.
+
+    Example: uv run query.py duplicates --within 0.5
+
+    The answer is exact, also where a group is larger than a neighbor list.
+
+    >>> [len(group) for group in index.open("data/indexes/smollm2-135m").duplicates().groups]
+    [7, 4, 2, 2]
+    """
+    groups, space = bundle.twins.first, bundle.causal
+    if within is not None:
+        groups = connected_groups(space.points.whole, space.ids.whole, space.distances.whole, groups, within)
+    rows = np.flatnonzero(np.bincount(groups, minlength=len(groups))[groups] > 1)
+    rows = rows[np.argsort(groups[rows], kind="stable")]
+    found = [
+        tuple(map(bundle.vocabulary.token, members)) for _, members in groupby(rows.tolist(), key=groups.__getitem__)
+    ]
+    return Duplicates(within, tuple(sorted(found, key=lambda group: (-len(group), group[0].row))), top)
+
+
+def _texts(group: tuple[Token, ...]) -> Words:
+    texts = [part for token in group[:GROUP_TEXTS] for part in ("  ", token)][1:]
+    more = f"  and {len(group) - GROUP_TEXTS:,} more" if len(group) > GROUP_TEXTS else ""
+    return (*texts, more)

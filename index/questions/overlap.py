@@ -1,0 +1,259 @@
+"""`overlap`: how far two geometries agree over the whole vocabulary."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+
+from index.answers.answer import Answer, Row, finite
+from index.answers.page import TEXT, Block, Heading, Table, Words, table
+from index.bundle.bundle import Bundle
+from index.errors import ParameterError, parameter
+from index.measures import density
+from index.measures.density import Rule
+from index.measures.overlap import OVERLAP_TOPS, overlap_shares
+from index.questions.parameters import (
+    CAUSAL_AND_COSINE,
+    KEPT,
+    TOKENS,
+    Geometries,
+    density_k_of,
+)
+from index.questions.question import Doc
+from index.questions.reading import Pair
+from index.tokens.vocabulary import Token
+
+DECILES = 10
+LISTED = 10
+QUARTILES = (25, 50, 75)
+
+
+@dataclass(frozen=True)
+class OverlapAt:
+    """The overlap of all tokens at one length of lists; shares from 0 to 1."""
+
+    mean: float
+    quartiles: tuple[float, float, float]  # the 25th, 50th and 75th percentile, linear between tokens
+    chance: float  # the mean if both lists were drawn blindly from the V - 1 other tokens: k / (V - 1)
+    none: int  # how many tokens share none of their nearest,
+    whole: int  # and how many share all
+
+
+@dataclass(frozen=True)
+class Decile:
+    """A tenth of the tokens by density, the sparsest first; ties by row."""
+
+    decile: int  # from 1
+    tokens: int
+    lowest: float  # their densities, of the rule 'notebook' in the first geometry
+    highest: float
+    means: dict[int, float]  # the mean overlap at each length of lists, a share
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """A token, and the share of its nearest that both geometries name, at each length of lists."""
+
+    token: Token
+    shares: dict[int, float]
+
+    def json(self) -> dict[str, Any]:
+        """Return the token with its shares."""
+        return {**self.token.json(), "overlap": _by_top(self.shares)}
+
+
+@dataclass(frozen=True)
+class OverlapCensus(Answer):
+    """How far the neighbor lists of two geometries agree over a vocabulary."""
+
+    geometries: Pair
+    tokens: int  # those that have lists as long in both
+    tops: dict[int, OverlapAt]
+    deciles: tuple[Decile, ...]
+    most: tuple[Agreement, ...]  # at the longest lists, ties by the shorter ones, then by row
+    least: tuple[Agreement, ...]
+
+    def rows(self) -> list[Row]:
+        """Return one record for each length of lists; the mean of each tenth by density is a column."""
+        return [
+            {
+                "top": top,
+                "tokens": self.tokens,
+                "mean": at.mean,
+                **{f"quartile_{number}": value for number, value in enumerate(at.quartiles, 1)},
+                "chance": at.chance,
+                "none": at.none,
+                "whole": at.whole,
+                **{f"decile_{decile.decile}": decile.means[top] for decile in self.deciles},
+            }
+            for top, at in self.tops.items()
+        ]
+
+    def json(self) -> dict[str, Any]:
+        """Return shares from 0 to 1."""
+        return {
+            "geometries": [geometry.value for geometry in self.geometries],
+            "tokens": self.tokens,
+            "tops": {
+                str(top): {
+                    "mean": at.mean,
+                    "quartiles": list(at.quartiles),
+                    "chance": at.chance,
+                    "none": at.none,
+                    "whole": at.whole,
+                }
+                for top, at in self.tops.items()
+            },
+            "by_density_decile": [
+                {
+                    "decile": decile.decile,
+                    "tokens": decile.tokens,
+                    "density": [finite(decile.lowest), finite(decile.highest)],
+                    "mean": _by_top(decile.means),
+                }
+                for decile in self.deciles
+            ],
+            "most": [each.json() for each in self.most],
+            "least": [each.json() for each in self.least],
+        }
+
+    def page(self) -> list[Block]:
+        """Return all tokens, the tenths by density, and who agrees most and least; shares in percent."""
+        first, second = self.geometries
+        tops = list(self.tops)
+        return [
+            Heading(
+                f"Overlap of the nearest by {first.words} and by {second.words}, in percent: {self.tokens:,} tokens"
+            ),
+            self._whole_table(),
+            Heading(f"Mean by density ({first.label}), from the sparsest tenth of the tokens to the densest"),
+            self._deciles_table(),
+            Heading(f"Agree most, at top {tops[-1]}"),
+            _agreements(self.most, tops),
+            Heading(f"Agree least, at top {tops[-1]}"),
+            _agreements(self.least, tops),
+        ]
+
+    def _whole_table(self) -> Table:
+        columns = ("top", "mean", "25 %", "50 %", "75 %", "by chance", "share none", "share all")
+        lines = (
+            (
+                str(top),
+                *map(_percent, (at.mean, *at.quartiles)),
+                f"{100 * at.chance:.3f}",
+                f"{at.none:,}",
+                f"{at.whole:,}",
+            )
+            for top, at in self.tops.items()
+        )
+        return table(columns, lines)
+
+    def _deciles_table(self) -> Table:
+        columns = ("tenth", "tokens", "density from", "to", *(f"top {top}" for top in self.tops))
+        lines = (
+            (
+                str(each.decile),
+                f"{each.tokens:,}",
+                f"{each.lowest:.6f}",
+                f"{each.highest:.6f}",
+                *(_percent(each.means[top]) for top in self.tops),
+            )
+            for each in self.deciles
+        )
+        return table(columns, lines)
+
+
+def overlap(
+    bundle: Bundle,
+    *,
+    tops: Annotated[
+        tuple[int, ...] | None,
+        Doc("Lengths of the lists compared.", metavar="K,...", default="10,30,100 up to those kept", option="--top"),
+        KEPT,
+    ] = None,
+    listed: Annotated[
+        int | None,
+        Doc("How many tokens that agree most, and least, to list.", default="10, or all", option="--tokens"),
+        TOKENS,
+    ] = None,
+    geometries: Geometries = CAUSAL_AND_COSINE,
+) -> OverlapCensus:
+    """How far the neighbors of all tokens agree between two geometries. CSV: one line for each length of lists.
+
+    Example: uv run query.py overlap --top 30 --geometry cosine,causal-cosine
+
+    >>> round(100 * index.open("data/indexes/smollm2-135m").overlap(tops=[30]).tops[30].mean, 1)
+    32.1
+    """
+    K, V = bundle.manifest.K, len(bundle)
+    first, second = (bundle.spaces[geometry] for geometry in geometries)
+    # A zero row is in no list, so that lists may be shorter than K.
+    longest = max(1, min(K, V - 1 - max(len(first.excluded), len(second.excluded))))
+    lengths = sorted({min(top, longest) for top in OVERLAP_TOPS} if tops is None else set(tops))
+    if not lengths:
+        raise ParameterError(f"{parameter('tops')} must name one length of lists or more, from 1 to {K}, got none")
+    shares = {top: overlap_shares(first.ids.whole, second.ids.whole, top) for top in lengths}
+    means = density.mean_distances(
+        first.distances.whole, first.distinct_distances.whole, Rule.NOTEBOOK, density_k_of(bundle, None)
+    )
+    rows = np.flatnonzero(~np.isnan(shares[lengths[-1]]))
+    if len(rows) == 0:
+        raise ParameterError(
+            f"no token of {bundle.name} has {lengths[-1]} neighbors in both geometries; lower {parameter('tops')}"
+        )
+    shares = {top: values[rows] for top, values in shares.items()}
+    upward = np.lexsort((rows, *(shares[top] for top in lengths)))
+    downward = np.lexsort((rows, *(-shares[top] for top in lengths)))
+
+    def agreements(order: np.ndarray) -> tuple[Agreement, ...]:
+        return tuple(
+            Agreement(bundle.vocabulary.token(rows[at]), {top: float(shares[top][at]) for top in lengths})
+            for at in order[: LISTED if listed is None else listed]
+        )
+
+    return OverlapCensus(
+        geometries,
+        len(rows),
+        {top: _overlap_at(values, top / (V - 1)) for top, values in shares.items()},
+        _deciles(density.density(means)[rows], shares),
+        agreements(downward),
+        agreements(upward),
+    )
+
+
+def _overlap_at(shares: np.ndarray, chance: float) -> OverlapAt:
+    first, second, third = np.percentile(shares, QUARTILES).tolist()
+    none, whole = int((shares == 0).sum()), int((shares == 1).sum())
+    return OverlapAt(float(shares.mean()), (first, second, third), chance, none, whole)
+
+
+def _deciles(densities: np.ndarray, shares: dict[int, np.ndarray]) -> tuple[Decile, ...]:
+    parts = np.array_split(np.argsort(densities, kind="stable"), min(DECILES, len(densities)))
+    return tuple(
+        Decile(
+            number,
+            len(part),
+            float(densities[part[0]]),
+            float(densities[part[-1]]),
+            {top: float(values[part].mean()) for top, values in shares.items()},
+        )
+        for number, part in enumerate(parts, 1)
+    )
+
+
+def _by_top(shares: dict[int, float]) -> dict[str, float]:
+    return {str(top): share for top, share in shares.items()}
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}"
+
+
+def _agreements(agreements: Sequence[Agreement], tops: Sequence[int]) -> Table:
+    lines: Iterator[tuple[Words, ...]] = (
+        (str(each.token.id), *(_percent(each.shares[top]) for top in tops), each.token) for each in agreements
+    )
+    return table(("id", *(f"top {top}" for top in tops), TEXT), lines)

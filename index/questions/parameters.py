@@ -1,0 +1,58 @@
+"""Parameters that several questions share, each declared once."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from index.bundle.bundle import Bundle
+from index.geometry.maps import Geometry
+from index.measures.density import Rule
+from index.questions.among import Subset
+from index.questions.question import Doc, Limit
+from index.questions.reading import Pair
+
+CAUSAL_AND_COSINE: Pair = (Geometry.CAUSAL, Geometry.COSINE)
+
+
+def _others(bundle: Bundle) -> int:
+    return len(bundle) - 1
+
+
+def _kept(bundle: Bundle) -> int:
+    return bundle.manifest.K
+
+
+OTHERS = Limit(1, _others, "one less than the tokens here")
+TOKENS = Limit(1, len, "the tokens here")
+KEPT = Limit(1, _kept, "the neighbors kept in {bundle}", more="neighbors")
+POSITIVE = Limit(1)
+PAIRS = Limit(1, 10_000_000)
+"""Random pairs are drawn, and held, all at once."""
+
+TokenText = Annotated[str, Doc("#id, an exact text, a piece, or a text without its space.", metavar="TOKEN")]
+Top = Annotated[int | None, Doc("Length of the neighbor lists.", default="30, or all"), OTHERS]
+DensityK = Annotated[int | None, Doc("Neighbors averaged in a density.", default="the build's own, 20"), KEPT]
+DensityRule = Annotated[Rule, Doc("What the zero distances of twins do in a density.")]
+Geometries = Annotated[
+    Pair,
+    Doc(
+        "The two to compare, of causal, cosine and causal-cosine; densities are taken in the first.",
+        metavar="A,B",
+        option="--geometry",
+    ),
+]
+Among = Annotated[
+    Subset | None,
+    Doc("Only tokens of a FILE of ids (text, .npy, .pt), kind=word or script=Thai.", metavar="SUBSET"),
+]
+Overwrite = Annotated[bool, Doc("Replace what is there.")]
+
+
+def list_length(bundle: Bundle, top: int | None, usual: int = 30) -> int:
+    """Return how long a list is: as asked for, or as usual where the tokens suffice."""
+    return min(usual, _others(bundle)) if top is None else top
+
+
+def density_k_of(bundle: Bundle, density_k: int | None) -> int:
+    """Return the neighbors to average: those asked for, or the build's own."""
+    return bundle.manifest.settings.density_k if density_k is None else density_k

@@ -1,0 +1,112 @@
+"""Values as people write them, as questions take them: names become members, and what is none is refused."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from index.bundle.bundle import Bundle
+from index.errors import ParameterError, parameter
+from index.geometry.maps import Geometry
+from index.questions.among import Subset, subset
+from index.tokens.display import display
+
+Pair = tuple[Geometry, Geometry]
+
+
+def read(name: str, kind: Any, value: Any, bundle: Bundle) -> Any:
+    """Return the value of a parameter as a member of its type; ParameterError for what cannot be one."""
+    reader = _READERS.get(kind)
+    if reader is not None:
+        return reader(name, value, bundle)
+    return _member(name, value, kind) if isinstance(kind, type) and issubclass(kind, Enum) else value
+
+
+def _member(name: str, value: Any, kind: type[Enum]) -> Enum:
+    try:
+        return kind(value)
+    except ValueError:
+        known = ", ".join(str(each.value) for each in kind)
+        raise ParameterError(f"{parameter(name)} must be one of {known}; got: {_shown(value)}") from None
+
+
+def _whole_number(name: str, value: Any, bundle: Bundle) -> int:
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        return operator.index(value)
+    except TypeError:
+        raise ParameterError(f"{parameter(name)} must be a whole number, got: {_shown(value)}") from None
+
+
+def _number(name: str, value: Any, bundle: Bundle) -> float:
+    try:
+        if isinstance(value, bool | str):
+            raise TypeError
+        return float(value)
+    except (TypeError, ValueError):
+        raise ParameterError(f"{parameter(name)} must be a number, got: {_shown(value)}") from None
+
+
+def _whole_numbers(name: str, value: Any, bundle: Bundle) -> tuple[int, ...]:
+    if not isinstance(value, str):
+        return tuple(_whole_number(name, each, bundle) for each in value)
+    parts = [part.strip() for part in value.split(",")]
+    if not all(part.isdecimal() and len(part) < 10 for part in parts):
+        raise ParameterError(
+            f"{parameter(name)} must be whole numbers with commas between, as in 10,30,100; got: {_shown(value)}"
+        )
+    return tuple(map(int, parts))
+
+
+def _geometry(name: str, value: Any, bundle: Bundle) -> Geometry:
+    found = _geometries([value])
+    if not found:
+        known = ", ".join(each.label for each in Geometry)
+        raise ParameterError(f"{parameter(name)} must be one of {known}, got: {_shown(value)}")
+    return found[0]
+
+
+def two_geometries(name: str, value: Any, bundle: Bundle) -> Pair:
+    """Read `causal,cosine`, or two names or members, as two different geometries."""
+    found = _geometries(value.split(",") if isinstance(value, str) else value)
+    if len(found) != 2:
+        known = ", ".join(each.label for each in Geometry)
+        raise ParameterError(f"{parameter(name)} must name two of {known}, as in causal,cosine; got: {_shown(value)}")
+    if found[0] is found[1]:
+        raise ParameterError(f"two different geometries are compared, got {found[0].label} twice")
+    return found[0], found[1]
+
+
+def _geometries(values: Sequence[Any]) -> list[Geometry]:
+    """Return the geometries of names, in both spellings of `causal-cosine`; none of them if one is no geometry."""
+    known = {each.label: each for each in Geometry}
+    found = [known.get(str(value).strip().replace("_", "-")) for value in values]
+    return [] if None in found else [each for each in found if each is not None]
+
+
+def _subset(name: str, value: Any, bundle: Bundle) -> Subset:
+    return value if isinstance(value, Subset) else subset(bundle, value)
+
+
+def _path(name: str, value: Any, bundle: Bundle) -> Path:
+    return Path(value)
+
+
+def _shown(value: Any) -> str:
+    return display(str(value)[:60])
+
+
+_READERS: dict[Any, Callable[[str, Any, Bundle], Any]] = {
+    int: _whole_number,
+    float: _number,
+    tuple[int, ...]: _whole_numbers,
+    Geometry: _geometry,
+    Pair: two_geometries,
+    Subset: _subset,
+    Path: _path,
+}
+"""How a value of each type is understood."""
