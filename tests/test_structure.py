@@ -15,7 +15,7 @@ ROOMS = [
 ]
 """The rooms of `index`, each using only those before it: folders, and the few modules that stand alone."""
 
-HEAVY = ("torch", "transformers", "pandas")
+HEAVY = ("torch", "transformers", "pandas", "pyarrow")
 
 
 def room_of(parts: tuple[str, ...]) -> str:
@@ -76,4 +76,5 @@ def test_starting_loads_no_model_library(module: str) -> None:
 
 
 def test_a_loaded_library_would_be_seen() -> None:
-    assert loaded_by("import pandas") == {"pandas"}
+    assert loaded_by("import pyarrow") == {"pyarrow"}
+    assert loaded_by("import pandas") == {"pandas", "pyarrow"}
