@@ -53,33 +53,16 @@ TOKENS = 40
 
 @dataclass(frozen=True)
 class Reader:
-    """One kind of file, and the reader it is for.
-
-    Attributes
-    ----------
-    name : str
-    file : str
-        What the file is called.
-    seeds : list of bytes
-        Valid files.
-    read : callable
-        Given the folder that the file lies in.
-    others : Path or None
-        A folder with what lies beside it.
-    seal : callable or None
-        Given the folder, makes everything in it that vouches for the file do so again.
-    seconds, megabytes : int
-        How long an input may take, and how much memory beside twice its own size.
-    """
+    """One kind of file, and the reader it is for."""
 
     name: str
-    file: str
-    seeds: list[bytes]
-    read: Callable[[Path], Any]
-    others: Path | None = None
-    seal: Callable[[Path], None] | None = None
-    seconds: int = 5
-    megabytes: int = 500
+    file: str  # what the file is called
+    seeds: list[bytes]  # valid files
+    read: Callable[[Path], Any]  # given the folder that the file lies in
+    others: Path | None = None  # a folder with what lies beside it
+    seal: Callable[[Path], None] | None = None  # makes everything in a folder that vouches for the file do so again
+    seconds: int = 5  # how long an input may take
+    megabytes: int = 500  # how much memory it may take beside twice its own size
 
     def prepare(self, folder: Path) -> None:
         """Put what lies beside the file into a new folder."""

@@ -557,6 +557,23 @@ def test_a_bundle_is_not_written_into(bundle: Bundle) -> None:
     assert "lies in a bundle's folder" in refused(bundle, "umap", "--out", target, "--overwrite")
 
 
+def test_errors_name_the_parameter_that_named_the_file(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    (tmp_path / "bundle").mkdir()
+    (tmp_path / "bundle" / "sealed").touch()
+    for target, said in (
+        (tmp_path / "a", "a exists; pass overwrite=True to replace it, or another parquet"),
+        (tmp_path / "a" / "b", "cannot be written: .*; pass another parquet"),
+        (tmp_path / "bundle" / "b", "^parquet .*b lies in a bundle's folder; pass another parquet"),
+    ):
+        with (
+            pytest.raises(ParameterError, match=said),
+            placing([target], overwrite=False, manifest="sealed", named="parquet"),
+        ):
+            pass
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["a", "bundle", "sealed"]
+
+
 def test_what_fails_leaves_what_was_there(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("old")
 

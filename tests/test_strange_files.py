@@ -141,6 +141,15 @@ def test_a_zip_of_a_million_records(tmp_path: Path) -> None:
     assert "its directory takes 9200000 bytes, more than 8388608" in refusal(tmp_path / "x.pt")
 
 
+def test_a_zip_whose_records_begin_before_the_file(tmp_path: Path) -> None:
+    path = rewrite(archive(b"K\x01")(tmp_path), lambda name, content: content)
+    content = bytearray(path.read_bytes())
+    (directory,) = struct.unpack_from("<L", content, len(content) - 6)
+    struct.pack_into("<L", content, len(content) - 6, directory + 40)  # zipfile takes it for 40 bytes too few in front
+    path.write_bytes(content)
+    assert "data.pkl' is not where the directory says" in refusal(path)
+
+
 def test_a_storage_that_is_not_there(tmp_path: Path) -> None:
     path = archive(b"K\x01")(tmp_path)
     with zipfile.ZipFile(path) as whole:
