@@ -1,4 +1,4 @@
-"""Handing a bundle on to other tools, each in the form that its own reader wants."""
+"""`export`: handing a bundle on to other tools, each in the form that its own reader wants, loaded when chosen."""
 
 from __future__ import annotations
 
@@ -12,10 +12,6 @@ from index.answers.page import Block, facts
 from index.bundle.bundle import Bundle
 from index.bundle.manifest import MANIFEST
 from index.errors import ParameterError, parameter
-from index.export.atlas import MAP_NEIGHBORS, write_atlas
-from index.export.distances import matrix_rows, write_distances
-from index.export.graph import graph_of, write_edges, write_knn_csr, write_umap
-from index.export.vectors import PROJECTOR_FILES, projector_rows, write_projector, write_word2vec
 from index.files import placing
 from index.geometry.blocks import Matrix
 from index.geometry.maps import Geometry
@@ -148,6 +144,9 @@ def export(
 
 
 def _export_graph(bundle: Bundle, job: _Job) -> Exported:
+    from index.export.atlas import MAP_NEIGHBORS, write_atlas
+    from index.export.graph import graph_of, write_edges, write_knn_csr, write_umap
+
     space = bundle.spaces[job.geometry or Geometry.CAUSAL]
     top = job.top
     if job.form is Format.ATLAS and top is None:
@@ -169,6 +168,8 @@ def _export_graph(bundle: Bundle, job: _Job) -> Exported:
 
 
 def _export_vectors(bundle: Bundle, job: _Job) -> Exported:
+    from index.export.vectors import PROJECTOR_FILES, projector_rows, write_projector, write_word2vec
+
     vectors: Matrix
     if job.geometry is None:
         vectors, content = bundle.gamma, "the model's own rows"
@@ -187,6 +188,8 @@ def _export_vectors(bundle: Bundle, job: _Job) -> Exported:
 
 
 def _export_distances(bundle: Bundle, job: _Job) -> Exported:
+    from index.export.distances import matrix_rows, write_distances
+
     stem = job.out.with_suffix("") if job.out.suffix in (".pt", ".npy") else job.out
     targets = [stem.with_name(f"{stem.name}.pt"), stem.with_name(f"{stem.name}.npy")]
     rows = matrix_rows(bundle, sample=job.sample, seed=job.seed, force=job.force, folder=job.out.parent)
