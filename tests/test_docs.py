@@ -3,6 +3,7 @@
 import doctest
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,6 +50,9 @@ def at_home(smollm2: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def compare(shown: list[str], printed: list[str]) -> None:
     """Compare what is shown with what was printed; between the parts that are shown, lines may be left out."""
+    if LEFT_OUT not in shown:
+        assert printed == shown
+        return
     parts: list[list[str]] = [[]]
     for line in shown:
         if line == LEFT_OUT:
@@ -64,10 +68,15 @@ def compare(shown: list[str], printed: list[str]) -> None:
     assert at == len(printed) or not parts[-1], printed[at:]
 
 
+def commands(block: str) -> list[tuple[str, str]]:
+    """What a block shows: each command's arguments, and its output."""
+    return re.findall(rf"^\$ {QUERY}(.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE)
+
+
 @pytest.mark.usefixtures("at_home")
 @pytest.mark.parametrize("block", SHOWN)
 def test_shown_output(block: str) -> None:
-    for command, output in re.findall(rf"^\$ {QUERY}(.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE):
+    for command, output in commands(block):
         result = CliRunner().invoke(query.app, shlex.split(command))
         compare(output.rstrip().splitlines(), [line.rstrip() for line in result.output.rstrip().splitlines()])
 
@@ -85,6 +94,11 @@ def test_a_wrong_output_would_be_seen() -> None:
     for shown in (["a"], ["b", LEFT_OUT], ["a", LEFT_OUT, "c"], ["a", LEFT_OUT, "e", LEFT_OUT], [LEFT_OUT, "c", "b"]):
         with pytest.raises(AssertionError):
             compare(shown, printed)
+
+
+def test_no_output_is_shown_that_is_not_compared() -> None:
+    prompts = sum(len(re.findall(r"^\$ ", text, re.MULTILINE)) for text in TEXTS.values())
+    assert prompts == sum(len(commands(block.values[0])) for block in SHOWN)
 
 
 @pytest.mark.usefixtures("at_home")
@@ -146,6 +160,11 @@ def test_every_question_and_its_options_are_told(name: str) -> None:
 def test_every_option_of_a_build_is_told() -> None:
     for option in options(get_command(build_index.app)):
         assert re.search(rf"`{option}[` ]", TEXTS["docs/build.md"]), option
+
+
+def test_every_extra_is_told() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    assert set(extras) == set(re.findall(r"^\| `(\w+)` +\|", section("Extras"), re.MULTILINE))
 
 
 def test_every_named_method_is_there() -> None:
