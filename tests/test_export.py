@@ -648,22 +648,15 @@ def test_exports_load_no_heavy_library(form: str, bundle: Bundle, tmp_path: Path
     assert done.stdout.split() == []
 
 
-SECTION = (ROOT / "README.md").read_text(encoding="utf-8").split("### `export")[1].split("\n## ")[0].split("\n### ")[0]
-SHOWN = re.search(r"```console\n\$ uv run query\.py (.*)\n((?s:.*?))```", SECTION)
+SECTION = (ROOT / "docs" / "export.md").read_text(encoding="utf-8")
+COMMANDS = re.findall(r"^uv run (?:--extra map )?query\.py (.*?)(?: *#.*)?$", SECTION, re.MULTILINE)
 
 
-@pytest.mark.parametrize("command", re.findall(r"^uv run query\.py (.*?)(?: *#.*)?$", SECTION, re.MULTILINE))
-def test_the_readme_s_commands(
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_documented_commands(
     command: str, smollm2: Built, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     # A map of the whole model takes half a minute.
     asked = bundle.folder if "atlas" in command else smollm2.path
     assert query(*shlex.split(command), "--index", asked)["files"]
-
-
-def test_the_readme_s_output(smollm2: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert SHOWN is not None
-    said = invoke("query.py", *shlex.split(SHOWN[1]), "--index", smollm2.path).out
-    assert [line.rstrip() for line in said.splitlines()] == SHOWN[2].splitlines()

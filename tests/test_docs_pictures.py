@@ -1,4 +1,4 @@
-"""The pictures in the README are what the commands beside them make."""
+"""The pictures in README.md and docs/ are what the commands beside them make."""
 
 import re
 import xml.etree.ElementTree as ET
@@ -69,9 +69,15 @@ def test_the_figure(smollm2: Built, tmp_path: Path) -> None:
         assert new == pytest.approx(old, abs=0.05)
 
 
-@pytest.mark.parametrize(("name", "most"), [("neighbors.svg", 60_000), ("plot.svg", 300_000)])
-def test_the_readme_shows_it_and_how_it_was_made(name: str, most: int) -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert re.search(rf"!\[[^]]+\]\(docs/{re.escape(name)}\)", readme)
-    assert COMMANDS[name] in readme
+@pytest.mark.parametrize(
+    ("page", "shown", "name", "most"),
+    [
+        ("README.md", "docs/neighbors.svg", "neighbors.svg", 60_000),
+        ("docs/pictures.md", "plot.svg", "plot.svg", 300_000),
+    ],
+)
+def test_a_page_shows_it_and_how_it_was_made(page: str, shown: str, name: str, most: int) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    assert re.search(rf"!\[[^]]+\]\({re.escape(shown)}\)", text)
+    assert COMMANDS[name] in text
     assert (DOCS / name).stat().st_size < most
