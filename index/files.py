@@ -173,6 +173,6 @@ def require(library: str, *, extra: str, command: str) -> None:
     """Raise ParameterError unless a library of an extra, which a command of `query.py` wants, is installed."""
     if find_spec(library) is None:
         raise ParameterError(
-            f"`{command}` needs {library}, which is not installed; "
-            f"run it as `uv run --extra {extra} query.py {command} ...`"
+            f"`{command}` needs {library}, which is not installed; run it as "
+            f"`uv run --extra {extra} query.py {command} ...`, or install logoscope with that extra"
         )
