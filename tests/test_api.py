@@ -2,6 +2,7 @@
 
 import doctest
 import json
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from typer.testing import CliRunner
 import index
 import query
 from index import api
-from index.api import OpenVocabulary
+from index.api import QUESTIONS, OpenVocabulary
 from index.tokens import vocabulary
 
 
@@ -22,7 +23,10 @@ def opened(smollm2: Built) -> OpenVocabulary:
     return index.open(smollm2.path)
 
 
-@pytest.mark.parametrize("module", [index, api, vocabulary])
+MODULES = [index, api, vocabulary, *(sys.modules[each.__get__(None).__module__] for each in QUESTIONS.values())]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
 def test_examples_in_docstrings(
     module: object, smollm2: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -34,7 +38,7 @@ def test_examples_in_docstrings(
 
 def test_there_are_examples_to_run() -> None:
     finder = doctest.DocTestFinder(exclude_empty=True)
-    assert sum(len(found.examples) for found in finder.find(api)) >= 10
+    assert sum(len(found.examples) for module in MODULES for found in finder.find(module)) >= 15
 
 
 def test_neighbors_as_a_frame(opened: OpenVocabulary, smollm2: Built) -> None:

@@ -54,7 +54,7 @@ def refused(*arguments: object) -> str:
 
 
 def test_no_lengths_are_refused(small: Path) -> None:
-    with pytest.raises(ParameterError, match="--top must name one length of lists or more, from 1 to 20, got none"):
+    with pytest.raises(ParameterError, match="tops must name one length of lists or more, from 1 to 20, got none"):
         index.open(small).overlap(tops=[])
 
 

@@ -613,7 +613,7 @@ def test_a_place_that_cannot_be_is_named(bundle: Bundle, tmp_path: Path) -> None
         (["atlas", "--force"], "--force does not go with atlas; it goes with distances"),
         (["distances", "--geometry", "cosine"], "--geometry does not go with distances"),
         (["projector", "--limit", "0"], "--limit must be from 1 to 345, got: 0"),
-        (["umap", "--json", "--csv"], "--json and --csv exclude each other"),
+        (["umap", "--json", "--csv"], "--json, --csv, --parquet and --svg exclude each other"),
     ],
 )
 def test_wrong_use(arguments: list[str], said: str, bundle: Bundle, tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def test_texts_stay_texts(text: str) -> None:
 
 def test_what_is_refused(smollm2: Built, tmp_path: Path) -> None:
     for arguments, why in (
-        (["densest", "--json"], "--json, --csv and --svg exclude each other"),
+        (["densest", "--json"], "--json, --csv, --parquet and --svg exclude each other"),
         (["neighbors", "planet", "--csv"], "--json, --csv, --parquet and --svg exclude each other"),
         (["neighbors", "--file", tmp_path / "tokens.txt"], "--svg is of tokens named on the command line"),
     ):
