@@ -140,7 +140,7 @@ class Vocabulary:
     def token(self, row: int) -> Token:
         """Return the token of a row."""
         row = int(row)  # from an array it is one of NumPy's
-        return Token(row, int(self.token_ids[row]), self.text(row), self.pieces[row].as_py())
+        return Token(row, int(self.token_ids[row]), self.texts[row].as_py(), self.pieces[row].as_py())
 
     def display(self, row: int) -> str:
         """Return the printable form of a row's text."""
