@@ -5,6 +5,7 @@ import inspect
 import json
 import pickle
 import pydoc
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,13 +21,17 @@ from index.api import OpenVocabulary
 from index.questions.question import Question
 from index.tokens import vocabulary
 
+QUESTIONS = [name for name, each in vars(OpenVocabulary).items() if isinstance(each, Question)]
+MODULES = [index, api, vocabulary, *(sys.modules[getattr(OpenVocabulary, name).__module__] for name in QUESTIONS)]
+"""Where examples stand."""
+
 
 @pytest.fixture(scope="module")
 def opened(smollm2: Built) -> OpenVocabulary:
     return index.open(smollm2.path)
 
 
-@pytest.mark.parametrize("module", [index, api, vocabulary])
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
 def test_examples_in_docstrings(
     module: object, smollm2: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -38,7 +43,9 @@ def test_examples_in_docstrings(
 
 def test_there_are_examples_to_run() -> None:
     finder = doctest.DocTestFinder(exclude_empty=True)
-    assert sum(len(found.examples) for found in finder.find(api)) >= 10
+    found = {module: [example for each in finder.find(module) for example in each.examples] for module in MODULES}
+    assert sum(map(len, found.values())) >= 10
+    assert found[sys.modules[api.neighbors.__module__]]
 
 
 def test_neighbors_as_a_frame(opened: OpenVocabulary, smollm2: Built) -> None:
@@ -113,7 +120,7 @@ def test_opening_reads_no_array(smollm2: Built) -> None:
     assert all(not {"ids", "distances", "index"} & set(vars(space)) for space in opened.spaces.values())
 
 
-@pytest.mark.parametrize("name", [name for name, each in vars(OpenVocabulary).items() if isinstance(each, Question)])
+@pytest.mark.parametrize("name", QUESTIONS)
 def test_a_method_has_its_questions_own_signature(name: str, opened: OpenVocabulary) -> None:
     method = getattr(opened, name)
     declared = [each.name for each in vars(OpenVocabulary)[name].parameters]

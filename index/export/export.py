@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -139,22 +139,27 @@ def export(
     Files are written whole or not at all.
     """
     given = {
-        "geometry": geometry not in (None, Geometry.CAUSAL),
-        "top": top is not None,
-        "limit": limit is not None,
-        "sample": sample is not None,
-        "force": force,
+        "geometry": None if geometry is Geometry.CAUSAL else geometry,
+        "top": top,
+        "limit": limit,
+        "sample": sample,
+        "force": force or None,
     }
-    for name, formats in _TAKEN_BY.items():
-        if given[name] and form not in formats:
-            taking = ", ".join(each.value for each in Format if each in formats)
-            raise ParameterError(f"{parameter(name)} does not go with {form.value}; it goes with {taking}")
+    _check_taken(form, given)
     place: Place = partial(placing, overwrite=overwrite, manifest=MANIFEST)
     if form in GRAPHS:
         return _export_graph(bundle, form, out, place, geometry or Geometry.CAUSAL, top)
     if form is Format.DISTANCES:
         return _export_distances(bundle, out, place, sample, seed, force=force)
     return _export_vectors(bundle, form, out, place, geometry, limit)
+
+
+def _check_taken(form: Format, given: Mapping[str, object]) -> None:
+    """Raise ParameterError for a parameter that is not None and does not go with a format."""
+    for name, formats in _TAKEN_BY.items():
+        if given[name] is not None and form not in formats:
+            taking = ", ".join(each.value for each in Format if each in formats)
+            raise ParameterError(f"{parameter(name)} does not go with {form.value}; it goes with {taking}")
 
 
 def _export_graph(

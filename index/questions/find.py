@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 from index.answers.answer import Answer, Row
-from index.answers.page import TEXT, Block, Column, Heading, Words, facts, table
+from index.answers.page import TEXT, Block, Column, Heading, Words, counted, facts, table
 from index.bundle.bundle import Bundle
 from index.errors import ParameterError, parameter
 from index.questions.lists import TOKEN_COLUMNS
@@ -99,7 +99,7 @@ class Found(Answer):
     def page(self) -> list[Block]:
         """Return the split, and the tokens by way."""
         parts = ", ".join(f"'{_shown(part)}' #{part.id}" for part in self.split)
-        length = f"{len(self.split)} token{'s' if len(self.split) > 1 else ''}: {parts}"
+        length = f"{counted(len(self.split), 'token')}: {parts}"
         split = facts(
             [("text", display(self.text)), ("split into", length if self.split else "not known: no tokenizer")]
         )

@@ -150,12 +150,8 @@ class Vocabulary:
         """Return the row of the one token that `query` names.
 
         Tried in this order: `#id`, an exact text, an exact piece (`Ġplanet`), the text with a leading space.
-
-        Raises
-        ------
-        TokenError
-            When no token or more than one answers to it; the message lists them, the tokens the text splits into, or
-            the closest texts.
+        TokenError when no token or more than one answers to it; the message lists them, the tokens the text splits
+        into, or the closest texts.
         """
         if re.fullmatch(r"#\d+", query):
             return self._row_of_id(query)
