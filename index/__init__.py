@@ -41,17 +41,9 @@ __all__ = [
 
 
 def open(path: str | Path) -> OpenVocabulary:  # as gzip.open: `index.open(path)`
-    """Open a built bundle for questions: `index.api.open_vocabulary`.
+    """Open a built bundle, by its own folder, for questions.
 
-    Parameters
-    ----------
-    path : str or Path
-        The bundle's own folder.
-
-    Raises
-    ------
-    BundleError
-        When there is none, it is damaged, or of another format version.
+    BundleError when there is none, it is damaged, or of another format version.
     """
     from index.api import open_vocabulary
 

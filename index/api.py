@@ -92,17 +92,9 @@ QUESTIONS: dict[str, Question[Any, Any]] = {
 
 
 def open_vocabulary(path: str | Path) -> OpenVocabulary:
-    """Open a built bundle for questions.
+    """Open a built bundle, by its own folder, for questions.
 
-    Parameters
-    ----------
-    path : str or Path
-        The bundle's own folder.
-
-    Raises
-    ------
-    BundleError
-        When there is none, it is damaged, or of another format version.
+    BundleError when there is none, it is damaged, or of another format version.
     """
     found = open_bundle(path)
     return OpenVocabulary(found.folder, found.manifest)

@@ -1,7 +1,10 @@
 """The library from Python: docstrings run as they stand, answers become DataFrames, threads share one bundle."""
 
 import doctest
+import inspect
 import json
+import pickle
+import pydoc
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,16 +17,18 @@ from typer.testing import CliRunner
 import index
 import query
 from index import api
-from index.api import QUESTIONS, OpenVocabulary
+from index.api import OpenVocabulary
+from index.questions.question import Question
 from index.tokens import vocabulary
+
+QUESTIONS = [name for name, each in vars(OpenVocabulary).items() if isinstance(each, Question)]
+MODULES = [index, api, vocabulary, *(sys.modules[getattr(OpenVocabulary, name).__module__] for name in QUESTIONS)]
+"""Where examples stand."""
 
 
 @pytest.fixture(scope="module")
 def opened(smollm2: Built) -> OpenVocabulary:
     return index.open(smollm2.path)
-
-
-MODULES = [index, api, vocabulary, *(sys.modules[each.__get__(None).__module__] for each in QUESTIONS.values())]
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
@@ -38,7 +43,9 @@ def test_examples_in_docstrings(
 
 def test_there_are_examples_to_run() -> None:
     finder = doctest.DocTestFinder(exclude_empty=True)
-    assert sum(len(found.examples) for module in MODULES for found in finder.find(module)) >= 15
+    found = {module: [example for each in finder.find(module) for example in each.examples] for module in MODULES}
+    assert sum(map(len, found.values())) >= 10
+    assert found[sys.modules[api.neighbors.__module__]]
 
 
 def test_neighbors_as_a_frame(opened: OpenVocabulary, smollm2: Built) -> None:
@@ -111,3 +118,20 @@ def test_opening_reads_no_array(smollm2: Built) -> None:
     opened = index.open(smollm2.path)
     assert not {"vocabulary", "gamma", "metric"} & set(vars(opened))
     assert all(not {"ids", "distances", "index"} & set(vars(space)) for space in opened.spaces.values())
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_a_method_has_its_questions_own_signature(name: str, opened: OpenVocabulary) -> None:
+    method = getattr(opened, name)
+    declared = [each.name for each in vars(OpenVocabulary)[name].parameters]
+    assert [each for each in inspect.signature(method).parameters if each != "progress"] == declared
+    assert method.__name__ == name
+    assert pydoc.plain(pydoc.render_doc(method)).splitlines()[2].startswith(f"{name}(")
+
+
+def test_a_method_goes_to_another_process(opened: OpenVocabulary) -> None:
+    """Also `spectrum`, whose question has another name, which is that of an array here."""
+    for method in (opened.neighbors, opened.spectrum):
+        there = pickle.loads(pickle.dumps(method))
+        assert (there.__name__, there.__self__.folder) == (method.__name__, opened.folder)
+    assert pickle.loads(pickle.dumps(opened.find))("planet").exact.tokens[0].id == 46835

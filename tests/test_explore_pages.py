@@ -287,4 +287,6 @@ def test_suggestions_come_likeliest_first() -> None:
     assert offered("sta", 9) == ["star", " star", "Star", "stars", "stair", " starlight"]
     assert offered("") == []
     assert offered("  ") == []
+    assert offered("ｓｔａｒ", 3) == ["star", " star", "Star"]  # full-width letters, as `find` takes them
     assert len(suggestions.rows("a" * 10_000)) == 0
+    assert len(suggestions.rows("9" * 10_000)) == 0

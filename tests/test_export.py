@@ -27,6 +27,7 @@ import index
 from index.bundle.bundle import Bundle
 from index.errors import ParameterError
 from index.export import distances as export_distances
+from index.export import export as export_question
 from index.export import vectors as export_vectors
 from index.export.atlas import distinct_graph
 from index.export.export import Exported, Format, export
@@ -380,7 +381,7 @@ def test_projector(bundle: Bundle, gamma: NDArray[np.float32], tmp_path: Path) -
 def test_projector_limit_and_geometry(
     bundle: Bundle, points: NDArray[np.float64], tolerance: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export_vectors, "PROJECTOR_POINTS", 300)
+    monkeypatch.setattr(export_question, "PROJECTOR_POINTS", 300)
     said = refused(bundle, "projector", "--out", tmp_path / "projector")
     assert "shows at most 300 points" in said
     assert "pass --limit 300 for the first ones" in said
@@ -604,7 +605,7 @@ def test_a_place_that_cannot_be_is_named(bundle: Bundle, tmp_path: Path) -> None
             ["parquet"],
             "FORMAT must be one of knn-csr, umap, edges, atlas, projector, word2vec, distances; got: parquet",
         ),
-        (["umap", "--geometry", "euclid"], "--geometry must be one of causal, cosine, causal-cosine; got: euclid"),
+        (["umap", "--geometry", "euclid"], "--geometry must be one of causal, cosine, causal-cosine, got: euclid"),
         (["umap", "--top", "101"], "--top must be from 1 to 100"),
         (["umap", "--top", "0"], "--top must be from 1 to 100"),
         (["umap", "--limit", "5"], "--limit does not go with umap; it goes with projector"),

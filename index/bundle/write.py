@@ -17,7 +17,7 @@ import numpy as np
 from index.bundle.checksums import seal
 from index.bundle.manifest import MANIFEST, Manifest
 from index.bundle.stored import FLAT_HEADER, FLAT_INNER_PRODUCT, FLAT_L2, map_flat
-from index.errors import BundleError
+from index.errors import BundleError, parameter
 from index.files import brief
 from index.search.graph import KnnGraph
 
@@ -44,7 +44,7 @@ def saving(path: Path, needed: int) -> Iterator[None]:
         free = shutil.disk_usage(path.parent).free
         raise BundleError(
             f"{path.name} cannot be written: {reason}; it needs {needed / 1e6:,.3f} MB, and "
-            f"the disk of {path.parent} has {free / 1e6:,.3f} MB left; make room, or pass another --out"
+            f"the disk of {path.parent} has {free / 1e6:,.3f} MB left; make room, or pass another {parameter('out')}"
         ) from error
 
 

@@ -119,7 +119,7 @@ def show(found: Answer, form: Form, title: Words) -> None:
 
 
 def print_json(value: Any) -> None:
-    """Print strict JSON on one document."""
+    """Print one document of strict JSON."""
     from index.answers.answer import to_json
 
     print_text(to_json(value) + "\n")
@@ -156,12 +156,7 @@ def settle_encoding() -> None:
 def flush_answer() -> None:
     """Write out what was printed, so that it fails here and not in the interpreter's own flush at its end.
 
-    Raises
-    ------
-    BrokenPipeError
-        When nobody reads standard output any more.
-    LogoscopeError
-        When it cannot be written.
+    BrokenPipeError when nobody reads standard output any more, LogoscopeError when it cannot be written.
     """
     if sys.stdout is None:  # closed by whoever started this
         return

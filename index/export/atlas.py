@@ -28,30 +28,15 @@ _FEWEST_POINTS = 5
 
 @dataclass(frozen=True, eq=False)
 class DistinctGraph:
-    """The nearest distinct points of each distinct point.
+    """The nearest distinct points of each distinct point."""
 
-    Attributes
-    ----------
-    rows : ndarray of shape (U,), int64
-        The first row of each vector.
-    places : ndarray of shape (U, k), int32
-        Places in `rows`, nearest first.
-    distances : ndarray of shape (U, k), float32
-    """
-
-    rows: np.ndarray
-    places: np.ndarray
-    distances: np.ndarray
+    rows: np.ndarray  # (U,) int64, the first row of each vector
+    places: np.ndarray  # (U, k) int32 places in `rows`, nearest first
+    distances: np.ndarray  # (U, k) float32
 
 
 def write_atlas(bundle: Bundle, space: Space, graph: Graph, path: Path) -> None:
-    """Write every column of `tokens.parquet`, `projection_x`, `projection_y`, and `neighbors` {"ids", "distances"}.
-
-    Raises
-    ------
-    ParameterError
-        When umap-learn is not installed, or there are too few points for a map.
-    """
+    """Write every column of `tokens.parquet`, `projection_x`, `projection_y`, and `neighbors` {"ids", "distances"}."""
     projection = project(bundle, space)
     table = bundle.tokens
     texts = pc.if_else(pc.is_valid(table["text"]), table["text"], "")
@@ -73,7 +58,8 @@ def project(bundle: Bundle, space: Space) -> np.ndarray:
     each see only the others (umap #284). The layout starts from the two leading principal components of gamma, which
     keep the coarse order as well as the spectral start does (Kobak and Linderman 2021, "Initialization is critical for
     preserving global data structure in both t-SNE and UMAP") and do not fail on a disconnected graph (umap #848). The
-    seed is fixed, and UMAP runs on one thread: the same bundle gives the same map.
+    seed is fixed, and UMAP runs on one thread: the same bundle gives the same map. ParameterError without umap-learn,
+    and for too few points.
     """
     try:
         import umap

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from index.bundle.bundle import Bundle
-from index.errors import ParameterError
-from index.sources.sample import sampled_rows
+from index.errors import ParameterError, parameter
 
 LARGEST_N = 40_000
 """The largest matrix written without being forced: 6.4 GB full and 1.6 GB compressed."""
@@ -24,44 +23,25 @@ _CLOSE = 1e-5
 float64 its error is some 1e-13 of them."""
 
 
-def matrix_rows(bundle: Bundle, *, sample: int | None, seed: int, force: bool, folder: Path) -> np.ndarray:
-    """Return the rows whose distances to write: all in their order, or a sample drawn as `build_index.py` draws one.
-
-    Raises
-    ------
-    ParameterError
-        When the sample is out of range, or the matrix would be too large for sense, or for the disk.
-    """
-    V = len(bundle)
-    rows = sampled_rows(None if sample is None else str(sample), seed, V)
-    rows = np.arange(V) if rows is None else rows
-    N = len(rows)
+def check_size(N: int, folder: Path, *, force: bool) -> None:
+    """Raise ParameterError where the matrix of N tokens is too large for sense, unless forced, or for the disk."""
     size = 4 * N**2 + N * (N - 1)
+    distances = f"the distances of {N:,} tokens are {size / 1e9:,.1f} GB"
     if N > LARGEST_N and not force:
-        raise ParameterError(
-            f"the distances of {N:,} tokens are {size / 1e9:,.1f} GB; pass --sample {LARGEST_N} or less, or --force"
-        )
+        smaller, forced = parameter("sample", LARGEST_N), parameter("force", True)
+        raise ParameterError(f"{distances}; pass {smaller} or less, or {forced}")
     there = next(parent for parent in (folder, *folder.absolute().parents) if parent.is_dir())
     free = shutil.disk_usage(there).free
     if size > free:
         raise ParameterError(
-            f"the distances of {N:,} tokens are {size / 1e9:,.1f} GB, but {there} has {free / 1e9:,.1f} GB left; "
-            "pass a smaller --sample"
+            f"{distances}, but {there} has {free / 1e9:,.1f} GB left; pass a smaller {parameter('sample')}"
         )
-    return rows
 
 
 def write_distances(bundle: Bundle, rows: np.ndarray, compressed: Path, full: Path, *, seed: int | None) -> None:
-    """Write the causal distances between tokens: the upper triangle as float16, and every entry as float32.
+    """Write the causal distances between rows, (N,): the upper triangle as float16, `.pt`, and all as float32, `.npy`.
 
-    Parameters
-    ----------
-    bundle : Bundle
-    rows : ndarray of shape (N,)
-    compressed, full : Path
-        `.pt` and `.npy`.
-    seed : int or None
-        That the rows were drawn with.
+    The seed that the rows were drawn with is written beside them.
     """
     import torch
 
@@ -98,19 +78,10 @@ def write_distances(bundle: Bundle, rows: np.ndarray, compressed: Path, full: Pa
 
 
 def distances_from(points: np.ndarray, start: int, stop: int) -> np.ndarray:
-    """Return the distances from points `start` to `stop` to these and all later ones, exact to float32.
+    """Return the distances of points, (N, D) float64, from `start` to `stop` to these and all later ones.
 
+    Exact to float32, (stop - start, N - start) float64; the first columns are a symmetric square with a zero diagonal.
     By expansion |x|^2 + |y|^2 - 2 <x, y>; where that leaves too few digits, from differences.
-
-    Parameters
-    ----------
-    points : ndarray of shape (N, D), float64
-    start, stop : int
-
-    Returns
-    -------
-    ndarray of shape (stop - start, N - start), float64
-        Its first columns are a symmetric square with a zero diagonal.
     """
     block, others = points[start:stop], points[start:]
     squares = np.einsum("ij,ij->i", others, others)

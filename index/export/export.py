@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
+
+import numpy as np
 
 from index.answers.answer import Answer, Row
 from index.answers.page import Block, facts
@@ -16,7 +21,8 @@ from index.files import placing
 from index.geometry.blocks import Matrix
 from index.geometry.maps import Geometry
 from index.questions.parameters import KEPT, Overwrite
-from index.questions.question import Doc
+from index.questions.question import Doc, Limit
+from index.sources.sample import drawn_rows
 
 
 class Format(StrEnum):
@@ -69,33 +75,24 @@ class Exported(Answer):
         ]
 
 
-@dataclass(frozen=True)
-class _Job:
-    """What to write where, and which part of the bundle; what a format does not take stays at its default."""
+PROJECTOR_POINTS = 100_000
+"""How many points the projector shows."""
 
-    form: Format
-    out: Path
-    overwrite: bool
-    geometry: Geometry | None
-    top: int | None
-    limit: int | None
-    sample: int | None
-    seed: int
-    force: bool
+_TAKEN_BY = {
+    "geometry": frozenset(Format) - {Format.DISTANCES},
+    "top": GRAPHS,
+    "limit": frozenset({Format.PROJECTOR}),
+    "sample": frozenset({Format.DISTANCES}),
+    "force": frozenset({Format.DISTANCES}),
+}
+"""The formats that a parameter goes with, where it does not go with all."""
 
-    def check(self) -> None:
-        """Raise ParameterError for what the format does not take."""
-        given = [
-            ("geometry", self.geometry not in (None, Geometry.CAUSAL), frozenset(Format) - {Format.DISTANCES}),
-            ("top", self.top is not None, GRAPHS),
-            ("limit", self.limit is not None, frozenset({Format.PROJECTOR})),
-            ("sample", self.sample is not None, frozenset({Format.DISTANCES})),
-            ("force", self.force, frozenset({Format.DISTANCES})),
-        ]
-        for name, is_given, formats in given:
-            if is_given and self.form not in formats:
-                taking = ", ".join(each.value for each in Format if each in formats)
-                raise ParameterError(f"{parameter(name)} does not go with {self.form.value}; it goes with {taking}")
+Place = Callable[..., AbstractContextManager[list[Path]]]
+"""`placing` that knows whether to overwrite."""
+
+
+def _projected_at_most(bundle: Bundle) -> int:
+    return min(len(bundle), PROJECTOR_POINTS)
 
 
 def export(
@@ -121,10 +118,15 @@ def export(
     top: Annotated[
         int | None, Doc("Neighbors per token, in graphs.", default="all that are kept; atlas: 14"), KEPT
     ] = None,
-    limit: Annotated[int | None, Doc("projector: the first N tokens. It shows at most 100,000.", default="all")] = None,
+    limit: Annotated[
+        int | None,
+        Doc("projector: the first N tokens. It shows at most 100,000.", default="all"),
+        Limit(1, _projected_at_most),
+    ] = None,
     sample: Annotated[
         int | None,
         Doc("distances: of N tokens drawn at random; more than 40,000 need force.", default="all"),
+        Limit(2, len, "the tokens here"),
     ] = None,
     seed: Annotated[int, Doc("Of the sample, drawn as a build draws.")] = 42,
     force: Annotated[bool, Doc("distances: of any number of tokens.")] = False,
@@ -136,25 +138,43 @@ def export(
 
     Files are written whole or not at all.
     """
-    job = _Job(form, out, overwrite, geometry, top, limit, sample, seed, force)
-    job.check()
+    given = {
+        "geometry": None if geometry is Geometry.CAUSAL else geometry,
+        "top": top,
+        "limit": limit,
+        "sample": sample,
+        "force": force or None,
+    }
+    _check_taken(form, given)
+    place: Place = partial(placing, overwrite=overwrite, manifest=MANIFEST)
     if form in GRAPHS:
-        return _export_graph(bundle, job)
-    return _export_distances(bundle, job) if form is Format.DISTANCES else _export_vectors(bundle, job)
+        return _export_graph(bundle, form, out, place, geometry or Geometry.CAUSAL, top)
+    if form is Format.DISTANCES:
+        return _export_distances(bundle, out, place, sample, seed, force=force)
+    return _export_vectors(bundle, form, out, place, geometry, limit)
 
 
-def _export_graph(bundle: Bundle, job: _Job) -> Exported:
+def _check_taken(form: Format, given: Mapping[str, object]) -> None:
+    """Raise ParameterError for a parameter that is not None and does not go with a format."""
+    for name, formats in _TAKEN_BY.items():
+        if given[name] is not None and form not in formats:
+            taking = ", ".join(each.value for each in Format if each in formats)
+            raise ParameterError(f"{parameter(name)} does not go with {form.value}; it goes with {taking}")
+
+
+def _export_graph(
+    bundle: Bundle, form: Format, out: Path, place: Place, geometry: Geometry, top: int | None
+) -> Exported:
     from index.export.atlas import MAP_NEIGHBORS, write_atlas
     from index.export.graph import graph_of, write_edges, write_knn_csr, write_umap
 
-    space = bundle.spaces[job.geometry or Geometry.CAUSAL]
-    top = job.top
-    if job.form is Format.ATLAS and top is None:
-        top = min(MAP_NEIGHBORS - 1, space.ids.shape[1])
+    space, kept = bundle.spaces[geometry], bundle.manifest.K
+    if top is None:
+        top = min(MAP_NEIGHBORS - 1, kept) if form is Format.ATLAS else kept
     graph = graph_of(space, top)
-    content = f"{graph.ids.shape[1]} nearest by {space.geometry.words}"
-    with placing([job.out], overwrite=job.overwrite, manifest=MANIFEST) as (path,):
-        match job.form:
+    content = f"{graph.ids.shape[1]} nearest by {geometry.words}"
+    with place([out]) as (path,):
+        match form:
             case Format.KNN_CSR:
                 write_knn_csr(graph, path)
             case Format.UMAP:
@@ -164,40 +184,50 @@ def _export_graph(bundle: Bundle, job: _Job) -> Exported:
             case _:
                 write_atlas(bundle, space, graph, path)
                 content += ", and a map by UMAP"
-    return _exported(job.form, content, len(bundle), [job.out])
+    return _exported(form, content, len(bundle), [out])
 
 
-def _export_vectors(bundle: Bundle, job: _Job) -> Exported:
-    from index.export.vectors import PROJECTOR_FILES, projector_rows, write_projector, write_word2vec
+def _export_vectors(
+    bundle: Bundle, form: Format, out: Path, place: Place, geometry: Geometry | None, limit: int | None
+) -> Exported:
+    from index.export.vectors import PROJECTOR_FILES, write_projector, write_word2vec
 
+    V = len(bundle)
     vectors: Matrix
-    if job.geometry is None:
+    if geometry is None:
         vectors, content = bundle.gamma, "the model's own rows"
     else:
-        vectors, content = bundle.spaces[job.geometry].points, f"the points of {job.geometry.words}"
-    if job.form is Format.WORD2VEC:
-        with placing([job.out], overwrite=job.overwrite, manifest=MANIFEST) as (path,):
+        vectors, content = bundle.spaces[geometry].points, f"the points of {geometry.words}"
+    if form is Format.WORD2VEC:
+        with place([out]) as (path,):
             write_word2vec(bundle.vocabulary, vectors, path)
-        return _exported(job.form, content, len(bundle), [job.out])
-    N = projector_rows(bundle, job.limit)
-    with placing([job.out], overwrite=job.overwrite, manifest=MANIFEST, folder_of=PROJECTOR_FILES) as (path,):
+        return _exported(form, content, V, [out])
+    if limit is None and V > PROJECTOR_POINTS:
+        raise ParameterError(
+            f"the projector shows at most {PROJECTOR_POINTS:,} points, but {bundle.name} holds {V:,} tokens; "
+            f"pass {parameter('limit', PROJECTOR_POINTS)} for the first ones"
+        )
+    N = V if limit is None else limit
+    with place([out], folder_of=PROJECTOR_FILES) as (path,):
         write_projector(bundle, vectors[:N], path)
-    if len(bundle) > N:
-        content += f" of the first {N:,} of {len(bundle):,} tokens"
-    return _exported(job.form, content, N, [job.out / name for name in sorted(PROJECTOR_FILES)])
+    if N < V:
+        content += f" of the first {N:,} of {V:,} tokens"
+    return _exported(form, content, N, [out / name for name in sorted(PROJECTOR_FILES)])
 
 
-def _export_distances(bundle: Bundle, job: _Job) -> Exported:
-    from index.export.distances import matrix_rows, write_distances
+def _export_distances(
+    bundle: Bundle, out: Path, place: Place, sample: int | None, seed: int, *, force: bool
+) -> Exported:
+    from index.export.distances import check_size, write_distances
 
-    stem = job.out.with_suffix("") if job.out.suffix in (".pt", ".npy") else job.out
+    stem = out.with_suffix("") if out.suffix in (".pt", ".npy") else out
     targets = [stem.with_name(f"{stem.name}.pt"), stem.with_name(f"{stem.name}.npy")]
-    rows = matrix_rows(bundle, sample=job.sample, seed=job.seed, force=job.force, folder=job.out.parent)
-    seed = None if job.sample is None else job.seed
-    with placing(targets, overwrite=job.overwrite, manifest=MANIFEST) as (compressed, full):
-        write_distances(bundle, rows, compressed, full, seed=seed)
+    rows = np.arange(len(bundle)) if sample is None else drawn_rows(sample, seed, len(bundle))
+    check_size(len(rows), out.parent, force=force)
+    with place(targets) as (compressed, full):
+        write_distances(bundle, rows, compressed, full, seed=None if sample is None else seed)
     content = f"{len(rows):,} x {len(rows):,} causal distances"
-    if seed is not None:
+    if sample is not None:
         content += f", a sample with seed {seed}"
     return _exported(Format.DISTANCES, content, len(rows), targets)
 

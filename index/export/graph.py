@@ -10,43 +10,23 @@ import pyarrow.parquet as pq
 
 from index.bundle.arrow import columns_table
 from index.bundle.bundle import Bundle, Space
-from index.errors import ParameterError
 from index.geometry.maps import similarity_of
 
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """The k nearest neighbors of each token, k of them wherever there is a point.
+    """The k nearest neighbors of each token, k of them wherever there is a point."""
 
-    Attributes
-    ----------
-    ids : ndarray of shape (V, k), int32
-        Rows, nearest first; -1 in rows without a point.
-    distances : ndarray of shape (V, k), float32
-        Infinite in rows without a point.
-    has_point : ndarray of shape (V,), bool
-        Zero rows have none in an angular geometry.
-    """
-
-    ids: np.ndarray
-    distances: np.ndarray
-    has_point: np.ndarray
+    ids: np.ndarray  # (V, k) int32 rows, nearest first; -1 in rows without a point
+    distances: np.ndarray  # (V, k) float32; infinite in rows without a point
+    has_point: np.ndarray  # (V,) bool; zero rows have none in an angular geometry
 
 
-def graph_of(space: Space, top: int | None) -> Graph:
-    """Return a space's graph, cut to `top` neighbors (default: as many as the bundle keeps, K).
-
-    Raises
-    ------
-    ParameterError
-        When `top` is out of range.
-    """
-    V, K = space.ids.shape
-    if top is not None and not 1 <= top <= K:
-        raise ParameterError(f"--top must be from 1 to {K}, the neighbors that the bundle keeps, got: {top}")
-    has_point = np.ones(V, dtype=bool)
+def graph_of(space: Space, top: int) -> Graph:
+    """Return a space's graph, cut to `top` of the neighbors that it keeps."""
+    has_point = np.ones(len(space.ids), dtype=bool)
     has_point[list(space.excluded)] = False
-    k = min(top or K, int(has_point.sum()) - 1)  # where zero rows leave fewer than K others
+    k = min(top, int(has_point.sum()) - 1)  # where zero rows leave fewer others
     return Graph(np.asarray(space.ids[:, :k]), np.asarray(space.distances[:, :k]), has_point)
 
 

@@ -12,49 +12,16 @@ import pyarrow as pa
 
 from index.bundle.arrow import arrow_array
 from index.bundle.bundle import Bundle
-from index.errors import ParameterError
 from index.geometry.blocks import Matrix
 from index.tokens.display import display
 from index.tokens.vocabulary import Vocabulary
 
 PROJECTOR_FILES = frozenset({"vectors.tsv", "metadata.tsv"})
-PROJECTOR_POINTS = 100_000
-"""How many points the projector shows."""
-
 _BLOCK_ROWS = 4096
 
 
-def projector_rows(bundle: Bundle, limit: int | None) -> int:
-    """Return how many tokens go to the projector: the first `limit`, or all.
-
-    Raises
-    ------
-    ParameterError
-        When that is more than the projector shows, or than there are.
-    """
-    V = len(bundle)
-    if limit is None and V > PROJECTOR_POINTS:
-        raise ParameterError(
-            f"the projector shows at most {PROJECTOR_POINTS:,} points, but {bundle.name} holds {V:,} tokens; "
-            f"pass --limit {PROJECTOR_POINTS} for the first ones"
-        )
-    highest = min(V, PROJECTOR_POINTS)
-    if limit is not None and not 1 <= limit <= highest:
-        raise ParameterError(f"--limit must be from 1 to {highest}, got: {limit}")
-    return limit or V
-
-
 def write_projector(bundle: Bundle, vectors: np.ndarray, folder: Path) -> None:
-    """Write `vectors.tsv`, without a header, and `metadata.tsv`, with one: the first rows of the bundle.
-
-    Parameters
-    ----------
-    bundle : Bundle
-    vectors : ndarray of shape (N, D)
-        Of the bundle's first N tokens.
-    folder : Path
-        Made here.
-    """
+    """Write `vectors.tsv`, no header, and `metadata.tsv`, with one: a bundle's first rows, (N, D), in a new folder."""
     from pyarrow import csv
 
     folder.mkdir()

@@ -142,10 +142,7 @@ def parse_terms(expression: str) -> list[tuple[int, str]]:
     Terms stand between signs, the first may have none. A text with spaces or signs, or one that begins with a quotation
     mark, is quoted with ' or "; the same mark inside is doubled.
 
-    Raises
-    ------
-    ParameterError
-        When there is no term, or a term, a sign or a quotation mark is missing; the message says where.
+    ParameterError where a term, a sign or a quotation mark is missing.
     """
     terms: list[tuple[int, str]] = []
     at = 0

@@ -10,7 +10,7 @@ import numpy as np
 from index.answers.answer import Answer, Row
 from index.answers.page import Block, Words, facts
 from index.bundle.bundle import Bundle
-from index.geometry.maps import Geometry, pair_distances, similarity_of
+from index.geometry.maps import Geometry, row_distances, similarity_of
 from index.questions.parameters import TokenText
 from index.tokens.vocabulary import Token
 
@@ -84,7 +84,8 @@ def distance(bundle: Bundle, a: TokenText, b: TokenText) -> Distance:
     rows = [bundle.vocabulary.resolve(text) for text in (a, b)]
     apart = {}
     for geometry, space in bundle.spaces.items():
-        exact = pair_distances(space.points, np.array(rows[:1]), np.array(rows[1:]))[0]
+        points = space.points[rows]
+        exact = row_distances(points[:1], points[1])[0]
         # As neighbor lists hold it, rounded to float32.
         apart[geometry] = None if set(rows) & set(space.excluded) else float(np.float32(exact))
     return Distance(bundle.vocabulary.token(rows[0]), bundle.vocabulary.token(rows[1]), apart)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import unicodedata
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 from index.answers.answer import Answer, Row
-from index.answers.page import TEXT, Block, Column, Heading, Words, facts, table
+from index.answers.page import TEXT, Block, Column, Heading, Words, counted, facts, table
 from index.bundle.bundle import Bundle
 from index.errors import ParameterError, parameter
 from index.questions.lists import TOKEN_COLUMNS
 from index.questions.parameters import POSITIVE
 from index.questions.question import Doc
 from index.tokens.display import display, stray_bytes
-from index.tokens.vocabulary import Token
+from index.tokens.vocabulary import Token, Vocabulary
 
 WAYS = {
     "exact": "this text",
@@ -100,7 +99,7 @@ class Found(Answer):
     def page(self) -> list[Block]:
         """Return the split, and the tokens by way."""
         parts = ", ".join(f"'{_shown(part)}' #{part.id}" for part in self.split)
-        length = f"{len(self.split)} token{'s' if len(self.split) > 1 else ''}: {parts}"
+        length = f"{counted(len(self.split), 'token')}: {parts}"
         split = facts(
             [("text", display(self.text)), ("split into", length if self.split else "not known: no tokenizer")]
         )
@@ -134,9 +133,7 @@ def find(
     """
     if not text:
         raise ParameterError(f"{parameter('text')} is empty; every token begins with that")
-    vocabulary = bundle.vocabulary
-    texts: list[str | None] = vocabulary.texts.to_pylist()
-    pieces: list[str | None] = vocabulary.pieces.to_pylist()
+    meanings = bundle.vocabulary.meanings
     named: set[int] = set()
 
     def matches(rows: list[int]) -> Matches:
@@ -144,33 +141,23 @@ def find(
         named.update(new)
         return Matches(len(new), tuple(map(bundle.vocabulary.token, new[:top])))
 
-    spaced, form = " " + text, _form(text)
-    beginning = [row for row, each in enumerate(texts) if each is not None and each.startswith((text, spaced))]
     return Found(
         text,
-        matches([row for row in beginning if texts[row] == text]),
-        matches([row for row in beginning if texts[row] == spaced]),
-        matches([row for row, each in enumerate(texts) if each is not None and form and _form(each) == form]),
-        matches([row for row, each in enumerate(pieces) if each == text]),
-        matches(sorted(beginning, key=lambda row: (len(texts[row] or ""), row))),
-        _split(bundle, text),
+        matches(meanings.exact(text)),
+        matches(meanings.with_space(text)),
+        matches(meanings.in_other_cases(text)),
+        matches(meanings.as_piece(text)),
+        matches(meanings.beginning(text)),
+        _split(bundle.vocabulary, text),
     )
 
 
-def _form(text: str) -> str:
-    """Return what a text has in common with its other cases and forms: `_form(" Planet")` is `planet`."""
-    stripped = text.strip()
-    return stripped.lower() if stripped.isascii() else unicodedata.normalize("NFKC", stripped).casefold()
-
-
-def _split(bundle: Bundle, text: str) -> tuple[Part, ...]:
-    vocabulary = bundle.vocabulary
+def _split(vocabulary: Vocabulary, text: str) -> tuple[Part, ...]:
     encoding = vocabulary.encode(text)
     if encoding is None:
         return ()
-    rows = {token_id: row for row, token_id in enumerate(vocabulary.token_ids.tolist())}
     return tuple(
-        Part(token_id, text[start:end], piece, rows.get(token_id))
+        Part(token_id, text[start:end], piece, vocabulary.row_of_id(token_id))
         for token_id, piece, (start, end) in zip(encoding.ids, encoding.tokens, encoding.offsets, strict=True)
     )
 

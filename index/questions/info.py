@@ -45,30 +45,32 @@ def info(bundle: Bundle) -> Info:
     return Info(bundle.manifest, str(bundle.folder))
 
 
-def info_facts(facts: Manifest) -> list[tuple[str, str]]:
+def info_facts(manifest: Manifest) -> list[tuple[str, str]]:
     """Return what a manifest says of a bundle: names and values; a name behind spaces belongs to the one before."""
-    source, settings = facts.source, facts.settings
+    source, settings = manifest.source, manifest.settings
     sample = f", sample {settings.sample}" if settings.sample else ""
     rows = [
         ("source", f"{display(source.location)}, {source.tensor} ({source.dtype}, {source.rows:,} rows)"),
         ("  sha256", source.sha256),
-        ("tokens", f"{facts.V:,} x {facts.D:,}{sample}"),
-        ("neighbors", f"{facts.K} kept, {settings.density_k} in densities"),
-        ("metric", facts.metric.origin),
+        ("tokens", f"{manifest.V:,} x {manifest.D:,}{sample}"),
+        ("neighbors", f"{manifest.K} kept, {settings.density_k} in densities"),
+        ("metric", manifest.metric.origin),
     ]
-    for name, space in facts.spaces.items():
+    for name, space in manifest.spaces.items():
         zero = f", {len(space.excluded_rows)} zero rows left out" if space.excluded_rows else ""
         centered = ", of centered rows" if space.centered else ""
         what = f"resolution {space.resolution:.3g} {space.unit}, {space.search}{centered}{zero}"
         rows.append((Geometry(name).label, what))
         rows += [("  approximate", _recall_line(each)) for each in space.approximate]
-    check = facts.crosscheck
+    check = manifest.crosscheck
     rows.append(("cross-check", "not run at the build" if check is None else passed(check.passed)))
-    rows.append(("size", f"{sum(file.bytes for file in facts.files.values()) / 1e6:,.0f} MB"))
-    rows.append(("built", f"in {facts.build_seconds:.1f} s by " + ", ".join(map(" ".join, facts.versions.items()))))
+    rows.append(("size", f"{sum(file.bytes for file in manifest.files.values()) / 1e6:,.0f} MB"))
+    rows.append(
+        ("built", f"in {manifest.build_seconds:.1f} s by " + ", ".join(map(" ".join, manifest.versions.items())))
+    )
     return rows
 
 
-def _recall_line(facts: Recall) -> str:
-    found = "-" if facts.recall is None else f"{facts.recall:.3f}"
-    return f"{facts.factory}: recall at {facts.k} is {found} over {facts.rows:,} rows"
+def _recall_line(measured: Recall) -> str:
+    found = "-" if measured.recall is None else f"{measured.recall:.3f}"
+    return f"{measured.factory}: recall at {measured.k} is {found} over {measured.rows:,} rows"

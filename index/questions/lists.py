@@ -62,20 +62,7 @@ TWINS = Sentence("≡  a twin: the same vector, bit for bit", aside=True)
 def ranked(space: Space, row: int, top: int, among: Subset | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Return the neighbors of a stored token: at least `top` of them, and every one that ties with the last of these.
 
-    Parameters
-    ----------
-    space : Space
-    row : int
-    top : int
-        From 1.
-    among : Subset, optional
-        The only tokens to list.
-
-    Returns
-    -------
-    ids : ndarray of shape (n,), int32
-        Nearest first; n is less than `top` only where there are fewer points.
-    distances : ndarray of shape (n,), float32
+    Ids (n,) int32, nearest first, and distances (n,) float32; n is less than `top` only where there are fewer points.
     """
     if row in space.excluded:
         return np.empty(0, np.int32), np.empty(0, np.float32)
@@ -141,16 +128,11 @@ def neighbor_list(
     """Return the first `top` of a ranked list, (n,) rows and distances, as records with their ties."""
     close = np.diff(distances, prepend=-np.inf, append=np.inf) <= space.resolution
     tied = close[:-1] | close[1:]
-    shown = zip(map(bundle.vocabulary.token, ids[:top]), distances[:top].astype(np.float64), tied[:top], strict=True)
+    angular = space.geometry.angular
+    shown = zip(ids[:top].tolist(), distances[:top].tolist(), tied[:top].tolist(), strict=True)
     return tuple(
-        Neighbor(
-            rank,
-            token,
-            float(distance),
-            float(similarity_of(distance)) if space.geometry.angular else None,
-            bool(is_tied),
-        )
-        for rank, (token, distance, is_tied) in enumerate(shown, 1)
+        Neighbor(rank, bundle.vocabulary.token(row), distance, similarity_of(distance) if angular else None, is_tied)
+        for rank, (row, distance, is_tied) in enumerate(shown, 1)
     )
 
 

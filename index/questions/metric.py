@@ -166,12 +166,7 @@ def metric(
 
 
 def spectrum(eigenvalues: np.ndarray) -> Spectrum:
-    """Describe eigenvalues.
-
-    Parameters
-    ----------
-    eigenvalues : ndarray of shape (D,), float64
-    """
+    """Describe eigenvalues, (D,) float64."""
     lowest, highest, trace = float(eigenvalues.min()), float(eigenvalues.max()), float(eigenvalues.sum())
     return Spectrum(
         lowest,

@@ -237,11 +237,11 @@ def _agreement(
         overlap.nearest(*a, k, first.resolution),
         overlap.nearest(*b, k, second.resolution),
     )
-    place = {int(row): rank for rank, row in enumerate(b[0][:k], 1)}
+    place = {row: rank for rank, row in enumerate(b[0][:k].tolist(), 1)}
     shared = (
-        Shared(bundle.vocabulary.token(row), (rank, place[int(row)]))
-        for rank, row in enumerate(a[0][:k], 1)
-        if int(row) in place
+        Shared(bundle.vocabulary.token(row), (rank, place[row]))
+        for rank, row in enumerate(a[0][:k].tolist(), 1)
+        if row in place
     )
     return agreement, tuple(shared)
 

@@ -107,23 +107,31 @@ class Question(Generic[P, A]):
 
         self._method = asked
 
+    def __set_name__(self, owner: type, name: str) -> None:
+        # A bound method is pickled as its name, which is not always the function's.
+        self._method.__name__, self._method.__qualname__ = name, f"{owner.__qualname__}.{name}"
+
     def __get__(self, bundle: Any, owner: type | None = None) -> Callable[P, A]:
         method: Callable[P, A] = self._method if bundle is None else MethodType(self._method, bundle)  # type: ignore[assignment]
         return method
 
     def __call__(self, bundle: Bundle, *args: P.args, **kwargs: P.kwargs) -> A:
         """Ask, with values as people write them."""
-        given = inspect.signature(self._ask).bind(bundle, *args, **kwargs)
+        given = self._signature.bind(bundle, *args, **kwargs)
         for each in self.parameters:
             if each.name in given.arguments:
                 given.arguments[each.name] = each.read(given.arguments[each.name], bundle)
         return self._ask(*given.args, **given.kwargs)
 
     @cached_property
+    def _signature(self) -> inspect.Signature:
+        return inspect.signature(self._ask)  # costs more than many an answer
+
+    @cached_property
     def parameters(self) -> tuple[Parameter, ...]:
         """What can be asked for, without the bundle and the report of progress."""
         hints = get_type_hints(self._ask, include_extras=True)
-        _, *declared = inspect.signature(self._ask).parameters.values()
+        _, *declared = self._signature.parameters.values()
         return tuple(_parameter(each, hints[each.name]) for each in declared if each.name != "progress")
 
     @cached_property
@@ -135,7 +143,7 @@ class Question(Generic[P, A]):
     @property
     def reports_progress(self) -> bool:
         """Whether it takes long enough to say how far it is."""
-        return "progress" in inspect.signature(self._ask).parameters
+        return "progress" in self._signature.parameters
 
     @property
     def help(self) -> str:

@@ -28,7 +28,12 @@ def sampled_rows(sample: str | None, seed: int, V: int) -> np.ndarray | None:
     if sample is None:
         return None
     if re.fullmatch(r"[+-]?\d+", sample):
-        return _drawn(sample, seed, V)
+        n = int(sample[:20])  # more digits are too many tokens, too
+        if not 2 <= n <= V:
+            raise ParameterError(
+                f"{parameter('sample')} must be from 2 to {V}, the tokens of the model, got: {brief(sample)}"
+            )
+        return drawn_rows(n, seed, V)
     rows = read_sample(Path(sample))
     outside = rows[(rows < 0) | (rows >= V)]
     if len(outside):
@@ -40,15 +45,10 @@ def sampled_rows(sample: str | None, seed: int, V: int) -> np.ndarray | None:
     return rows
 
 
-def _drawn(sample: str, seed: int, V: int) -> np.ndarray:
-    """Draw rows as the reference pipeline does: the first of a permutation by torch."""
+def drawn_rows(n: int, seed: int, V: int) -> np.ndarray:
+    """Draw rows as the reference pipeline does: the first n, at most V, of a permutation by torch."""
     import torch
 
-    n = int(sample[:20])  # more digits are too many tokens, too
-    if not 2 <= n <= V:
-        raise ParameterError(
-            f"{parameter('sample')} must be from 2 to {V}, the tokens of the model, got: {brief(sample)}"
-        )
     if not -(1 << 63) <= seed < 1 << 63:
         raise ParameterError(f"{parameter('seed')} must fit into 64 bits, got: {brief(str(seed))}")
     drawn: np.ndarray = torch.randperm(V, generator=torch.Generator().manual_seed(seed))[:n].numpy()

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from index.errors import TokenError
 from index.tokens.display import display, stray_bytes
+from index.tokens.meaning import LONGEST, Meanings, alike
 from index.tokens.tokenizer import encode, parse_tokenizer
 
 if TYPE_CHECKING:
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 
 LISTED_IDS = 10
 """How many ids an error message names before it counts the rest."""
+
+CLOSEST = 5
+"""How many texts an error message offers instead."""
 
 
 class Kind(StrEnum):
@@ -122,6 +127,11 @@ class Vocabulary:
             self.tokenizer_json,
         )
 
+    @cached_property
+    def meanings(self) -> Meanings:
+        """Which rows a text can mean."""
+        return Meanings(self.texts, self.pieces)
+
     def text(self, row: int) -> str | None:
         """Return the exact text of a row, None where it has none."""
         text: str | None = self.texts[row].as_py()
@@ -130,7 +140,7 @@ class Vocabulary:
     def token(self, row: int) -> Token:
         """Return the token of a row."""
         row = int(row)  # from an array it is one of NumPy's
-        return Token(row, int(self.token_ids[row]), self.text(row), self.pieces[row].as_py())
+        return Token(row, int(self.token_ids[row]), self.texts[row].as_py(), self.pieces[row].as_py())
 
     def display(self, row: int) -> str:
         """Return the printable form of a row's text."""
@@ -140,40 +150,36 @@ class Vocabulary:
         """Return the row of the one token that `query` names.
 
         Tried in this order: `#id`, an exact text, an exact piece (`Ġplanet`), the text with a leading space.
-
-        Raises
-        ------
-        TokenError
-            When no token or more than one answers to it; the message lists them, the tokens the text splits into, or
-            the closest texts.
+        TokenError when no token or more than one answers to it; the message lists them, the tokens the text splits
+        into, or the closest texts.
         """
         if re.fullmatch(r"#\d+", query):
             return self._row_of_id(query)
-        for column, wanted, how in (
-            (self.texts, query, "text"),
-            (self.pieces, query, "piece"),
-            (self.texts, " " + query, "text"),
-        ):
-            rows = _rows_equal(column, wanted)
-            if len(rows) == 1:
-                return int(rows[0])
-            if len(rows) > 1:
-                shown = ", ".join(f"#{self.token_ids[row]}" for row in rows[:LISTED_IDS])
-                more = f" and {len(rows) - LISTED_IDS} more" if len(rows) > LISTED_IDS else ""
-                raise TokenError(
-                    f"{len(rows)} tokens have the {how} '{display(wanted)}': {shown}{more}; ask for one by its #id"
-                )
-        raise TokenError(self._no_such_token(query))
+        rows, how, text = self.meanings.named(query)
+        if not rows:
+            raise TokenError(self._no_such_token(query))
+        if len(rows) > 1:
+            shown = ", ".join(f"#{self.token_ids[row]}" for row in rows[:LISTED_IDS])
+            more = f" and {len(rows) - LISTED_IDS} more" if len(rows) > LISTED_IDS else ""
+            raise TokenError(
+                f"{len(rows)} tokens have the {how} '{display(text)}': {shown}{more}; ask for one by its #id"
+            )
+        return rows[0]
+
+    def row_of_id(self, token_id: int) -> int | None:
+        """Return the row of a token's id, None where the bundle does not hold it."""
+        rows = np.flatnonzero(self.token_ids == token_id)
+        return int(rows[0]) if len(rows) else None
 
     def _row_of_id(self, query: str) -> int:
         digits = query[1:].lstrip("0") or "0"
-        rows = np.flatnonzero(self.token_ids == int(digits)) if len(digits) < 19 else np.empty(0)
-        if len(rows) == 0:
+        row = self.row_of_id(int(digits)) if len(digits) < 19 else None
+        if row is None:
             raise TokenError(
                 f"no token has the id {query[:24]}: the {len(self)} ids here lie between {self.token_ids.min()} "
                 f"and {self.token_ids.max()}"
             )
-        return int(rows[0])
+        return row
 
     def _no_such_token(self, query: str) -> str:
         shown = display(query[:60]) + ("…" if len(query) > 60 else "")
@@ -182,7 +188,7 @@ class Vocabulary:
         if len(parts) > 1:
             listed = ", ".join(parts[:LISTED_IDS]) + (", …" if len(parts) > LISTED_IDS else "")
             why = f"; it is {len(parts)} tokens: {listed}"
-        closest = ", ".join(f"'{self.display(row)}' (#{self.token_ids[row]})" for row in self.closest(query))
+        closest = ", ".join(f"'{self.display(row)}' (#{self.token_ids[row]})" for row in self._closest(query))
         return f"no token has the text '{shown}'{why}" + (f"; closest: {closest}" if closest else "")
 
     def split(self, text: str) -> list[str]:
@@ -199,25 +205,6 @@ class Vocabulary:
         tokenizer = parse_tokenizer(self.tokenizer_json.encode(), path)
         return encode(tokenizer, [text], path)[0]
 
-    def closest(self, query: str, *, count: int = 5) -> list[int]:
-        """Return the rows whose texts look most like `query` (normalized indel similarity), best first."""
-        from rapidfuzz import fuzz, process
-
+    def _closest(self, query: str) -> list[int]:
         texts = [None if text is None else text.strip() for text in self.texts.to_pylist()]
-        # Not the default scorer: by the best part, every letter of a word is as close to it as the word itself.
-        found = process.extract(query[:200].strip(), texts, scorer=fuzz.ratio, limit=count, score_cutoff=50)
-        return [row for _, _, row in found]
-
-
-def _rows_equal(column: pa.StringArray, wanted: str) -> np.ndarray:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    try:
-        encoded = wanted.encode()
-    except UnicodeEncodeError:  # a lone surrogate, from an argument that is no UTF-8: no token has it
-        return np.empty(0, dtype=np.int64)
-    # Made from its bytes, because pa.scalar and pa.array import pandas: half a second.
-    bounds = np.array([0, len(encoded)], dtype=np.int32).tobytes()
-    scalar = pa.StringArray.from_buffers(1, pa.py_buffer(bounds), pa.py_buffer(encoded))[0]
-    return np.from_dlpack(pc.indices_nonzero(pc.equal(column, scalar)))
+        return alike(query[:LONGEST].strip(), texts, CLOSEST)

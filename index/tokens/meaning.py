@@ -1,0 +1,128 @@
+"""Which rows a text can mean: by its letters, behind a space, as a piece, in other cases and forms, as a beginning."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+LONGEST = 200
+"""How many letters of a text are compared with others for likeness."""
+
+_ALIKE = 50
+"""Below this indel similarity, in percent, two texts are not alike."""
+
+
+class Named(NamedTuple):
+    """What a text names."""
+
+    rows: list[int]  # ascending; empty where it names no token
+    how: str  # what of these tokens it is: their "text" or their "piece"
+    text: str  # as they have it: as asked for, or behind a space
+
+
+@dataclass(frozen=True, eq=False)
+class Meanings:
+    """The texts of a vocabulary, to be compared with one. Rows come in ascending order where nothing else is said."""
+
+    texts: pa.StringArray  # (V,) null where a row has no text
+    pieces: pa.StringArray  # (V,) null where a row has no text
+
+    @cached_property
+    def forms(self) -> list[str | None]:
+        """The form of each text, (V,)."""
+        return [None if text is None else form_of(text) for text in self.texts.to_pylist()]
+
+    def named(self, text: str) -> Named:
+        """Return the tokens that `text` names in the first way that any answers to: as text, as piece, behind a space.
+
+        Cheap: nothing is made of all the texts.
+        """
+        ways = (
+            (self.exact, "text", text),
+            (self.as_piece, "piece", text),
+            (self.with_space, "text", " " + text),
+        )
+        for rows_of, how, spelled in ways:
+            rows = rows_of(text)
+            if rows:
+                return Named(rows, how, spelled)
+        return Named([], "text", text)
+
+    def exact(self, text: str) -> list[int]:
+        """Return the rows whose text it is."""
+        return _equal(self.texts, text)
+
+    def with_space(self, text: str) -> list[int]:
+        """Return the rows whose text it is behind a space."""
+        return _equal(self.texts, " " + text)
+
+    def as_piece(self, text: str) -> list[int]:
+        """Return the rows whose entry in the tokenizer's own spelling it is (`Ġplanet`)."""
+        return _equal(self.pieces, text)
+
+    def in_other_cases(self, text: str) -> list[int]:
+        """Return the rows whose text differs in no more than its form does not show, equal ones among them."""
+        form = form_of(text)
+        return [row for row, each in enumerate(self.forms) if each == form] if form else []
+
+    def beginning(self, text: str) -> list[int]:
+        """Return the rows whose text begins with it, behind a space or not, the shortest first."""
+        import pyarrow.compute as pc
+
+        if _encoded(text) is None:
+            return []
+        found = pc.indices_nonzero(pc.or_(pc.starts_with(self.texts, text), pc.starts_with(self.texts, " " + text)))
+        lengths = np.from_dlpack(pc.utf8_length(self.texts.take(found)))
+        rows: list[int] = np.from_dlpack(found)[np.argsort(lengths, kind="stable")].tolist()
+        return rows
+
+    def beginning_in_other_cases(self, text: str) -> list[int]:
+        """Return the rows whose form begins with that of `text`, the shortest first."""
+        form = form_of(text)
+        found = [(len(each), row) for row, each in enumerate(self.forms) if form and each and each.startswith(form)]
+        return [row for _, row in sorted(found)]
+
+
+def form_of(text: str) -> str:
+    """Return what a text has in common with its other cases and compatible forms: `form_of(" Planet")` is `planet`."""
+    stripped = text.strip()
+    return stripped.lower() if stripped.isascii() else unicodedata.normalize("NFKC", stripped).casefold()
+
+
+def alike(text: str, texts: Sequence[str | None], count: int) -> list[int]:
+    """Return the places of the texts that look most like one (normalized indel similarity), best first."""
+    from rapidfuzz import fuzz, process
+
+    # Not the default scorer: by the best part, every letter of a word is as close to it as the word itself.
+    found = process.extract(text, texts, scorer=fuzz.ratio, limit=count, score_cutoff=_ALIKE)
+    return [place for _, _, place in found]
+
+
+def _equal(column: pa.StringArray, wanted: str) -> list[int]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    encoded = _encoded(wanted)
+    if encoded is None:
+        return []
+    # Made from its bytes, because pa.scalar and pa.array import pandas: half a second.
+    bounds = np.array([0, len(encoded)], dtype=np.int32).tobytes()
+    scalar = pa.StringArray.from_buffers(1, pa.py_buffer(bounds), pa.py_buffer(encoded))[0]
+    rows: list[int] = np.from_dlpack(pc.indices_nonzero(pc.equal(column, scalar))).tolist()
+    return rows
+
+
+def _encoded(text: str) -> bytes | None:
+    """Return a text in UTF-8; None for a lone surrogate, as an argument that is no UTF-8 has it: no token does."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return None
