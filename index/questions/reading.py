@@ -66,7 +66,7 @@ def _geometry(name: str, value: Any, bundle: Bundle) -> Geometry:
     found = _geometries([value])
     if not found:
         known = ", ".join(each.label for each in Geometry)
-        raise ParameterError(f"{parameter(name)} must be one of {known}; got: {_shown(value)}")
+        raise ParameterError(f"{parameter(name)} must be one of {known}, got: {_shown(value)}")
     return found[0]
 
 
