@@ -336,6 +336,6 @@ def test_norms_that_are_all_level(low: float, tmp_path: Path) -> None:
     assert found.counts.sum() == found.counts[place - 1 : place + 2].sum() == 8
 
 
-def test_the_same_geometry_twice(small: Small) -> None:
+def test_the_same_geometry_twice(small: Small, tmp_path: Path) -> None:
     with pytest.raises(ParameterError, match="two different geometries"):
-        vocabulary_series(small.vocabulary, geometries=(Geometry.CAUSAL, Geometry.CAUSAL))
+        small.vocabulary.plot(["vocabulary"], out=tmp_path / "v.png", geometries=(Geometry.CAUSAL, Geometry.CAUSAL))
