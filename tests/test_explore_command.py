@@ -13,6 +13,7 @@ import pytest
 from browsing import bundle_of, request, served
 from conftest import invoke
 
+from index.api import QUESTIONS
 from index.errors import ParameterError
 from index.pictures.explore import map as explore_map
 from index.pictures.explore import server as explore_server
@@ -93,7 +94,7 @@ def test_a_map_is_kept_and_read(opened: OpenedBundle, places: np.ndarray, tmp_pa
     packed = found.packed()
     np.testing.assert_array_equal(np.frombuffer(packed, "<f4", 2 * V).reshape(2, V).T, places)
     np.testing.assert_array_equal(np.frombuffer(packed, "<i4", V, 8 * V), np.arange(V))
-    answer = request(application(opened.vocabulary.folder, path), f"/map/{found.fingerprint}")
+    answer = request(application(opened.vocabulary.folder, path, QUESTIONS), f"/map/{found.fingerprint}")
     assert answer.content == packed
 
 

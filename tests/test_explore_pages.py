@@ -12,6 +12,7 @@ from conftest import Built, build
 from starlette.applications import Starlette
 
 import index
+from index.api import QUESTIONS
 from index.pictures.explore import map as explore_map
 from index.pictures.explore.address import Link, read_choice, usual_choice
 from index.pictures.explore.app import HEADERS, application
@@ -62,7 +63,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def app(hostile: Path) -> Starlette:
-    return application(hostile, explore_map.default_path(hostile))
+    return application(hostile, explore_map.default_path(hostile), QUESTIONS)
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +168,7 @@ def test_a_name(app: Starlette) -> None:
 
 def test_several_tokens_with_one_text(smollm2: Built) -> None:
     """Fragments of characters all have the text U+FFFD: the page lists every one of them."""
-    app = application(smollm2.path, explore_map.default_path(smollm2.path))
+    app = application(smollm2.path, explore_map.default_path(smollm2.path), QUESTIONS)
     table = pq.read_table(smollm2.path / "tokens.parquet", columns=["token_id", "text"]).to_pydict()
     same = [token_id for token_id, text in zip(*table.values(), strict=True) if text == "\ufffd"]
     assert len(same) > 20
@@ -202,7 +203,7 @@ def test_tokens_without_text_are_called_by_their_ids(tmp_path: Path) -> None:
     rows = np.random.default_rng(3).normal(size=(6, 3))
     np.save(tmp_path / "gamma.npy", rows)
     build(tmp_path / "gamma.npy", "--out", tmp_path / "bundle", "--neighbors", 4, "--density-k", 2)
-    app = application(tmp_path / "bundle", explore_map.default_path(tmp_path / "bundle"))
+    app = application(tmp_path / "bundle", explore_map.default_path(tmp_path / "bundle"), QUESTIONS)
     page = request(app, "/token/3").text
     assert "<title>#3 · bundle</title>" in " ".join(page.split())
     shown = Shown(page)

@@ -33,6 +33,7 @@ def explore(
         from threading import Thread
         from webbrowser import open as open_browser
 
+        from index.api import QUESTIONS
         from index.pictures.explore import map as explore_map
         from index.pictures.explore import server as explore_server
 
@@ -51,4 +52,4 @@ def explore(
             if not no_browser:
                 # In a thread, because a browser for terminals returns only when it is left.
                 Thread(target=open_browser, args=(address,), daemon=True).start()
-            explore_server.serve(bundle.folder, map_path, listening)
+            explore_server.serve(bundle.folder, map_path, QUESTIONS, listening)

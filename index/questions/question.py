@@ -10,7 +10,7 @@ Values are understood and limits checked here, once, whoever asks: Python hears 
 from __future__ import annotations
 
 import inspect
-import math
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, wraps
@@ -27,6 +27,10 @@ A = TypeVar("A", bound=Answer)
 
 Progress = Callable[[str, float], None]
 """Called with a step in words and the share of it that is done, from 0 to 1."""
+
+
+_LARGEST = sys.float_info.max
+"""What no number may exceed, whole ones neither."""
 
 
 def silent(step: str, share: float) -> None:
@@ -58,13 +62,14 @@ class Limit:
     def check(self, name: str, value: float, bundle: Bundle) -> None:
         """Raise ParameterError for a value outside."""
         most = self.most(bundle) if callable(self.most) else self.most
-        if self.least <= value <= (math.inf if most is None else most) and math.isfinite(value):  # not NaN
+        if self.least <= value <= (_LARGEST if most is None else most):  # not NaN
             return
         unit = f" {self.unit}" if self.unit else ""
         span = f"{self.least:,}{unit} or more" if most is None else f"from {self.least:,} to {most:,}"
         meaning = f", {self.meaning.format(bundle=bundle.name)}" if self.meaning else ""
+        got = f"{value:g}" if isinstance(value, float) or abs(value) <= _LARGEST else "more than any number here"
         advice = f"; build with more {parameter(self.more)} for more" if self.more else ""
-        raise ParameterError(f"{parameter(name)} must be {span}{meaning}, got: {value:g}{advice}")
+        raise ParameterError(f"{parameter(name)} must be {span}{meaning}, got: {got}{advice}")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A web application that shows one bundle: a page for each token, each analogy, and the whole vocabulary.
+"""A web application that shows one bundle: a page for each token, each question, and the whole vocabulary.
 
 Every page is HTML that needs no script to be read, walked through or searched: links and forms of its own, so that
 back, forward and a shared address are the browser's. Scripts add suggestions, charts and the map.
@@ -9,36 +9,21 @@ Content-Security-Policy lets a browser run and load nothing but the files served
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from http import HTTPStatus
 from pathlib import Path
-from typing import Any
 
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from index.errors import BundleError, LogoscopeError, TokenError
-from index.pictures.explore.address import Choice, link, links, read_choice, usual_choice
-from index.pictures.explore.assets import Assets, templates
-from index.pictures.explore.opened import OpenedBundle, WatchedBundle
-from index.pictures.explore.views import plain_lists, token_view
-from index.pictures.page import tables as page_tables
-from index.pictures.page import words
-from index.questions.analogy import analogy
-from index.tokens.display import display
+from index.pictures.explore.endpoints import Pages, Questions
+from index.pictures.explore.opened import WatchedBundle
 
 HOSTS = ["127.0.0.1", "localhost"]
 """What a request may call this host: another name is another site's, made to point here (DNS rebinding)."""
-
-LONGEST = 500
-"""How many letters of a search or an analogy are read."""
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -48,30 +33,16 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-IMMUTABLE = {"Cache-Control": "public, max-age=31536000, immutable"}
-"""For what is served under an address that names its content."""
-
-Answer = Callable[[Request, OpenedBundle], Response]
 
 
-def application(folder: Path, map_path: Path) -> Starlette:
-    """Return the application that shows the bundle in a folder.
+def application(folder: Path, map_path: Path, questions: Questions) -> Starlette:
+    """Return the application that shows the bundle in a folder, and asks it questions; BundleError when it cannot.
 
-    Parameters
-    ----------
-    folder : Path
-        The bundle's own folder. A bundle that takes its place is shown from the next request on.
-    map_path : Path
-        Where a map of it may be.
-
-    Raises
-    ------
-    BundleError
-        When the bundle cannot be opened.
+    A bundle that takes its place is shown from the next request on. At `map_path` a map of it may be.
     """
     watched = WatchedBundle(folder, map_path)
     watched.current()
-    pages = Pages(watched)
+    pages = Pages(watched, questions)
     routes = {
         "/": pages.home,
         "/search": pages.search,
@@ -81,6 +52,8 @@ def application(folder: Path, map_path: Path) -> Starlette:
         "/name/{token}": pages.name,
         "/analogy": pages.analogy,
         "/vocabulary": pages.vocabulary,
+        "/ask": pages.questions,
+        "/ask/{name}": pages.ask,
         "/map/{fingerprint}": pages.map_points,
     }
     return Starlette(
@@ -91,186 +64,6 @@ def application(folder: Path, map_path: Path) -> Starlette:
         middleware=[Middleware(_Headers), Middleware(TrustedHostMiddleware, allowed_hosts=HOSTS, www_redirect=False)],
         exception_handlers={HTTPException: pages.refused},
     )
-
-
-class Pages:
-    """The pages of one bundle.
-
-    Parameters
-    ----------
-    watched : WatchedBundle
-    """
-
-    def __init__(self, watched: WatchedBundle) -> None:
-        self._watched = watched
-        self._assets = Assets()
-        self._templates = templates(self._assets)
-
-    def answering(self, answer: Answer) -> Callable[[Request], Response]:
-        """Return the endpoint of an answer, with an error page for what cannot be answered."""
-
-        def endpoint(request: Request) -> Response:
-            try:
-                opened = self._watched.current()
-                try:
-                    return answer(request, opened)
-                except BundleError:
-                    again = self._watched.current()
-                    if again is opened:
-                        raise
-                    return answer(request, again)  # the bundle was replaced while it was read
-            except BundleError as error:
-                return self._problem(HTTPStatus.SERVICE_UNAVAILABLE, "The bundle cannot be read", str(error))
-            except LogoscopeError as error:
-                return self._problem(HTTPStatus.BAD_REQUEST, "This cannot be asked", str(error))
-
-        return endpoint
-
-    def home(self, request: Request, opened: OpenedBundle) -> Response:
-        """Show what the bundle holds, and the densest token."""
-        choice, manifest = usual_choice(opened.vocabulary), opened.vocabulary.manifest
-        winners = [(rule.value, winner, link(winner.token, choice)) for rule, winner in opened.densest.by_rule.items()]
-        return self._page(
-            "home.html",
-            opened,
-            choice,
-            manifest=manifest,
-            winners=winners,
-            facts=[page_tables.bundle_facts(manifest), page_tables.crosscheck_facts(manifest.crosscheck)],
-            terms=words.TERMS,
-        )
-
-    def search(self, request: Request, opened: OpenedBundle) -> Response:
-        """Go to the token that was typed, or show those it may mean."""
-        choice = read_choice(request.query_params, opened.vocabulary)
-        typed = request.query_params.get("q", "")[:LONGEST]
-        if not typed:
-            return RedirectResponse("/", HTTPStatus.SEE_OTHER)
-        try:
-            row = opened.vocabulary.vocabulary.resolve(typed)
-        except TokenError as error:
-            return self._unknown(opened, choice, typed, error)
-        return RedirectResponse(choice.of_token(_id(opened, row)), HTTPStatus.SEE_OTHER)
-
-    def suggest(self, request: Request, opened: OpenedBundle) -> Response:
-        """Return the tokens that what is being typed may mean, as JSON."""
-        choice = read_choice(request.query_params, opened.vocabulary)
-        rows = opened.suggestions.rows(request.query_params.get("q", ""))
-        found = links(opened.vocabulary, rows, choice)
-        return JSONResponse(
-            [
-                {
-                    "text": each.text,
-                    "number": each.number,
-                    "piece": None if each.piece is None else display(each.piece),
-                    "address": each.address,
-                }
-                for each in found
-            ]
-        )
-
-    def densest(self, request: Request, opened: OpenedBundle) -> Response:
-        """Go to the densest token."""
-        choice = read_choice(request.query_params, opened.vocabulary)
-        return RedirectResponse(choice.of_token(opened.densest.neighborhood.token.id), HTTPStatus.SEE_OTHER)
-
-    def token(self, request: Request, opened: OpenedBundle) -> Response:
-        """Show a token and its neighborhood."""
-        typed = request.path_params["token"][:LONGEST]
-        choice = read_choice(request.query_params, opened.vocabulary)
-        try:
-            row = opened.vocabulary.vocabulary.resolve(_asked(typed))
-        except TokenError as error:
-            return self._unknown(opened, choice, _asked(typed), error)
-        if typed != str(_id(opened, row)):
-            return RedirectResponse(choice.of_token(_id(opened, row)), HTTPStatus.SEE_OTHER)
-        return self._page("token.html", opened, choice, view=token_view(opened, row, choice))
-
-    def name(self, request: Request, opened: OpenedBundle) -> Response:
-        """Return the printable form of a token, as JSON."""
-        try:
-            row = opened.vocabulary.vocabulary.resolve(_asked(request.path_params["token"]))
-        except TokenError as error:
-            raise HTTPException(HTTPStatus.NOT_FOUND, str(error)) from error
-        return JSONResponse({"text": opened.vocabulary.vocabulary.display(row)})
-
-    def analogy(self, request: Request, opened: OpenedBundle) -> Response:
-        """Show what is near a signed sum of tokens."""
-        choice = read_choice(request.query_params, opened.vocabulary)
-        typed = request.query_params.get("terms", "")[:LONGEST]
-        found, problem = None, ""
-        if typed:
-            try:
-                found = analogy(opened.vocabulary, typed, top=choice.top)
-            except BundleError:
-                raise
-            except LogoscopeError as error:
-                problem = str(error)
-        terms = [] if found is None else [(term.sign, link(term.token, choice)) for term in found.terms]
-        return self._page(
-            "analogy.html",
-            opened,
-            choice,
-            HTTPStatus.BAD_REQUEST if problem else HTTPStatus.OK,
-            typed=typed,
-            problem=problem,
-            terms=terms,
-            lists=[] if found is None else plain_lists(found.lists, choice),
-        )
-
-    def vocabulary(self, request: Request, opened: OpenedBundle) -> Response:
-        """Show how far two geometries agree over all tokens."""
-        choice = read_choice(request.query_params, opened.vocabulary)
-        found = opened.overlap((choice.first, choice.second))
-        ends = [
-            (title, [(link(each.token, choice), each.shares) for each in agreements])
-            for title, agreements in (
-                ()
-                if found is None
-                else (("Tokens that agree most", found.most), ("Tokens that agree least", found.least))
-            )
-        ]
-        return self._page("vocabulary.html", opened, choice, found=found, ends=ends)
-
-    def map_points(self, request: Request, opened: OpenedBundle) -> Response:
-        """Return every token's place in the plane, packed as `VocabularyMap.packed` says."""
-        found = opened.map
-        if found is None or request.path_params["fingerprint"] != found.fingerprint:
-            raise HTTPException(HTTPStatus.NOT_FOUND, "there is no such map")
-        return Response(found.packed(), media_type="application/octet-stream", headers=IMMUTABLE)
-
-    def static(self, request: Request) -> Response:
-        """Return a style sheet, a script or the icon."""
-        asset = self._assets.get(request.path_params["name"])
-        if asset is None:
-            raise HTTPException(HTTPStatus.NOT_FOUND, "there is no such file")
-        return Response(asset.content, media_type=asset.media_type, headers=IMMUTABLE)
-
-    def refused(self, request: Request, error: Exception) -> Response:
-        """Show what is no page here, or no way to ask for one."""
-        status = HTTPStatus(error.status_code if isinstance(error, HTTPException) else 500)
-        detail = error.detail if isinstance(error, HTTPException) else status.description
-        return self._problem(status, status.phrase, detail)
-
-    def _unknown(self, opened: OpenedBundle, choice: Choice, typed: str, error: TokenError) -> Response:
-        several = opened.suggestions.meant(typed)
-        near = links(opened.vocabulary, several or opened.suggestions.rows(typed, count=20), choice)
-        status = HTTPStatus.MULTIPLE_CHOICES if several else HTTPStatus.NOT_FOUND
-        shown = {"several": bool(several), "near": near, "problem": str(error), "printable": display(typed)}
-        return self._page("unknown.html", opened, choice, status, searched=typed, **shown)
-
-    def _page(
-        self, name: str, opened: OpenedBundle, choice: Choice, status: HTTPStatus = HTTPStatus.OK, **context: Any
-    ) -> Response:
-        bundle = opened.vocabulary
-        content = self._templates.get_template(name).render(
-            {"bundle": bundle, "choice": choice, "map": opened.map, "searched": "", "typed": "", **context}
-        )
-        return HTMLResponse(content, status, headers={"Cache-Control": "no-cache"})
-
-    def _problem(self, status: HTTPStatus, title: str, problem: str) -> Response:
-        content = self._templates.get_template("problem.html").render(title=title, problem=problem)
-        return HTMLResponse(content, status, headers={"Cache-Control": "no-store"})
 
 
 class _Headers:
@@ -286,12 +79,3 @@ class _Headers:
             await send(message)
 
         await self._app(scope, receive, send_with_headers if scope["type"] == "http" else send)
-
-
-def _asked(typed: str) -> str:
-    """Return what a part of an address asks for, as `Vocabulary.resolve` takes it: digits are an id."""
-    return f"#{typed}" if typed.isdecimal() else typed
-
-
-def _id(opened: OpenedBundle, row: int) -> int:
-    return int(opened.vocabulary.vocabulary.token_ids[row])

@@ -21,6 +21,9 @@ CHARTS = "charts.js"
 EXAMPLE = "planets - planet + star"
 """The analogy that an empty form suggests."""
 
+LONGEST = 500
+"""How many letters of what is typed are read."""
+
 _CHARTS_SOURCE = PAGE / "report.js"
 _FOLDER = Path(__file__).parent / "pages"
 _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -72,5 +75,5 @@ def templates(assets: Assets) -> Environment:
     )
     environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
     environment.globals |= {"static": assets.address, "example": EXAMPLE, "geometries": tuple(Geometry)}
-    environment.globals["counted"] = counted
+    environment.globals |= {"counted": counted, "longest": LONGEST}
     return environment

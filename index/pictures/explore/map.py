@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from index.bundle.arrow import columns_table, numbers, read_parquet
 from index.bundle.bundle import Bundle
 from index.bundle.manifest import MANIFEST
-from index.errors import ParameterError
+from index.errors import ParameterError, parameter
 from index.export.atlas import project
 from index.files import brief, placing, require
 from index.geometry.maps import Geometry
@@ -92,10 +92,10 @@ def read_map(path: Path, bundle: Bundle) -> VocabularyMap | None:
     try:
         table = read_parquet(path)
     except (OSError, ValueError) as error:
-        raise ParameterError(f"{path} is no map: {brief(error)}; pass another --map-file") from error
+        raise ParameterError(f"{path} is no map: {brief(error)}; pass another {parameter('map_file')}") from error
     made_of = (table.schema.metadata or {}).get(_BUNDLE)
     if made_of is None:
-        raise ParameterError(f"{path} is a Parquet file, but no map; pass another --map-file")
+        raise ParameterError(f"{path} is a Parquet file, but no map; pass another {parameter('map_file')}")
     if made_of != _fingerprint(bundle):
         return None
     ids, x, y = (numbers(table[name]) for name in COLUMNS)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import errno
 import socket
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from index.errors import ParameterError
+from index.errors import ParameterError, parameter
 from index.files import brief, require
+from index.questions.question import Question
 
 ADDRESS = "127.0.0.1"
 """Of this machine, and reached from no other."""
@@ -20,20 +23,12 @@ def require_libraries() -> None:
 
 
 def listen(port: int) -> socket.socket:
-    """Return a socket that takes connections from this machine.
+    """Return a socket that takes connections from this machine; ParameterError when the port is taken, or is none.
 
-    Parameters
-    ----------
-    port : int
-        0 for any that is free.
-
-    Raises
-    ------
-    ParameterError
-        When the port is taken, or is none.
+    Port 0 is any that is free.
     """
     if not 0 <= port < 65536:
-        raise ParameterError(f"--port must be from 0 to 65535, got: {port}")
+        raise ParameterError(f"{parameter('port')} must be from 0 to 65535, got: {port}")
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     # A port that was in use a moment ago is free; one that is in use is not. (Windows means the opposite by this word.)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -44,10 +39,11 @@ def listen(port: int) -> socket.socket:
         listening.close()
         if error.errno == errno.EADDRINUSE:
             raise ParameterError(
-                f"port {port} of {ADDRESS} is in use; pass another --port, or --port 0 for any that is free"
+                f"port {port} of {ADDRESS} is in use; pass another {parameter('port')}, "
+                f"or {parameter('port', 0)} for any that is free"
             ) from error
         raise ParameterError(
-            f"port {port} of {ADDRESS} cannot be opened: {brief(error)}; pass another --port"
+            f"port {port} of {ADDRESS} cannot be opened: {brief(error)}; pass another {parameter('port')}"
         ) from error
     return listening
 
@@ -57,22 +53,15 @@ def address_of(listening: socket.socket) -> str:
     return f"http://{ADDRESS}:{listening.getsockname()[1]}/"
 
 
-def serve(folder: Path, map_path: Path, listening: socket.socket) -> None:
-    """Answer requests until the process is interrupted.
-
-    Parameters
-    ----------
-    folder, map_path : Path
-        As in `explore.application`.
-    listening : socket
-    """
+def serve(folder: Path, map_path: Path, questions: Mapping[str, Question[Any, Any]], listening: socket.socket) -> None:
+    """Answer requests until the process is interrupted: the pages are those of `explore.app.application`."""
     try:
         import uvicorn
 
         from index.pictures.explore.app import application
 
         config = uvicorn.Config(
-            application(folder, map_path),
+            application(folder, map_path, questions),
             lifespan="off",
             log_level="error",
             proxy_headers=False,

@@ -1,43 +1,19 @@
-// Suggests tokens while one is typed: an ARIA combobox with a list. Without this script the form still searches.
+// Suggests tokens while one is typed: ARIA comboboxes with a list each. Without this script the forms still work. In the
+// search box a suggestion is a page to go to; in the form of a question it is filled in.
 // Loads what draws charts and maps when these come near the window: the tables do not wait for it.
 
 const WAIT_MS = 80;
 
-const input = document.getElementById("search");
-const list = document.getElementById("suggestions");
 const status = document.getElementById("suggested");
-let timer = 0;
-let asked = 0;
-let chosen = -1;
-
-function close() {
-  clearTimeout(timer);
-  asked += 1; // an answer on its way is out of date
-  choose(-1);
-  list.hidden = true;
-  input.setAttribute("aria-expanded", "false");
-}
-
-function choose(place) {
-  list.children[chosen]?.setAttribute("aria-selected", "false");
-  chosen = place;
-  const option = list.children[chosen];
-  option?.setAttribute("aria-selected", "true");
-  option?.scrollIntoView({ block: "nearest" });
-  if (option) {
-    input.setAttribute("aria-activedescendant", option.id);
-  } else {
-    input.removeAttribute("aria-activedescendant");
-  }
-}
 
 // Token texts become text nodes, never markup.
-function option(suggestion, place) {
+function option(suggestion, id) {
   const item = document.createElement("li");
-  item.id = `suggestion-${place}`;
+  item.id = id;
   item.setAttribute("role", "option");
   item.setAttribute("aria-selected", "false");
   item.dataset.address = suggestion.address;
+  item.dataset.named = suggestion.number || suggestion.text;
   const text = document.createElement("bdi");
   text.className = "token";
   text.translate = false;
@@ -48,55 +24,95 @@ function option(suggestion, place) {
   return item;
 }
 
-async function suggest() {
-  const number = (asked += 1);
-  const query = new URLSearchParams(new FormData(input.form));
-  const answer = await fetch(`/suggest?${query}`);
-  if (number !== asked || !answer.ok) {
-    return;
+function combobox(input) {
+  const list = document.getElementById(input.getAttribute("aria-controls"));
+  const searches = input.form.getAttribute("role") === "search";
+  let timer = 0;
+  let asked = 0;
+  let chosen = -1;
+
+  function close() {
+    clearTimeout(timer);
+    asked += 1; // an answer on its way is out of date
+    choose(-1);
+    list.hidden = true;
+    input.setAttribute("aria-expanded", "false");
   }
-  const suggestions = await answer.json();
-  choose(-1);
-  list.replaceChildren(...suggestions.map(option));
-  list.hidden = suggestions.length === 0;
-  input.setAttribute("aria-expanded", String(!list.hidden));
-  status.textContent = `${suggestions.length} suggestions`;
+
+  function choose(place) {
+    list.children[chosen]?.setAttribute("aria-selected", "false");
+    chosen = place;
+    const option = list.children[chosen];
+    option?.setAttribute("aria-selected", "true");
+    option?.scrollIntoView({ block: "nearest" });
+    if (option) {
+      input.setAttribute("aria-activedescendant", option.id);
+    } else {
+      input.removeAttribute("aria-activedescendant");
+    }
+  }
+
+  function take(item) {
+    if (searches) {
+      location.assign(item.dataset.address);
+    } else {
+      input.value = item.dataset.named;
+      close();
+    }
+  }
+
+  async function suggest() {
+    const number = (asked += 1);
+    const query = new URLSearchParams(searches ? new FormData(input.form) : { q: input.value });
+    const answer = await fetch(`/suggest?${query}`);
+    if (number !== asked || !answer.ok) {
+      return;
+    }
+    const suggestions = await answer.json();
+    choose(-1);
+    list.replaceChildren(...suggestions.map((each, place) => option(each, `${list.id}-${place}`)));
+    list.hidden = suggestions.length === 0;
+    input.setAttribute("aria-expanded", String(!list.hidden));
+    status.textContent = `${suggestions.length} suggestions`;
+  }
+
+  input.addEventListener("input", () => {
+    clearTimeout(timer);
+    if (input.value) {
+      timer = setTimeout(suggest, WAIT_MS);
+    } else {
+      close();
+    }
+  });
+
+  input.addEventListener("keydown", (event) => {
+    const count = list.hidden ? 0 : list.children.length;
+    if (event.key === "ArrowDown" && count) {
+      choose((chosen + 1) % count);
+    } else if (event.key === "ArrowUp" && count) {
+      choose((chosen <= 0 ? count : chosen) - 1);
+    } else if (event.key === "Enter" && chosen >= 0) {
+      take(list.children[chosen]);
+    } else if (event.key === "Escape" && count) {
+      close();
+    } else {
+      return;
+    }
+    event.preventDefault();
+  });
+
+  list.addEventListener("mousedown", (event) => event.preventDefault()); // else the input loses the focus, the list closes
+  list.addEventListener("click", (event) => {
+    const item = event.target.closest("[role=option]");
+    if (item) {
+      take(item);
+    }
+  });
+
+  input.addEventListener("blur", close);
 }
 
-input.addEventListener("input", () => {
-  clearTimeout(timer);
-  if (input.value) {
-    timer = setTimeout(suggest, WAIT_MS);
-  } else {
-    close();
-  }
-});
-
-input.addEventListener("keydown", (event) => {
-  const count = list.hidden ? 0 : list.children.length;
-  if (event.key === "ArrowDown" && count) {
-    choose((chosen + 1) % count);
-  } else if (event.key === "ArrowUp" && count) {
-    choose((chosen <= 0 ? count : chosen) - 1);
-  } else if (event.key === "Enter" && chosen >= 0) {
-    location.assign(list.children[chosen].dataset.address);
-  } else if (event.key === "Escape" && count) {
-    close();
-  } else {
-    return;
-  }
-  event.preventDefault();
-});
-
-list.addEventListener("mousedown", (event) => event.preventDefault()); // else the input loses the focus, the list closes
-list.addEventListener("click", (event) => {
-  const item = event.target.closest("[role=option]");
-  if (item) {
-    location.assign(item.dataset.address);
-  }
-});
-
-input.addEventListener("blur", close);
+document.querySelectorAll("[role=combobox]").forEach(combobox);
 
 const near = new IntersectionObserver(
   (entries) => {

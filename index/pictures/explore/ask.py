@@ -1,0 +1,156 @@
+"""Questions as forms, and their answers' blocks as a page's parts. No question is named here, and HTTP is not known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any, get_origin
+
+from index.answers.page import Block, Facts, Heading, Sentence, Table, Words, parts
+from index.bundle.bundle import Bundle
+from index.errors import ParameterError, one_line, parameter
+from index.geometry.maps import Geometry
+from index.pictures.explore.address import Choice, Link, link
+from index.questions.among import COLUMNS, Subset
+from index.questions.question import Parameter, Question
+from index.questions.reading import Pair
+
+Typed = Mapping[str, Sequence[str]]
+"""What a form sends: the values of each field."""
+
+Cell = list[str | Link]
+"""Texts, and tokens to go to, one behind the other."""
+
+YES, NO = "true", "false"
+
+
+@dataclass(frozen=True)
+class Field:
+    """A parameter as one field of a form."""
+
+    name: str
+    help: str
+    kind: str  # "choice", "token", "lines", or the type of an input
+    values: tuple[str, ...]  # what stands in it; two where two are chosen
+    required: bool
+    choices: tuple[str, ...] = ()  # an empty one is the default
+    least: float | None = None
+    most: float | None = None
+    step: str = "1"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A block of an answer; a heading or a sentence is one row of one cell."""
+
+    kind: str  # "heading", "facts", "table" whose last column is a token, "grid", "sentence", "aside"
+    rows: list[list[Cell]]
+    columns: tuple[str, ...] = ()
+
+
+def why_not(question: Question[Any, Any]) -> str | None:
+    """Return why a question is asked on the command line alone; None where it has a page."""
+    if any(each.kind is Path for each in question.parameters):
+        return "of files, which pages neither read nor write"
+    return "takes too long for a page" if question.reports_progress else None
+
+
+def fields(question: Question[Any, Any], typed: Typed, bundle: Bundle) -> list[Field]:
+    """Return the form of a question, filled in with what was typed."""
+    return [_field(each, tuple(typed.get(each.name, ())), bundle) for each in question.parameters]
+
+
+def arguments(question: Question[Any, Any], typed: Typed) -> dict[str, Any]:
+    """Return what was typed as a question takes it; ParameterError for what it cannot be asked with.
+
+    An empty field is one that is not given. Limits, and what no reader here knows, are the question's own to check.
+    """
+    known = {each.name for each in question.parameters}
+    unknown = [name for name in typed if name not in known]
+    if unknown:
+        raise ParameterError(f"{question.name} has no parameter {unknown[0]!r:.60}; it has {', '.join(sorted(known))}")
+    given = {}
+    for each in question.parameters:
+        text = ",".join(typed.get(each.name, ())) if each.kind == Pair else next(iter(typed.get(each.name, ())), "")
+        if text:
+            given[each.name] = _value(each, text)
+        elif each.required:
+            raise ParameterError(f"{parameter(each.name)} is missing; fill it in")
+    return given
+
+
+def shown(page: Iterable[Block], choice: Choice) -> list[Part]:
+    """Return an answer's blocks with addresses for their tokens."""
+
+    def cell(words: Words) -> Cell:
+        return [one_line(part) if isinstance(part, str) else link(part, choice) for part in parts(words)]
+
+    def part(block: Block) -> Part:
+        if isinstance(block, Facts):
+            return Part("facts", [[cell(name), cell(value)] for name, value in block.rows])
+        if isinstance(block, Table):
+            rows = [list(map(cell, row)) for row in block.rows]
+            return Part("table" if block.of_tokens else "grid", rows, block.names)
+        if isinstance(block, Heading):
+            return Part("heading", [[cell(block.text if isinstance(block.text, str) else _named(block.text))]])
+        return Part("aside" if block.aside else "sentence", [[cell(block.text)]])
+
+    return [part(block) for block in page if not (isinstance(block, Sentence) and not block.text)]
+
+
+def _named(token: Any) -> Words:
+    return (token, "" if token.text is None else f" #{token.id}")
+
+
+def _field(each: Parameter, typed: tuple[str, ...], bundle: Bundle) -> Field:
+    default = None if each.required or each.default is None else _written(each.default)
+    told = each.doc.default or default
+    help = each.doc.text.rstrip(".") + (f". Default: {told}." if told and each.kind is not bool else ".")
+    if each.kind == Pair:
+        chosen = tuple(",".join(typed or [default or ""]).split(","))
+        return Field(each.name, help, "choice", (*chosen, "")[:2], each.required, _choices(Geometry))
+    if each.kind is bool or (isinstance(each.kind, type) and issubclass(each.kind, Enum)):
+        choices = (NO, YES) if each.kind is bool else _choices(each.kind)
+        choices = choices if default or each.required else ("", *choices)
+        return Field(each.name, help, "choice", typed[:1] or (default or choices[0],), each.required, choices)
+    values = typed[:1] or ("",)
+    if each.kind in (int, float):
+        limit, step = each.limit, "1" if each.kind is int else "any"
+        most = None if limit is None else limit.most(bundle) if callable(limit.most) else limit.most
+        return Field(
+            each.name, help, "number", values, each.required, (), None if limit is None else limit.least, most, step
+        )
+    if get_origin(each.kind) is list:
+        return Field(each.name, f"{help} One on each line.", "lines", values, each.required)
+    return Field(each.name, help, "token" if each.doc.metavar == "TOKEN" else "text", values, each.required)
+
+
+def _value(each: Parameter, text: str) -> Any:
+    if each.kind in (int, float):
+        try:
+            return each.kind(text)
+        except ValueError:
+            return text  # which the question refuses, in its own words
+    if each.kind is bool:
+        if text not in (YES, NO):
+            raise ParameterError(f"{parameter(each.name)} must be {YES} or {NO}, got: {text[:60]}")
+        return text == YES
+    if each.kind is Subset and text.partition("=")[0] not in COLUMNS and not text.startswith("@"):
+        wanted = " or ".join(f"{column}=VALUE" for column in COLUMNS)  # a link from elsewhere must open no file
+        raise ParameterError(f"{parameter(each.name)} is {wanted} on a page, which reads no file; got: {text[:60]}")
+    return text.splitlines() if get_origin(each.kind) is list else text
+
+
+def _choices(kind: type[Enum]) -> tuple[str, ...]:
+    return tuple(map(_written, kind))
+
+
+def _written(value: Any) -> str:
+    """Return a value as it is typed: `causal,cosine`."""
+    if isinstance(value, tuple):
+        return ",".join(map(_written, value))
+    if isinstance(value, bool):
+        return YES if value else NO
+    return str(value.value).replace("_", "-") if isinstance(value, Enum) else str(value)
