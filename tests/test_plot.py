@@ -24,9 +24,9 @@ from index.geometry.maps import Geometry
 from index.pictures.numbers.series import NeighborhoodSeries, neighborhood_series
 from index.pictures.numbers.vocabulary_series import vocabulary_series
 from index.pictures.plot import fonts, paper
-from index.pictures.plot.draw import draw
 from index.pictures.plot.fonts import Typeface
 from index.pictures.plot.neighborhood import neighborhood_figure, texts_drawn
+from index.pictures.plot.plot import draw
 from index.pictures.plot.vocabulary import vocabulary_figure
 from index.questions.neighbors import Neighborhood
 from index.tokens.display import display

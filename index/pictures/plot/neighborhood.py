@@ -11,9 +11,9 @@ from matplotlib.patches import Patch
 
 from index.answers.page import counted
 from index.geometry.maps import Geometry
+from index.pictures.numbers.densities import Densities
 from index.pictures.numbers.series import NeighborhoodSeries, OverlapSeries, RankSeries, UnionSeries
 from index.pictures.plot import labels, paper
-from index.pictures.plot.densities import draw_densities
 from index.pictures.plot.fonts import Typeface
 from index.questions.neighbors import Neighborhood
 from index.tokens.display import display
@@ -34,17 +34,9 @@ def texts_drawn(series: NeighborhoodSeries, found: Neighborhood, name: str) -> l
 
 
 def neighborhood_figure(series: NeighborhoodSeries, found: Neighborhood, name: str, typeface: Typeface) -> Figure:
-    """Draw an answer of `neighbors` or `densest` as four panels.
+    """Draw an answer of `neighbors` or `densest`, with its series, as four panels; `name` is the bundle's.
 
-    Parameters
-    ----------
-    series : NeighborhoodSeries
-        Of `found`.
-    found : Neighborhood
-    name : str
-        Of the bundle.
-    typeface : Typeface
-        For `texts_drawn`. Draw and save inside `paper.look` of it.
+    Draw and save inside `paper.look` of the typeface, which must be one for `texts_drawn`.
     """
     figure, grid = paper.page(
         typeface.label(series.text, cells=48), typeface.label(subtitle(series, found, name), cells=150)
@@ -153,6 +145,49 @@ def _draw_overlap(axes: Axes, series: OverlapSeries, found: Neighborhood) -> Non
     axes.set_xlim(0, 1.02 * series.lengths[-1])
     paper.whole(axes.xaxis)
     paper.key(axes)
+
+
+def draw_densities(axes: Axes, densities: Densities, token: tuple[float, str | None] | None = None) -> None:
+    """Draw how many tokens have each density, both on logarithmic axes.
+
+    A token to mark is its density, and the percent of tokens it is denser than: None for a row without a point.
+    """
+    outside = ((densities.zero, "zero"), (densities.infinite, "infinite"))
+    left_out = "\n".join(f"{count:,} of {what} density left out" for count, what in outside if count)
+    if token is not None:
+        left_out = f"{_unmarked(densities, *token)}\n{left_out}".strip()
+    if len(densities.counts) == 0:
+        paper.say(axes, f"no density to draw\n{left_out}")
+        return
+    edges, counts = densities.edges, densities.counts
+    axes.bar(
+        edges[:-1],
+        counts,
+        edges[1:] - edges[:-1],
+        align="edge",
+        color=paper.PALE,
+        edgecolor=paper.GRAY,
+        linewidth=0.3,
+        label="all tokens",
+    )
+    axes.text(1, 1, left_out, transform=axes.transAxes, ha="right", va="top", fontsize=paper.SMALL, color=paper.GRAY)
+    paper.logarithmic(axes, "x", edges[0] / (edges[-1] / edges[0]) ** 0.03, edges[-1] * (edges[-1] / edges[0]) ** 0.03)
+    paper.logarithmic(axes, "y", 0.7, 1.6 * counts.max(), counts=True)
+    axes.set_xlabel(f"density, {densities.unit} (rule '{densities.rule.value}', k = {densities.k})")
+    axes.set_ylabel("tokens")
+    if token is not None and not _unmarked(densities, *token):
+        where = f"this token: {token[0]:.4g}, denser than {token[1]}"
+        axes.axvline(token[0], color=paper.SECOND, linewidth=1.2, label=where)
+    paper.key(axes)
+
+
+def _unmarked(densities: Densities, density: float, denser_than: str | None) -> str:
+    """Say why a token has no place among the bars; nothing where it has."""
+    if denser_than is None:
+        return "this token has no density: its row is zero"
+    if 0 < density < float("inf"):
+        return ""
+    return f"this token's density is {'infinite' if density else 'zero'}"
 
 
 def _draw_union(axes: Axes, series: UnionSeries, typeface: Typeface) -> None:

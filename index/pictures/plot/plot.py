@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from index.answers.answer import Answer, Row
 from index.answers.page import Block, Sentence
 from index.bundle.bundle import Bundle
+from index.bundle.manifest import MANIFEST
 from index.errors import ParameterError, one_line, parameter
-from index.files import require
+from index.files import placing, require
 from index.measures.density import Rule
+from index.pictures.numbers.densities import all_densities
+from index.pictures.numbers.series import neighborhood_series
+from index.pictures.numbers.vocabulary_series import VocabularySeries, vocabulary_series
 from index.questions.densest import densest
-from index.questions.neighbors import neighbors
+from index.questions.neighbors import Neighborhood, neighbors
 from index.questions.parameters import (
     CAUSAL_AND_COSINE,
     OTHERS,
@@ -24,6 +30,11 @@ from index.questions.parameters import (
     Overwrite,
 )
 from index.questions.question import Doc
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from index.pictures.plot.fonts import Typeface
 
 DENSEST, VOCABULARY = "densest", "vocabulary"
 """What a figure can be of, besides a token."""
@@ -106,8 +117,6 @@ def plot(
     The same answers give the same bytes, on a machine with the same fonts.
     """
     require("matplotlib", extra="plot", command="plot")
-    from index.pictures.numbers.vocabulary_series import vocabulary_series
-    from index.pictures.plot.draw import draw
     from index.pictures.plot.fonts import PACKAGES
 
     if out.suffix.lower() not in FORMATS:
@@ -130,3 +139,62 @@ def plot(
     ]
     paths, missing = draw(bundle, answers, out, overwrite=overwrite)
     return Plotted(paths, missing, PACKAGES)
+
+
+@dataclass(frozen=True)
+class _Page:
+    """A figure to draw."""
+
+    name: str  # what its file is called by
+    texts: list[str]  # those that come from data
+    draw: Callable[[Typeface], Figure]
+
+
+def draw(
+    bundle: Bundle, answers: Sequence[Neighborhood | VocabularySeries], out: Path, *, overwrite: bool = False
+) -> tuple[tuple[Path, ...], frozenset[str]]:
+    """Draw answers, one figure each; return the files, and the characters that no font here has, drawn as escapes.
+
+    The suffix of `out` says the format. Of several answers a PDF has several pages; for the other formats `words.png`
+    becomes `words-9966.png`, by the id of each token, or `words-vocabulary.png`. ParameterError when a token has two
+    figures but no PDF, or a file is there or cannot be written.
+    """
+    from index.pictures.plot import fonts, paper
+
+    pages = _pages(bundle, answers)
+    typeface = fonts.typeface(text for page in pages for text in page.texts)
+    if len(pages) == 1 or out.suffix.lower() == ".pdf":
+        targets = [out]
+    else:
+        targets = [out.with_name(f"{out.stem}-{page.name}{out.suffix}") for page in pages]
+        if len(set(targets)) < len(targets):
+            raise ParameterError("two answers are of one token, and so are their files; ask once, or draw a .pdf")
+    with placing(targets, overwrite=overwrite, manifest=MANIFEST) as paths, paper.look(typeface):
+        if out.suffix.lower() == ".pdf":
+            from matplotlib.backends.backend_pdf import PdfPages  # takes as long to load as a figure to draw
+
+            with PdfPages(paths[0], metadata={"CreationDate": None}) as file:
+                for page in pages:
+                    file.savefig(page.draw(typeface))
+        else:
+            dateless = {"Date": None} if out.suffix.lower() == ".svg" else None
+            for page, path in zip(pages, paths, strict=True):
+                page.draw(typeface).savefig(path, metadata=dateless)
+    return tuple(targets), typeface.missing
+
+
+def _pages(bundle: Bundle, answers: Sequence[Neighborhood | VocabularySeries]) -> list[_Page]:
+    from index.pictures.plot import neighborhood, vocabulary
+
+    densities = cache(partial(all_densities, bundle))
+    pages = []
+    for answer in answers:
+        if isinstance(answer, VocabularySeries):
+            draw = partial(vocabulary.vocabulary_figure, answer, bundle)
+            pages.append(_Page("vocabulary", vocabulary.texts_drawn(bundle), draw))
+            continue
+        known = densities(next(iter(answer.lists)), answer.rule, answer.density_k)
+        series = neighborhood_series(bundle, answer, known)
+        draw = partial(neighborhood.neighborhood_figure, series, answer, bundle.name)
+        pages.append(_Page(str(answer.token.id), neighborhood.texts_drawn(series, answer, bundle.name), draw))
+    return pages

@@ -12,9 +12,8 @@ from index.answers.page import counted
 from index.bundle.bundle import Bundle
 from index.pictures.numbers.vocabulary_series import EigenvalueSeries, NormSeries, VocabularySeries
 from index.pictures.plot import paper
-from index.pictures.plot.densities import draw_densities
 from index.pictures.plot.fonts import Typeface
-from index.pictures.plot.neighborhood import found_in
+from index.pictures.plot.neighborhood import draw_densities, found_in
 from index.questions.overlap import OverlapCensus
 from index.tokens.display import display
 
@@ -32,13 +31,7 @@ def texts_drawn(bundle: Bundle) -> list[str]:
 def vocabulary_figure(series: VocabularySeries, bundle: Bundle, typeface: Typeface) -> Figure:
     """Draw a whole vocabulary as four panels.
 
-    Parameters
-    ----------
-    series : VocabularySeries
-        Of `bundle`.
-    bundle : Bundle
-    typeface : Typeface
-        For `texts_drawn`. Draw and save inside `paper.look` of it.
+    Draw and save inside `paper.look` of the typeface, which must be one for `texts_drawn`.
     """
     title, below = texts_drawn(bundle)
     figure, grid = paper.page(typeface.label(title, cells=48), typeface.label(below, cells=150))
