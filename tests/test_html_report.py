@@ -21,7 +21,7 @@ from index.bundle.manifest import CrossCheckFacts
 from index.checks.crosscheck import CrossCheck, PairCheck, QuadraticForm
 from index.checks.matrix import MatrixCheck
 from index.geometry.maps import Geometry
-from index.pictures.page.html import html_report
+from index.pictures.page.report import html_report
 from index.pictures.page.tables import crosscheck_facts
 from index.pictures.page.words import verdict_sentences
 from index.tokens.display import display

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from index.answers.answer import Answer, Row, finite
-from index.answers.page import TEXT, Block, Heading, facts, table
+from index.answers.page import TEXT, Block, Heading, Table, facts, table
 from index.bundle.bundle import Bundle
 from index.measures import density
 from index.measures.density import Rule
@@ -88,11 +88,6 @@ class Densest(Answer):
     def page(self) -> list[Block]:
         """Return how densities lie, who is densest under each rule, and the neighborhood."""
         around = self.neighborhood
-        values = {"minimum": self.minimum, "maximum": self.maximum, "mean": self.mean, "median": self.median}
-        winners = (
-            (rule.value, f"{winner.density:.7g}", str(winner.tied), str(winner.token.id), winner.token)
-            for rule, winner in self.by_rule.items()
-        )
         return [
             facts(
                 [
@@ -100,15 +95,28 @@ class Densest(Answer):
                     ("metric", self.metric),
                     *among_facts(around.among),
                     ("density", f"1 / mean distance to {around.density_k} neighbors, rule '{around.rule.value}'"),
-                    *((f"  {name}", f"{value:.7g} {around.density_unit}") for name, value in values.items()),
+                    *((f"  {name}", f"{value} {around.density_unit}") for name, value in self.spread()),
                 ]
             ),
             Heading("Densest token"),
             around.center(),
             Heading("Densest under each rule"),
-            table(("rule", "density", "tied", "id", TEXT), winners),
+            self.winners(),
             *around.lists_and_overlap(),
         ]
+
+    def spread(self) -> list[tuple[str, str]]:
+        """Return how the densities of all tokens lie, in names and figures."""
+        values = {"minimum": self.minimum, "maximum": self.maximum, "mean": self.mean, "median": self.median}
+        return [(name, f"{value:.7g}") for name, value in values.items()]
+
+    def winners(self) -> Table:
+        """Return the densest token under each rule."""
+        lines = (
+            (rule.value, f"{winner.density:.7g}", str(winner.tied), str(winner.token.id), winner.token)
+            for rule, winner in self.by_rule.items()
+        )
+        return table(("rule", "density", "tied", "id", TEXT), lines)
 
 
 def densest(

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 
 from index.answers.answer import Answer, Row, finite
-from index.answers.page import TEXT, Block, Heading, Sentence, Words, facts, table
+from index.answers.page import TEXT, Block, Heading, Sentence, Table, Words, facts, table
 from index.bundle.bundle import Bundle, Space
 from index.geometry.maps import Geometry
 from index.measures import density, overlap
@@ -143,13 +143,14 @@ class Neighborhood(Answer):
         if self.overlap is None:
             return blocks
         blocks += [Heading("Overlap"), Sentence(_overlap(self.overlap)), Sentence(self._verdict(self.overlap))]
-        if self.shared:
-            ranks = [geometry.label for geometry in self.lists]
-            lines: Iterator[tuple[Words, ...]] = (
-                (*map(str, each.ranks), str(each.token.id), each.token) for each in self.shared
-            )
-            blocks.append(table((*ranks, "id", TEXT), lines))
-        return blocks
+        return [*blocks, self.shared_table()] if self.shared else blocks
+
+    def shared_table(self) -> Table:
+        """Return the tokens of both lists with their ranks in each."""
+        lines: Iterator[tuple[Words, ...]] = (
+            (*map(str, each.ranks), str(each.token.id), each.token) for each in self.shared
+        )
+        return table((*(geometry.label for geometry in self.lists), "id", TEXT), lines)
 
     def _verdict(self, found: Overlap) -> str:
         meaning = VERDICTS[found.verdict].format(*(geometry.words for geometry in self.lists))

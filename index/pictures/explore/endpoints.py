@@ -16,8 +16,7 @@ from index.pictures.explore.address import Choice, link, links, read_choice, usu
 from index.pictures.explore.assets import LONGEST, Assets, templates
 from index.pictures.explore.opened import OpenedBundle, WatchedBundle
 from index.pictures.explore.views import plain_lists, token_view
-from index.pictures.page import tables as page_tables
-from index.pictures.page import words
+from index.pictures.page import tables, words
 from index.questions.analogy import analogy
 from index.questions.question import Question
 from index.tokens.display import display
@@ -70,7 +69,8 @@ class Pages:
             choice,
             manifest=manifest,
             winners=winners,
-            facts=[page_tables.bundle_facts(manifest), page_tables.crosscheck_facts(manifest.crosscheck)],
+            facts=tables.bundle_facts(manifest),
+            crosscheck=tables.crosscheck_facts(manifest.crosscheck),
             terms=words.TERMS,
         )
 

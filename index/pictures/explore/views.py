@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,31 +18,19 @@ from index.pictures.numbers.densities import unit
 from index.pictures.numbers.series import NeighborhoodSeries, neighborhood_series
 from index.pictures.page import words
 from index.pictures.page.charts import Chart, neighborhood_charts
+from index.pictures.page.tables import LISTED_TWINS, density_facts
 from index.questions.lists import NEAREST_BY, Neighbor
 from index.questions.neighbors import Neighborhood, neighborhood
 from index.questions.parameters import density_k_of
 from index.tokens.display import display
 
-LISTED_TWINS = 20
 NONE = "-"
 """What stands where there is no number."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """One place of a neighbor list.
-
-    Attributes
-    ----------
-    rank : int
-    link : Link
-    distance : float
-    similarity : float or None
-    tied, twin, shared : bool
-        `shared`: whether the other list holds the token, too.
-    other_rank : str
-        Its rank in the other geometry, `>100` beyond the stored list, or `NONE`.
-    """
+    """One place of a neighbor list."""
 
     rank: int
     link: Link
@@ -51,57 +38,31 @@ class Line:
     similarity: float | None
     tied: bool
     twin: bool
-    shared: bool
-    other_rank: str
+    shared: bool  # whether the other list holds the token, too
+    other_rank: str  # in the other geometry, `>100` beyond the stored list, or `NONE`
 
 
 @dataclass(frozen=True)
 class List:
-    """A neighbor list.
+    """A neighbor list."""
 
-    Attributes
-    ----------
-    name : str
-        Of its geometry, for style sheets and scripts.
-    caption : str
-    unit : str
-    other : str
-        The geometry of `Line.other_rank`; empty where lists are not compared.
-    lines : tuple of Line
-    """
-
-    name: str
+    name: str  # of its geometry, for style sheets and scripts
     caption: str
     unit: str
-    other: str
+    other: str  # the geometry of `Line.other_rank`; empty where lists are not compared
     lines: tuple[Line, ...]
 
 
 @dataclass(frozen=True)
 class TokenView:
-    """The page of one token.
-
-    Attributes
-    ----------
-    link : Link
-    facts : list of pair of str
-    twins : list of Link
-        The first of them.
-    more_twins : int
-        How many are not among these.
-    overlap : Overlap or None
-    sentences : list of str
-        The verdict in plain words.
-    lists : list of List
-    charts : tuple of Chart
-    """
+    """The page of one token."""
 
     link: Link
     facts: list[tuple[str, str]]
-    twins: list[Link]
-    more_twins: int
+    twins: list[Link]  # the first of them
+    more_twins: int  # how many are not among these
     overlap: Overlap | None
-    sentences: list[str]
+    sentences: list[str]  # the verdict in plain words
     lists: list[List]
     charts: tuple[Chart, ...]
 
@@ -121,16 +82,13 @@ def token_view(opened: OpenedBundle, row: int, choice: Choice) -> TokenView:
     density_k = density_k_of(bundle, None)
     found = neighborhood(bundle, row, choice.top, density_k, Rule.NOTEBOOK, (choice.first, choice.second), None)
     series = neighborhood_series(bundle, found, opened.densities(found))
-    chance = 0.0
-    if found.overlap is not None:
-        chance = found.overlap.k**2 * float(series.overlap.chance[0] / series.overlap.lengths[0])
     return TokenView(
         link(found.token, choice),
         _facts(opened, found, series),
         [link(twin, choice) for twin in found.twins[:LISTED_TWINS]],
         max(0, len(found.twins) - LISTED_TWINS),
         found.overlap,
-        words.verdict_sentences(found, bundle.spaces, chance),
+        words.verdict_sentences(found, bundle.spaces, series.overlap.expected(found.overlap)),
         _compared_lists(bundle, found, choice),
         neighborhood_charts(series),
     )
@@ -205,11 +163,6 @@ def _other_rank(bundle: Bundle, geometry: Geometry, places: dict[int, int], row:
 
 def _facts(opened: OpenedBundle, found: Neighborhood, series: NeighborhoodSeries) -> list[tuple[str, str]]:
     token, about = found.token, opened.about(found.token.row)
-    density_unit = series.densities.unit
-    mean = "undefined"
-    if not math.isnan(found.mean_distance):
-        averaged = counted(found.density_k, "neighbor")
-        mean = f"{found.mean_distance:.7g} {density_unit.removeprefix('1/')}, {averaged}"
     rows = [
         ("id", str(token.id)),
         ("row", str(token.row)),
@@ -217,12 +170,10 @@ def _facts(opened: OpenedBundle, found: Neighborhood, series: NeighborhoodSeries
         ("piece", "none" if token.piece is None else display(token.piece)),
         ("kind", about.get("kind")),
         ("script", about.get("script")),
-        ("density", f"{found.density:.7g} {density_unit}"),
-        ("denser than", None if series.denser_than is None else f"{series.denser_than} of all tokens"),
-        ("mean distance", mean),
+        *density_facts(found, series),
         ("Euclidean norm", _number(about.get("euclidean_norm"))),
         ("causal norm", _number(about.get("causal_norm"), " logometers")),
-        ("hubness", _hubness(about.get("hubness"), _density_k(opened))),
+        ("hubness", _hubness(about.get("hubness"), opened.vocabulary.manifest.settings.density_k)),
         ("reachable", _reachable(about.get("reachable"))),
     ]
     rows += [(f"resolution, {ranks.geometry.label}", f"{ranks.resolution:.3g} {ranks.unit}") for ranks in series.ranks]
@@ -243,7 +194,3 @@ def _reachable(value: bool | None) -> str | None:
     if value is None:
         return None
     return "yes" if value else "no: the tokenizer makes other tokens of its text"
-
-
-def _density_k(opened: OpenedBundle) -> int:
-    return opened.vocabulary.manifest.settings.density_k

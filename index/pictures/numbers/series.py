@@ -22,106 +22,53 @@ LENGTHS = 256
 
 @dataclass(frozen=True, eq=False)
 class RankSeries:
-    """Distance by rank in one geometry: n neighbors, none for a zero row in an angular geometry.
-
-    Attributes
-    ----------
-    geometry : Geometry
-    unit : str
-        "logometers" or "chord".
-    ranks : ndarray of shape (n,), int64
-        From 1.
-    distances : ndarray of shape (n,), float64
-    tied : ndarray of shape (n,), bool
-    resolution : float
-        In the same unit.
-    """
+    """Distance by rank in one geometry: n neighbors, none for a zero row in an angular geometry."""
 
     geometry: Geometry
-    unit: str
-    ranks: np.ndarray
-    distances: np.ndarray
-    tied: np.ndarray
-    resolution: float
+    unit: str  # "logometers" or "chord"
+    ranks: np.ndarray  # (n,) int64, from 1
+    distances: np.ndarray  # (n,) float64
+    tied: np.ndarray  # (n,) bool
+    resolution: float  # in the same unit
 
 
 @dataclass(frozen=True, eq=False)
 class OverlapSeries:
-    """The overlap of two lists at growing lengths k, as shares of k from 0 to 1.
+    """The overlap of two lists at n growing lengths k, as shares of k from 0 to 1."""
 
-    Attributes
-    ----------
-    lengths : ndarray of shape (n,), int64
-        Every k from 1 to the last, or `LENGTHS` of them; empty where a list is.
-    shares : ndarray of shape (n,), float64
-        As the lists are shown, ties broken by row.
-    lowest, highest : ndarrays of shape (n,), float64
-        The range over every breaking of ties at the k-th place.
-    chance : ndarray of shape (n,), float64
-        Expected of two lists drawn blindly from the C tokens that can be listed: k / C.
-    """
-
-    lengths: np.ndarray
-    shares: np.ndarray
-    lowest: np.ndarray
+    lengths: np.ndarray  # (n,) int64: every k from 1 to the last, or `LENGTHS` of them; empty where a list is
+    shares: np.ndarray  # (n,) float64: as the lists are shown, ties broken by row
+    lowest: np.ndarray  # (n,) float64: the range over every breaking of ties at the k-th place
     highest: np.ndarray
-    chance: np.ndarray
+    chance: np.ndarray  # (n,) float64: k / C, of two lists drawn blindly from the C tokens that can be listed
+
+    def expected(self, found: Overlap | None) -> float:
+        """Return how many tokens two lists drawn blindly would share, on average, where so many were compared."""
+        return 0.0 if found is None else found.k**2 * float(self.chance[0] / self.lengths[0])
 
 
 @dataclass(frozen=True, eq=False)
 class UnionSeries:
-    """Every token of either list, with its distance in both geometries: n tokens.
+    """Each of the n tokens of either list, with its distance in both geometries."""
 
-    Attributes
-    ----------
-    tokens : tuple of n Token
-        By rank in the first list, then by rank in the second.
-    texts : tuple of n str
-        What they are called.
-    shared : ndarray of shape (n,), bool
-        Whether both lists hold the token.
-    ranks : dict of Geometry to ndarray of shape (n,), int64
-        From 1; 0 where that list does not hold the token.
-    distances : dict of Geometry to ndarray of shape (n,), float64
-        In logometers, or of the chord; NaN where the token asked for, or this one, has no direction.
-    similarities : dict of Geometry to ndarray of shape (n,), float64
-        The cosine of the angle, for the angular ones of the two geometries.
-    """
-
-    tokens: tuple[Token, ...]
-    texts: tuple[str, ...]
-    shared: np.ndarray
-    ranks: dict[Geometry, np.ndarray]
-    distances: dict[Geometry, np.ndarray]
-    similarities: dict[Geometry, np.ndarray]
+    tokens: tuple[Token, ...]  # by rank in the first list, then by rank in the second
+    texts: tuple[str, ...]  # what they are called
+    shared: np.ndarray  # (n,) bool: whether both lists hold the token
+    ranks: dict[Geometry, np.ndarray]  # (n,) int64 each, from 1; 0 where that list does not hold the token
+    distances: dict[Geometry, np.ndarray]  # (n,) float64 each, logometers or chord; NaN where one has no direction
+    similarities: dict[Geometry, np.ndarray]  # (n,) float64: the cosine of the angle, for angular ones of the two
 
 
 @dataclass(frozen=True, eq=False)
 class NeighborhoodSeries:
-    """What the charts of one token show.
+    """What the charts of one token show."""
 
-    Attributes
-    ----------
-    text : str
-        What the token is called.
-    ranks : pair of RankSeries
-        In the order of the question's geometries.
-    overlap : OverlapSeries
-    densities : Densities
-        Of the whole vocabulary.
-    density : float
-        The token's own, in the unit of `densities`.
-    denser_than : str or None
-        The percent of `densities` below it; None for a row without a point.
-    union : UnionSeries
-    """
-
-    text: str
-    ranks: tuple[RankSeries, RankSeries]
+    text: str  # what the token is called
+    ranks: tuple[RankSeries, RankSeries]  # in the order of the question's geometries
     overlap: OverlapSeries
-    densities: Densities
-    density: float
-    denser_than: str | None
+    densities: Densities  # of the whole vocabulary
+    density: float  # the token's own, in the unit of `densities`
+    denser_than: str | None  # the percent of `densities` below it; None for a row without a point
     union: UnionSeries
 
 
@@ -133,13 +80,7 @@ def called(token: Token) -> str:
 def neighborhood_series(bundle: Bundle, found: Neighborhood, densities: Densities | None = None) -> NeighborhoodSeries:
     """Return what the charts of an answer of `neighbors` or `densest` show.
 
-    Parameters
-    ----------
-    bundle : Bundle
-        The one that was asked.
-    found : Neighborhood
-    densities : Densities, optional
-        Of the question's first geometry, rule and density k; taken from the bundle when not given.
+    The densities are of the question's first geometry, rule and density k; without them they are read from the bundle.
     """
     first, second = (bundle.spaces[geometry] for geometry in found.lists)
     if densities is None:

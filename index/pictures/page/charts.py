@@ -23,20 +23,11 @@ _TOKEN_TIPS = [tip("text", "token"), tip("id", "id")]
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart of a page.
-
-    Attributes
-    ----------
-    title : str
-    caption : str
-        How to read it, and what ties and missing values mean for it.
-    specification : dict or None
-        In Vega-Lite, strict JSON. None where there is nothing to draw: the caption says why.
-    """
+    """A chart of a page."""
 
     title: str
-    caption: str
-    specification: dict[str, Any] | None
+    caption: str  # how to read it, and what ties and missing values mean for it
+    specification: dict[str, Any] | None  # Vega-Lite, strict JSON; None where nothing is drawn: the caption says why
 
 
 def neighborhood_charts(series: NeighborhoodSeries) -> tuple[Chart, ...]:

@@ -1,18 +1,33 @@
-"""`report`: an answer as one HTML file that needs no network."""
+"""`report`: an answer as one HTML file that needs no network.
+
+The page allows itself nothing but its own style sheet and its own script, by their hashes: token texts are data, and no
+text can become more than that. The same bundle and question give the same file, byte for byte.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import base64
+import hashlib
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from index.answers.answer import Answer, Row
-from index.answers.page import Block, Sentence
+from index.answers.page import TEXT, Block, Facts, Sentence, Table, Words, parts
 from index.bundle.bundle import Bundle
+from index.bundle.manifest import MANIFEST
 from index.errors import one_line
+from index.files import placing, require
 from index.measures.density import Rule
-from index.questions.densest import densest
-from index.questions.neighbors import neighbors
+from index.pictures.numbers.series import NeighborhoodSeries, called, neighborhood_series
+from index.pictures.page import tables, vega, words
+from index.pictures.page.charts import Chart, neighborhood_charts
+from index.questions.densest import Densest, densest
+from index.questions.lists import NEAREST_BY
+from index.questions.neighbors import Neighborhood, neighbors
 from index.questions.parameters import (
     CAUSAL_AND_COSINE,
     Among,
@@ -24,6 +39,14 @@ from index.questions.parameters import (
     list_length,
 )
 from index.questions.question import Doc
+from index.tokens.display import display
+from index.tokens.vocabulary import Token
+
+PAGE = Path(__file__).parent
+"""The template, the style sheet and the script of a report."""
+
+NAMED = 5
+"""How many tokens a title names before it counts the rest."""
 
 DENSEST = "densest"
 """What a report can be of, besides a token."""
@@ -74,8 +97,6 @@ def report(
 
     The same bundle and question give the same file, byte for byte.
     """
-    from index.pictures.page.html import write_html_report
-
     settings: dict[str, Any] = {
         "top": top,
         "density_k": density_k,
@@ -89,3 +110,152 @@ def report(
     ]
     write_html_report(bundle, answers, out, top=list_length(bundle, top), overwrite=overwrite)
     return Reported(out)
+
+
+@dataclass(frozen=True)
+class Section:
+    """What a report says of one token."""
+
+    token: str  # what it is called
+    number: str  # its `#id`, empty where it is called by that
+    verdict: str | None  # in a word
+    sentences: list[str]  # the verdict in plain words
+    facts: dict[str, Facts]  # by their captions
+    charts: tuple[Chart, ...]
+    tables: dict[str, Table]  # by their captions: lists, and the tokens in both
+    rules: Table | None  # the densest token under each rule, where it was asked for
+
+
+def html_report(bundle: Bundle, answers: Sequence[Densest | Neighborhood], *, top: int) -> str:
+    """Return a report of one or more answers to one question, with the same settings for all, for lists of `top`.
+
+    ParameterError when the libraries of the extra `report` are not installed.
+    """
+    for library in ("jinja2", "vl_convert"):
+        require(library, extra="report", command="report")
+    with ThreadPoolExecutor(1) as pool:  # the script takes a second, on a core of its own
+        script = pool.submit(vega.script, (PAGE / "report.js").read_text(encoding="utf-8"))
+        sections = _sections(bundle, answers)
+        names = ["the densest token" if isinstance(answer, Densest) else _named(answer.token) for answer in answers]
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        context = {
+            "title": f"Nearest tokens of {', '.join(names[:NAMED])}{more} in {bundle.name}",
+            "sections": sections,
+            "question": tables.question_facts(names, _around(answers[0]), top),
+            "bundle": tables.bundle_facts(bundle.manifest),
+            "files": tables.files_table(bundle.manifest, _checksum(bundle.folder / MANIFEST)),
+            "crosscheck": tables.crosscheck_facts(bundle.manifest.crosscheck),
+            "terms": words.TERMS,
+        }
+        return _render(context, script.result())
+
+
+def write_html_report(
+    bundle: Bundle, answers: Sequence[Densest | Neighborhood], out: Path, *, top: int, overwrite: bool = False
+) -> None:
+    """Write `html_report` to a file, whole or not at all; ParameterError when one is there or cannot be written."""
+    with placing([out], overwrite=overwrite, manifest=MANIFEST) as paths:
+        # A path in a manifest may hold bytes that are no UTF-8, and so lone surrogates.
+        paths[0].write_text(html_report(bundle, answers, top=top), "utf-8", "backslashreplace", newline="\n")
+
+
+def _named(token: Token) -> str:
+    from index.answers.terminal import shown  # rich takes a while to load
+
+    return called(token) if token.text is None else shown(token)
+
+
+def _around(answer: Densest | Neighborhood) -> Neighborhood:
+    return answer.neighborhood if isinstance(answer, Densest) else answer
+
+
+def _sections(bundle: Bundle, answers: Sequence[Densest | Neighborhood]) -> list[Section]:
+    sections, densities = [], None
+    for answer in answers:
+        series = neighborhood_series(bundle, _around(answer), densities)
+        densities = series.densities  # the same for all: a reading of the whole graph
+        sections.append(_section(bundle, answer, series))
+    return sections
+
+
+def _section(bundle: Bundle, answer: Densest | Neighborhood, series: NeighborhoodSeries) -> Section:
+    found = _around(answer)
+    facts, rules = {"The token": tables.token_facts(found, series)}, None
+    if isinstance(answer, Densest):
+        facts[f"Densities, in {series.densities.unit}"] = Facts(tuple(answer.spread()))
+        rules = answer.winners()
+    lists = {
+        f"{len(listed)} nearest {NEAREST_BY[geometry]}": tables.list_table(geometry, listed)
+        for geometry, listed in found.lists.items()
+        if listed
+    }
+    return Section(
+        series.text,
+        "" if found.token.text is None else f"#{found.token.id}",
+        None if found.overlap is None else found.overlap.verdict.value,
+        words.verdict_sentences(found, bundle.spaces, series.overlap.expected(found.overlap)),
+        facts,
+        neighborhood_charts(series),
+        lists | _shared(found),
+        rules,
+    )
+
+
+def _shared(found: Neighborhood) -> dict[str, Table]:
+    ranks = (f"rank, {geometry.label}" for geometry in found.lists)
+    table = replace(found.shared_table(), columns=(*ranks, "id", TEXT))
+    return {f"In both lists: {len(found.shared)}": table} if found.shared else {}
+
+
+def _text(words: Words) -> str:
+    return "".join(part if isinstance(part, str) else display(part.text, part.piece) for part in parts(words))
+
+
+def _render(context: dict[str, Any], script: str) -> str:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    style = (PAGE / "report.css").read_text(encoding="utf-8")
+    environment = Environment(
+        loader=FileSystemLoader(PAGE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["text"] = _text
+    # Not escaped (S704): our own style sheet, Vega's script, and JSON that cannot end the element it stands in.
+    return environment.get_template("report.html").render(
+        **context,
+        style=Markup(style),  # noqa: S704
+        style_hash=_csp_hash(style),
+        script=Markup(script),  # noqa: S704
+        script_hash=_csp_hash(script),
+        charts=Markup(_json(_specifications(context["sections"]))),  # noqa: S704
+    )
+
+
+def _specifications(sections: list[Section]) -> dict[str, Any]:
+    """Return the charts by the id of the element each is drawn in."""
+    return {
+        f"chart-{place}-{number}": chart.specification
+        for place, section in enumerate(sections, 1)
+        for number, chart in enumerate(section.charts, 1)
+        if chart.specification is not None
+    }
+
+
+def _json(value: Any) -> str:
+    """Return strict JSON that stands in a script element and cannot end it."""
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def _csp_hash(content: str) -> str:
+    """Return what a Content-Security-Policy calls an element of this content."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+
+
+def _checksum(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

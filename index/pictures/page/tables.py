@@ -1,19 +1,18 @@
-"""The tables of a page: answers and what a manifest says, as captions, heads and cells of plain text."""
+"""What a page says of a token, a question and a bundle that no answer says of itself, as blocks of facts and tables."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
-from index.answers.page import counted, passed
+from index.answers.page import TEXT, Facts, Table, Words, counted, facts, passed, table
 from index.bundle.manifest import CrossCheckFacts, FormFacts, Manifest, MatrixFacts
 from index.geometry.maps import Geometry
 from index.measures.density import Rule
+from index.pictures.numbers.densities import unit
 from index.pictures.numbers.series import NeighborhoodSeries, called
-from index.questions.densest import Densest
 from index.questions.info import info_facts
-from index.questions.lists import NEAREST_BY, Neighbor
+from index.questions.lists import Neighbor
 from index.questions.neighbors import Neighborhood
 from index.tokens.display import display
 from index.tokens.vocabulary import Token
@@ -21,50 +20,20 @@ from index.tokens.vocabulary import Token
 LISTED_TWINS = 20
 
 
-@dataclass(frozen=True)
-class Table:
-    """A table whose last column is a token's text.
-
-    Attributes
-    ----------
-    caption : str
-    columns : tuple of str
-        Heads; the first column names its row.
-    rows : tuple of tuple of str
-    """
-
-    caption: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-
-@dataclass(frozen=True)
-class Facts:
-    """Names and values under a caption."""
-
-    caption: str
-    rows: tuple[tuple[str, str], ...]
-
-
-def text_of(token: Token) -> str:
-    """Return the printable form of a token."""
-    return display(token.text, token.piece)
-
-
 def token_facts(found: Neighborhood, series: NeighborhoodSeries) -> Facts:
     """Return what there is to say of one token."""
-    unit = series.densities.unit
-    mean = "undefined" if math.isnan(found.mean_distance) else f"{found.mean_distance:.7g} {unit.removeprefix('1/')}"
-    rows = [
-        ("id", str(found.token.id)),
-        ("row", str(found.token.row)),
-        ("density", f"{found.density:.7g} {unit}"),
-        ("mean distance", f"{mean}, {counted(found.density_k, 'neighbor')}"),
-        ("twins", _twins(found.twins)),
-    ]
+    ids = [("id", str(found.token.id)), ("row", str(found.token.row))]
+    return facts([*ids, *density_facts(found, series), ("twins", _twins(found.twins))])
+
+
+def density_facts(found: Neighborhood, series: NeighborhoodSeries) -> list[tuple[str, str]]:
+    """Return how dense it is where a token lies."""
+    per = series.densities.unit
+    mean = "undefined" if math.isnan(found.mean_distance) else f"{found.mean_distance:.7g} {per.removeprefix('1/')}"
+    rows = [("density", f"{found.density:.7g} {per}")]
     if series.denser_than is not None:
-        rows.insert(3, ("denser than", f"{series.denser_than} of all tokens"))
-    return Facts("The token", tuple(rows))
+        rows.append(("denser than", f"{series.denser_than} of all tokens"))
+    return [*rows, ("mean distance", f"{mean}, {counted(found.density_k, 'neighbor')}")]
 
 
 def _twins(twins: Sequence[Token]) -> str:
@@ -76,54 +45,21 @@ def _twins(twins: Sequence[Token]) -> str:
     return f"{len(twins)}: {named}{more}"
 
 
-def density_facts(found: Densest, unit: str) -> Facts:
-    """Return how the densities of all tokens lie."""
-    values = {"minimum": found.minimum, "maximum": found.maximum, "mean": found.mean, "median": found.median}
-    return Facts(f"Densities, in {unit}", tuple((name, f"{value:.7g}") for name, value in values.items()))
-
-
-def rules_table(found: Densest) -> Table:
-    """Return the densest token under each rule."""
-    rows = (
-        (rule.value, f"{winner.density:.7g}", f"{winner.tied:,}", str(winner.token.id), text_of(winner.token))
-        for rule, winner in found.by_rule.items()
-    )
-    return Table("Densest under each rule", ("rule", "density", "tied", "id", "text"), tuple(rows))
-
-
-def list_table(geometry: Geometry, listed: Sequence[Neighbor], unit: str) -> Table:
+def list_table(geometry: Geometry, listed: Sequence[Neighbor]) -> Table:
     """Return a neighbor list."""
-    measures = ("similarity", unit) if geometry.angular else (unit,)
-    caption = f"{len(listed)} nearest {NEAREST_BY[geometry]}"
-    return Table(caption, ("rank", "id", *measures, "tied", "text"), tuple(map(_place, listed)))
+    measures = ("similarity", unit(geometry)) if geometry.angular else (unit(geometry),)
+    return table(("rank", "id", *measures, "tied", TEXT), map(_place, listed))
 
 
-def _place(neighbor: Neighbor) -> tuple[str, ...]:
+def _place(neighbor: Neighbor) -> tuple[Words, ...]:
     similarity = [] if neighbor.similarity is None else [f"{neighbor.similarity:.6f}"]
     tied = "tied" if neighbor.tied else ""
     figures = (*similarity, f"{neighbor.distance:.6f}")
-    return (str(neighbor.rank), str(neighbor.token.id), *figures, tied, text_of(neighbor.token))
-
-
-def shared_table(found: Neighborhood) -> Table:
-    """Return the tokens of both lists with their ranks in each."""
-    columns = (*(f"rank, {geometry.label}" for geometry in found.lists), "id", "text")
-    rows = ((*map(str, shared.ranks), str(shared.token.id), text_of(shared.token)) for shared in found.shared)
-    return Table(f"In both lists: {len(found.shared)}", columns, tuple(rows))
+    return (str(neighbor.rank), str(neighbor.token.id), *figures, tied, neighbor.token)
 
 
 def question_facts(names: Sequence[str], found: Neighborhood, top: int) -> Facts:
-    """Return what was asked, and with which settings.
-
-    Parameters
-    ----------
-    names : sequence of str
-        What was asked about.
-    found : Neighborhood
-        One of the answers.
-    top : int
-        The length of lists asked for.
-    """
+    """Return what was asked about, by which of the answers' common settings, for lists of which length."""
     rules = {
         Rule.NOTEBOOK: "zero distances of twins are left out",
         Rule.DISTINCT: "twins are taken as one vector",
@@ -138,31 +74,30 @@ def question_facts(names: Sequence[str], found: Neighborhood, top: int) -> Facts
     ]
     if found.among is not None:
         rows.append(("among", f"{display(found.among.name)}: {len(found.among):,} tokens"))
-    return Facts("The question", tuple(rows))
+    return facts(rows)
 
 
 def bundle_facts(manifest: Manifest) -> Facts:
     """Return what was asked: which matrix, and how it was indexed."""
     rows = [row for row in info_facts(manifest) if row[0] != "cross-check"]
-    return Facts("The bundle", (("name", manifest.name), *rows))
+    return facts([("name", manifest.name), *rows])
 
 
 def files_table(manifest: Manifest, checksum: str) -> Table:
     """Return the files of a bundle with their SHA-256; `checksum` is that of the manifest, which holds all others."""
     rows = [("manifest.json", "", checksum)]
     rows += [(name, f"{file.bytes:,}", file.sha256) for name, file in manifest.files.items()]
-    return Table("Files of the bundle", ("file", "bytes", "sha256"), tuple(rows))
+    return table(("file", "bytes", "sha256"), rows)
 
 
 def crosscheck_facts(stored: CrossCheckFacts | None) -> Facts:
     """Return the outcome of the cross-check that a manifest keeps."""
-    caption = "Cross-check"
     if stored is None:
-        return Facts(caption, (("outcome", "not run when the bundle was built"),))
+        return facts([("outcome", "not run when the bundle was built")])
     rows = [("outcome", passed(stored.passed)), *_form_facts(stored.quadratic_form)]
     if stored.matrix is not None:
         rows += _matrix_facts(stored.matrix)
-    return Facts(caption, tuple(rows))
+    return facts(rows)
 
 
 def _form_facts(form: FormFacts) -> Iterable[tuple[str, str]]:

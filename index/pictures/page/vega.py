@@ -38,16 +38,9 @@ _CONFIG = {
 
 
 def specification(description: str, values: list[dict[str, Any]], layers: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return a chart as wide as what contains it.
+    """Return a chart as wide as what contains it; layers without data of their own show `values`.
 
-    Parameters
-    ----------
-    description : str
-        What a screen reader says of it.
-    values : list of dict
-        The data of every layer that has none of its own.
-    layers : list of dict
-        Drawn in this order.
+    The description is what a screen reader says of it.
     """
     return {
         "$schema": SCHEMA,

@@ -29,13 +29,7 @@ TERMS = (
 def verdict_sentences(found: Neighborhood, spaces: dict[Geometry, Space], chance: float) -> list[str]:
     """Say how far two lists agree, what that means, and what ties have to do with it.
 
-    Parameters
-    ----------
-    found : Neighborhood
-    spaces : dict of Geometry to Space
-        Of the bundle that was asked.
-    chance : float
-        How many tokens two lists drawn blindly would share, on average.
+    `chance` is how many tokens two lists drawn blindly would share, on average.
     """
     if found.overlap is None:
         return ["There is no verdict: a list is empty, so there is nothing to compare.", *_twins_sentence(found)]
