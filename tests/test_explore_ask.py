@@ -346,6 +346,7 @@ def test_a_question_is_asked(browser: Browser, pages: Served) -> None:
     page.goto(pages.address)
     page.get_by_role("link", name="Questions").click()
     page.get_by_role("link", name="distance").click()
+    page.wait_for_url("**/ask/distance")
     page.get_by_label("a", exact=True).press_sequentially("filler1")
     option = page.get_by_role("option").first
     expect(option).to_contain_text("filler1 #1")

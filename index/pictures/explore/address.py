@@ -21,21 +21,13 @@ TOP = 30
 
 @dataclass(frozen=True)
 class Choice:
-    """The two geometries a page compares, and how long its lists are.
-
-    Attributes
-    ----------
-    first, second : Geometry
-    top : int
-    usual, longest : int
-        The `top` of a page whose address names none, and the largest.
-    """
+    """The two geometries a page compares, and how long its lists are."""
 
     first: Geometry
     second: Geometry
     top: int
-    usual: int
-    longest: int
+    usual: int  # the `top` of a page whose address names none
+    longest: int  # the largest there can be
 
     @cached_property
     def parameters(self) -> dict[str, str]:
@@ -56,9 +48,9 @@ class Choice:
 
 @dataclass(frozen=True)
 class Link:
-    """A token to go to: what it is called (`series.called`), its id, its row, its piece and its address."""
+    """A token to go to."""
 
-    text: str
+    text: str  # what it is called
     id: int
     row: int
     piece: str | None
@@ -72,13 +64,7 @@ class Link:
 
 
 def read_choice(parameters: Mapping[str, str], bundle: Bundle) -> Choice:
-    """Read `first`, `second` and `top` of an address.
-
-    Raises
-    ------
-    ParameterError
-        When one is out of range.
-    """
+    """Read `first`, `second` and `top` of an address; ParameterError when one is out of range."""
     known = {geometry.label: geometry for geometry in Geometry}
     pair = []
     for name, default in zip(("first", "second"), CAUSAL_AND_COSINE, strict=True):

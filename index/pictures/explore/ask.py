@@ -107,7 +107,8 @@ def _named(token: Any) -> Words:
 def _field(each: Parameter, typed: tuple[str, ...], bundle: Bundle) -> Field:
     default = None if each.required or each.default is None else _written(each.default)
     told = each.doc.default or default
-    help = each.doc.text.rstrip(".") + (f". Default: {told}." if told and each.kind is not bool else ".")
+    told_of = f"{each.doc.text.rstrip('.')}; a page reads no file" if each.kind is Subset else each.doc.text
+    help = told_of.rstrip(".") + (f". Default: {told}." if told and each.kind is not bool else ".")
     if each.kind == Pair:
         chosen = tuple(",".join(typed or [default or ""]).split(","))
         return Field(each.name, help, "choice", (*chosen, "")[:2], each.required, _choices(Geometry))

@@ -33,17 +33,10 @@ _BUNDLE = b"bundle_fingerprint"
 
 @dataclass(frozen=True, eq=False)
 class VocabularyMap:
-    """Places in the plane.
+    """Places in the plane."""
 
-    Attributes
-    ----------
-    token_ids : ndarray of shape (V,), int64
-    places : ndarray of shape (V, 2), float32
-        NaN for a row without a point.
-    """
-
-    token_ids: np.ndarray
-    places: np.ndarray
+    token_ids: np.ndarray  # (V,) int64
+    places: np.ndarray  # (V, 2) float32; NaN for a row without a point
 
     @cached_property
     def fingerprint(self) -> str:
@@ -64,10 +57,7 @@ def default_path(folder: Path) -> Path:
 def make_map(bundle: Bundle, path: Path) -> None:
     """Lay out the exact causal graph with UMAP and keep the places: minutes for a large vocabulary.
 
-    Raises
-    ------
-    ParameterError
-        When umap-learn is not installed, there are too few points, `path` cannot be written, or is there and no map.
+    ParameterError without umap-learn, with too few points, and where `path` cannot be written, or is there and no map.
     """
     read_map(path, bundle)  # a map of another bundle is replaced, nothing else
     require("umap", extra="explore --extra map", command="explore --map")
@@ -80,13 +70,7 @@ def make_map(bundle: Bundle, path: Path) -> None:
 
 
 def read_map(path: Path, bundle: Bundle) -> VocabularyMap | None:
-    """Return the map in a file, None where there is no file or it is of another bundle.
-
-    Raises
-    ------
-    ParameterError
-        When the file is no map.
-    """
+    """Return the map in a file, None where there is none or it is of another bundle; ParameterError for no map."""
     if not path.is_file():
         return None
     try:

@@ -31,10 +31,6 @@ class OpenedBundle:
     """One opened bundle, and what is computed from the whole of it: each once, when first asked for.
 
     Threads may share it: two that ask for the same wait for one computation.
-
-    Attributes
-    ----------
-    vocabulary : Bundle
     """
 
     def __init__(self, vocabulary: Bundle, map_path: Path) -> None:
@@ -84,15 +80,7 @@ class OpenedBundle:
 
 
 class WatchedBundle:
-    """The bundle in a folder, whichever it is at the moment.
-
-    Parameters
-    ----------
-    folder : Path
-        The bundle's own folder.
-    map_path : Path
-        Where a map of it may be.
-    """
+    """The bundle in a folder, whichever it is at the moment, and the map of it that may be in a file."""
 
     def __init__(self, folder: Path, map_path: Path) -> None:
         self.folder, self.map_path = folder, map_path
@@ -103,10 +91,7 @@ class WatchedBundle:
     def current(self) -> OpenedBundle:
         """Return the opened bundle, another one where its manifest is no longer the same file.
 
-        Raises
-        ------
-        BundleError
-            When there is none, or the one that is there cannot be opened.
+        BundleError when there is none, or the one that is there cannot be opened.
         """
         with self._lock:
             identity = self._manifest_identity()

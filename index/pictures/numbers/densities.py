@@ -16,35 +16,18 @@ DENSITY_BINS = 60
 
 @dataclass(frozen=True, eq=False)
 class Densities:
-    """The densities of a vocabulary, and their histogram over logarithmic bins.
-
-    Attributes
-    ----------
-    geometry : Geometry
-    unit : str
-        "1/logometers" or "1/chord".
-    rule : Rule
-    k : int
-        Neighbors averaged.
-    values : ndarray of shape (V,), float64
-        By row: 0 where there is nothing to average, infinite where all distances averaged are 0, NaN for a row without
-        a point.
-    edges : ndarray of shape (B + 1,), float64
-        Ascending; the bins span the densities that are neither 0 nor infinite. Empty where there are none.
-    counts : ndarray of shape (B,), int64
-        Tokens in each bin.
-    zero, infinite : int
-        Tokens that are in no bin.
-    """
+    """The densities of V tokens, and their histogram over B logarithmic bins."""
 
     geometry: Geometry
-    unit: str
+    unit: str  # "1/logometers" or "1/chord"
     rule: Rule
-    k: int
-    values: np.ndarray
-    edges: np.ndarray
-    counts: np.ndarray
-    zero: int
+    k: int  # neighbors averaged
+    values: (
+        np.ndarray
+    )  # (V,) float64: infinite where all distances are 0, 0 where none is averaged, NaN without a point
+    edges: np.ndarray  # (B + 1,) float64: from the least to the greatest that is neither 0 nor infinite; or (0,)
+    counts: np.ndarray  # (B,) int64: tokens in each bin
+    zero: int  # tokens that are in no bin
     infinite: int
 
     def denser_than(self, value: float) -> str:
@@ -59,15 +42,9 @@ class Densities:
 
 
 def all_densities(bundle: Bundle, geometry: Geometry, rule: Rule, k: int) -> Densities:
-    """Return the densities of all tokens; a reading of the whole graph, so worth keeping between charts.
+    """Return the densities of all tokens over k neighbors, at most the K kept.
 
-    Parameters
-    ----------
-    bundle : Bundle
-    geometry : Geometry
-    rule : Rule
-    k : int
-        Neighbors averaged, at most the K of the bundle.
+    It reads the whole graph, so the answer is worth keeping between charts.
     """
     space = bundle.spaces[geometry]
     values = density.density(density.mean_distances(space.distances[:, :k], space.distinct_distances[:, :k], rule, k))

@@ -18,60 +18,30 @@ NORM_BINS = 60
 
 @dataclass(frozen=True, eq=False)
 class NormSeries:
-    """How many tokens have each norm and density, binned.
+    """How many tokens have each norm and density, in N by B bins."""
 
-    Attributes
-    ----------
-    unit : str
-        Of the norms, which are of uncentered rows: "logometers" or "Euclidean".
-    norm_edges : ndarray of shape (N + 1,), float64
-    density_edges : ndarray of shape (B + 1,), float64
-        As in `Densities`.
-    counts : ndarray of shape (N, B), int64
-    """
-
-    unit: str
-    norm_edges: np.ndarray
-    density_edges: np.ndarray
-    counts: np.ndarray
+    unit: str  # of the norms, which are of uncentered rows: "logometers" or "Euclidean"
+    norm_edges: np.ndarray  # (N + 1,) float64
+    density_edges: np.ndarray  # (B + 1,) float64, as in `Densities`
+    counts: np.ndarray  # (N, B) int64
 
 
 @dataclass(frozen=True, eq=False)
 class EigenvalueSeries:
-    """The spectrum of the metric, (D,) float64 each, the direction of most variance first.
+    """The spectrum of the metric, the direction of most variance first."""
 
-    Attributes
-    ----------
-    covariance : ndarray
-        Eigenvalues of Cov(gamma), descending; for a given M, of its inverse.
-    metric : ndarray
-        Of M in the same directions: 1 / (covariance + ridge), ascending.
-    ridge : float or None
-        None for a given M.
-    """
-
-    covariance: np.ndarray
-    metric: np.ndarray
-    ridge: float | None
+    covariance: np.ndarray  # (D,) float64: of Cov(gamma), descending; for a given M, of its inverse
+    metric: np.ndarray  # (D,) float64: of M in the same directions, 1 / (covariance + ridge), ascending
+    ridge: float | None  # None for a given M
 
 
 @dataclass(frozen=True, eq=False)
 class VocabularySeries:
-    """What the charts of a whole vocabulary show.
-
-    Attributes
-    ----------
-    densities : Densities
-    norms : NormSeries
-    overlap : OverlapCensus or None
-        Its deciles are of the rule 'notebook' at the build's own k. None where no token has neighbors in both
-        geometries.
-    spectrum : EigenvalueSeries
-    """
+    """What the charts of a whole vocabulary show."""
 
     densities: Densities
     norms: NormSeries
-    overlap: OverlapCensus | None
+    overlap: OverlapCensus | None  # None where no token has neighbors in both geometries
     spectrum: EigenvalueSeries
 
 
@@ -82,13 +52,9 @@ def vocabulary_series(
     rule: Rule = Rule.NOTEBOOK,
     geometries: tuple[Geometry, Geometry] = CAUSAL_AND_COSINE,
 ) -> VocabularySeries:
-    """Return what the charts of a whole vocabulary show.
+    """Return what the charts of a whole vocabulary show: densities and norms in the first geometry, overlaps of both.
 
-    Parameters
-    ----------
-    bundle : Bundle
-    density_k, rule, geometries
-        As in `questions.densest`; densities and norms are of the first geometry, overlaps of both.
+    The deciles of an overlap are of the rule 'notebook' at the build's own k, whatever is asked.
     """
     densities = all_densities(bundle, geometries[0], rule, density_k_of(bundle, density_k))
     metric = bundle.metric

@@ -31,33 +31,18 @@ _ISOLATES = str.maketrans("", "", LEFT_TO_RIGHT_ISOLATE + FIRST_STRONG_ISOLATE +
 
 @dataclass(frozen=True)
 class Typeface:
-    """Fonts that together draw some texts.
+    """Fonts that together draw some texts."""
 
-    Attributes
-    ----------
-    families : tuple of str
-        Matplotlib takes each character from the first that has it.
-    missing : frozenset of str
-        Characters that none of them has.
-    postscript : bool
-        Whether one has PostScript outlines (CFF), as Noto's Chinese, Japanese and Korean one.
-    """
-
-    families: tuple[str, ...]
-    missing: frozenset[str]
-    postscript: bool = False
+    families: tuple[str, ...]  # matplotlib takes each character from the first that has it
+    missing: frozenset[str]  # characters that none of them has
+    postscript: bool = False  # whether one has PostScript outlines (CFF), as Noto's Chinese, Japanese and Korean one
 
     def label(self, text: str, cells: int = LABEL_CELLS) -> str:
         r"""Return the form of a text to draw: `\uXXXX` for what is missing, and an ellipsis where it is too wide.
 
-        Spaces that follow each other become `␣`, or two texts would seem to stand there.
-
-        Parameters
-        ----------
-        text : str
-            A printable form (`tokens.display`). Its bidi isolates are dropped: a label stands alone, and
-            matplotlib's PDF misplaces what follows one.
-        cells : int
+        The text is a printable form (`tokens.display`). Its bidi isolates are dropped: a label stands alone, and
+        matplotlib's PDF misplaces what follows one. Spaces that follow each other become `␣`, or two texts would seem
+        to stand there.
         """
         seen = _GAPS.sub(lambda gap: SPACE_MARK * len(gap[0]), bare(text))
         parts = [_escape(character) if character in self.missing else character for character in seen]

@@ -30,26 +30,10 @@ _PLACES = [
 def place(
     axes: Axes, points: np.ndarray, others: np.ndarray, texts: Sequence[str], *, most: int, size: float
 ) -> list[Annotation]:
-    """Label some points where there is room, in their order.
+    """Label points, (n, 2) in data coordinates, with n texts where there is room, in their order, `most` at most.
 
-    Parameters
-    ----------
-    axes : Axes
-        Of a figure of `paper.page`, with its final limits.
-    points : ndarray of shape (n, 2)
-        The points to label, in data coordinates.
-    others : ndarray of shape (m, 2)
-        More points that no label may cover.
-    texts : sequence of n str
-    most : int
-        How many labels at most.
-    size : float
-        Of the font, in points.
-
-    Returns
-    -------
-    list of Annotation
-        Those placed; a point without room around it has none.
+    The axes are of a figure of `paper.page` and have their final limits. No label covers one of the `others`, (m, 2),
+    either. The size of the font is in points. A point without room around it has no label.
     """
     radius = _POINT_RADIUS * paper.DPI / 72
     taken = [_around(at, radius) for at in axes.transData.transform(np.concatenate([points, others]))]
