@@ -25,7 +25,6 @@ from index.answers.page import Block, Column, Sentence, facts, table
 from index.answers.terminal import renderable
 from index.api import QUESTIONS, OpenVocabulary
 from index.bundle.bundle import Bundle
-from index.errors import in_python
 from index.pictures.explore import map as explore_map
 from index.pictures.explore.app import HEADERS, application
 from index.pictures.explore.ask import why_not
@@ -320,7 +319,6 @@ def test_a_question_added_to_the_table_has_a_page(hostile: Path) -> None:
     assert shown == [f"/token/{row}" for row in (0, 2, 4, 5, 6, 7, 8, 9)]
     assert "<p>That is all.</p>" in page.text
     assert request(app, address("prefixed", prefix="fill", top="0")).status_code == 400
-    assert in_python("top", None) == "top"
 
 
 # --- in a browser -----------------------------------------------------------------------------------------------------

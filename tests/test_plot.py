@@ -523,7 +523,9 @@ def test_what_is_there_stays(small: Path, tmp_path: Path) -> None:
 
 
 def test_wrong_use(small: Path, tmp_path: Path) -> None:
-    assert "--out must end in .png, .svg or .pdf, got: x.jpg" in refused("#3", "--out", tmp_path / "x.jpg")
+    assert "--out must end in .png, .svg or .pdf, got: x.jpg" in refused(
+        "#3", "--out", tmp_path / "x.jpg", "--index", small
+    )
     assert "got: x" in refused("#3", "--out", tmp_path / "x", "--index", small)
     out = tmp_path / "x.png"
     assert "leave --top and --among out" in refused("vocabulary", "--top", 3, "--out", out, "--index", small)

@@ -16,6 +16,7 @@ from index.pictures.explore.address import Choice, Link, link
 from index.questions.among import COLUMNS, Subset
 from index.questions.question import Parameter, Question
 from index.questions.reading import Pair
+from index.tokens.vocabulary import Token
 
 Typed = Mapping[str, Sequence[str]]
 """What a form sends: the values of each field."""
@@ -100,7 +101,7 @@ def shown(page: Iterable[Block], choice: Choice) -> list[Part]:
     return [part(block) for block in page if not (isinstance(block, Sentence) and not block.text)]
 
 
-def _named(token: Any) -> Words:
+def _named(token: Token) -> Words:
     return (token, "" if token.text is None else f" #{token.id}")
 
 
