@@ -18,9 +18,11 @@ import httpx
 import numpy as np
 import pytest
 from conftest import ROOT, build
-from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Route, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Route, expect, sync_playwright
 from starlette.applications import Starlette
 from tokenizers import Tokenizer, models
+
+expect.set_options(timeout=30_000)  # of a machine that does other things, too; a test waits no longer than it must
 
 MARKUP = (
     "<script>hacked=1</script>",

@@ -97,3 +97,21 @@ def test_the_method(tree: Path, smollm2: Built, expected: tuple[int, list[dict[s
         "print(json.dumps([found.count, found.to_pandas().to_dict('records'), found._repr_html_().count('<tr>')]))"
     )
     assert json.loads(run(tree, "-c", code).stdout) == [count, tokens, 4]
+
+
+def test_the_page(tree: Path, smollm2: Built, expected: tuple[int, list[dict[str, object]]]) -> None:
+    count, tokens = expected
+    code = (
+        "from pathlib import Path\n"
+        "from starlette.testclient import TestClient\n"
+        "from index.api import QUESTIONS\n"
+        "from index.pictures.explore.app import application\n"
+        f"app = application(Path({str(smollm2.path)!r}), Path('none.map.parquet'), QUESTIONS)\n"
+        "client = TestClient(app, base_url='http://127.0.0.1')\n"
+        f"print(client.get('/ask/{NAME}', params={{'prefix': 'plan', 'top': '3'}}).text)\n"
+    )
+    done = run(tree, "-c", code)
+    assert done.returncode == 0, done.stderr
+    assert "The first letters." in done.stdout
+    assert f"<td>{count:,}</td>" in done.stdout
+    assert all(f'href="/token/{token["id"]}"' in done.stdout for token in tokens)
