@@ -1,11 +1,17 @@
-"""What a `Finder` refuses, each in one line."""
+"""What a `Finder` refuses, each in one line, and that no path leads to a row without a point."""
 
 import numpy as np
 import pytest
+from conftest import build
 from numpy.typing import NDArray
 
+import index
+from index.api import OpenVocabulary
+from index.build.approximate import measure_recall
+from index.bundle.write import GRAPH_ARRAYS
 from index.errors import ParameterError
 from index.search.finder import Finder
+from index.search.graph import KnnGraph
 
 
 @pytest.fixture(scope="module")
@@ -49,3 +55,73 @@ def test_one_list_to_leave_out_for_each_query(finder: Finder) -> None:
 def test_no_queries_have_no_answers(finder: Finder) -> None:
     ids, distances = finder.search(np.zeros((0, 3), np.float32), k=2)
     assert ids.shape == distances.shape == (0, 2)
+
+
+def test_rows_that_have_no_point_are_in_no_answer() -> None:
+    """A zero row is at chord 1 from every direction: nearer than all that are further than a right angle."""
+    rows = np.random.default_rng(3).normal(size=(30, 4))
+    rows[:, 0] = np.abs(rows[:, 0])
+    points = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    points[[2, 17]] = 0
+    found = Finder(points, excluded=(2, 17), threads=1)
+    queries = np.array([[-1, 0, 0, 0], [0, 1, 0, 0], points[3]], np.float32)
+    ids, distances = found.search(queries, k=28)
+    assert not np.isin(ids, (2, 17)).any()
+    exact = np.linalg.norm(queries[:, None].astype(np.float64) - points, axis=2)
+    exact[:, [2, 17]] = np.inf
+    np.testing.assert_array_equal(ids, np.argsort(exact, axis=1, kind="stable")[:, :28])
+    np.testing.assert_allclose(distances, np.sort(exact, axis=1)[:, :28], rtol=1e-12)
+    with pytest.raises(ParameterError, match="k must be from 1 to 28, the points there are, got: 29"):
+        found.search(queries, k=29)
+    with pytest.raises(ParameterError, match="k must be from 1 to 27, the points that are left for query 0, got: 28"):
+        found.search(queries[:1], k=28, exclude=[(5,)])
+
+
+def test_where_no_row_has_a_point_there_is_nothing_to_find() -> None:
+    with pytest.raises(ParameterError, match="none of 3 rows has a point"):
+        Finder(np.zeros((3, 2), np.float32), excluded=range(3), threads=1)
+
+
+@pytest.fixture(scope="module")
+def with_zero_rows(tmp_path_factory: pytest.TempPathFactory) -> OpenVocabulary:
+    """Three zero rows among forty, of which thirty lie on one side of the others."""
+    folder = tmp_path_factory.mktemp("zero")
+    rows = np.random.default_rng(4).normal(size=(40, 3)) * 0.4 + np.where(np.arange(40) < 30, 1, -1)[:, None]
+    rows[[0, 7, 39]] = 0
+    np.save(folder / "gamma.npy", rows)
+    build(folder / "gamma.npy", "--out", folder / "bundle", "--neighbors", 35, "--index-factory", "Flat")
+    return index.open(folder / "bundle")
+
+
+@pytest.mark.parametrize("geometry", ["cosine", "causal_cosine"])
+def test_no_path_leads_to_a_zero_row(geometry: str, with_zero_rows: OpenVocabulary) -> None:
+    """The finder of a space, the stored lists, longer lists, graphs: whatever is asked names rows that have a point."""
+    space, zero = with_zero_rows.spaces[index.Geometry(geometry)], [0, 7, 39]
+    assert space.excluded == tuple(zero)
+    ids, _ = space.finder.search(-space.points[[35]], k=37)
+    assert sorted(ids[0].tolist()) == sorted(set(range(40)) - set(zero))
+    spelled = f"{geometry.replace('_', '-')},causal"
+    listed = with_zero_rows.neighbors("#35", top=36, geometries=spelled).lists[space.geometry]
+    assert len(listed) == 36
+    cone = with_zero_rows.within("#35", similarity=-1, geometry=geometry)
+    around = with_zero_rows.analogy("#35", top=36, include_terms=True).lists[space.geometry]
+    for places in (listed, cone.neighbors, around):
+        assert not {place.token.row for place in places} & set(zero)
+    assert cone.count == 36
+    graph = with_zero_rows.kneighbors_graph(35, geometry=geometry).tocsc()
+    assert np.diff(graph.indptr)[zero].tolist() == [0, 0, 0]
+    assert [each.recall for each in space.facts.approximate] == [0.9]  # FAISS's own holds zero rows: 3 of 30 places
+
+
+def test_an_index_gets_no_credit_for_zero_rows(with_zero_rows: OpenVocabulary) -> None:
+    """A zero row is nearer than a neighbor at more than a right angle, and is no neighbor."""
+    space, zero = with_zero_rows.cosine, [0, 7, 39]
+
+    class OnlyZeroRows:
+        def search(self, queries: NDArray, k: int) -> tuple[None, NDArray]:
+            return None, np.tile(zero, (len(queries), 1))
+
+    stored = {name: getattr(space, name)[:] for name in GRAPH_ARRAYS if name != "groups"}
+    graph = KnnGraph(**stored, groups=space.groups.first)
+    assert (space.distances[1, :30] > 1).any()
+    assert measure_recall(OnlyZeroRows(), space.points[:], graph, space.resolution)[2] == 0

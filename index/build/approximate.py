@@ -61,17 +61,20 @@ def measure_recall(index: Any, points: np.ndarray, graph: KnnGraph, resolution: 
     """Return k, the rows asked, and the share of their k nearest neighbors that a FAISS index finds.
 
     It is searched as it is: with its default `nprobe`, `efSearch` and the like. `graph` is the exact one of the points,
-    (V, D) float32. A found token counts when it is no further than the k-th neighbor by more than `resolution`.
+    (V, D) float32. A found token counts when it is no further than the k-th neighbor by more than `resolution`, and has
+    a place in the graph: a zero row, which the index holds too, is nobody's neighbor.
     """
     k = min(RECALL_AT, graph.ids.shape[1])
     answerable = np.flatnonzero((graph.ids[:, :k] >= 0).all(axis=1))
     asked = np.random.default_rng(_SEED).permutation(answerable)[:ROWS_ASKED]
     if len(asked) == 0:
         return k, 0, None
+    placed = graph.ids[:, 0] >= 0
     _, found = index.search(points[asked], k + 1)
     hits = 0
     for row, ids in zip(asked.tolist(), found, strict=True):
         others = np.unique(ids[(ids >= 0) & (ids != row)])
+        others = others[placed[others]]
         distances = row_distances(points[others], points[row])
         hits += min(k, int((distances <= np.float64(graph.distances[row, k - 1]) + resolution).sum()))
     return k, len(asked), hits / (k * len(asked))

@@ -81,10 +81,13 @@ class Space:
 
     @cached_property
     def finder(self) -> Finder:
-        """For exact searches of any vectors, many in one process: it keeps a bfloat16 copy of the points."""
+        """For exact searches of any vectors, many in one process: it keeps a bfloat16 copy of the points.
+
+        Rows without a point are in no answer.
+        """
         from index.search.finder import Finder
 
-        return Finder(self.points.whole)
+        return Finder(self.points.whole, excluded=self.excluded)
 
     @cached_property
     def index(self) -> Any:

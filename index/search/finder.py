@@ -65,17 +65,21 @@ def search_with_ties(
 class Finder:
     """Answers many queries on the same points, (V, D) float32, finite, mapped or not; each exactly.
 
-    A bfloat16 copy of the points is kept beside them. `threads` are all cores this process may use, by default.
+    A bfloat16 copy of the points is kept beside them. `excluded` rows are in no answer: those that have no point, as
+    zero rows have no direction. `threads` are all cores this process may use, by default.
     """
 
-    def __init__(self, points: Floats, *, threads: int | None = None) -> None:
+    def __init__(self, points: Floats, *, excluded: Collection[int] = (), threads: int | None = None) -> None:
         from index.search.filter import build_filter
         from index.search.scores import BFLOAT16
 
         self._points = check_points(points)
+        self._rows = np.setdiff1d(np.arange(len(points)), np.fromiter(excluded, np.int64, len(excluded)))
+        if len(self._rows) == 0:
+            raise ParameterError(f"none of {len(points)} rows has a point: there is nothing to find")
         self._pool = ThreadPoolExecutor(threads or core_count())
-        self._filter = build_filter(self._points, np.arange(len(points)), BFLOAT16, self._pool)
-        self._residuals = self._filter.residuals(0, len(points), self._pool)
+        self._filter = build_filter(self._points, self._rows, BFLOAT16, self._pool)
+        self._residuals = self._filter.residuals(0, len(self._rows), self._pool)
 
     def search(self, queries: Floats, *, k: int, exclude: Sequence[Collection[int]] | None = None) -> Answer:
         """Return the rows of the k points nearest to each query, and their distances, exactly: (Q, k) both.
@@ -98,21 +102,21 @@ class Finder:
             measure_rows(self._points, query, rows, 0, len(rows), squared)
             return rows, squared
 
-        return _answer(measure, self._points.shape, queries, k, exclude)
+        return _answer(measure, (len(self._rows), self._points.shape[1]), queries, k, exclude)
 
     def _within_bounds(self, query: Floats, k: int) -> Rows:
         """Return the rows whose lower bound is within the k-th smallest upper bound."""
         from index.search.filter import bound_query
 
-        V = len(self._points)
+        n = len(self._rows)
         bounds, starts = self._filter.bounds, self._filter.group_starts
-        lower, upper = np.empty(V, np.float32), np.empty(V, np.float32)
+        lower, upper = np.empty(n, np.float32), np.empty(n, np.float32)
         tasks: list[tuple[int, int, int, Floats, float]] = []
         for g, center in enumerate(self._filter.centers):
             v = (query - center) * self._filter.scale
             squared_norm = float(v @ v)
             if not squared_norm < 1e30:  # float32 could overflow: no bound
-                return np.arange(V)
+                return self._rows
             for start, stop in zip(*_shares(starts[g], starts[g + 1], self._pool), strict=True):
                 tasks.append((start, stop, g, v.astype(np.float32), squared_norm))
 
@@ -121,7 +125,7 @@ class Finder:
             bound_query(start, stop, g, v, squared_norm, self._residuals, bounds, lower, upper)
 
         list(self._pool.map(bound, tasks))
-        limit = np.partition(upper, k - 1)[k - 1] if k <= V else np.inf
+        limit = np.partition(upper, k - 1)[k - 1] if k <= n else np.inf
         rows: Rows = self._filter.bounds.rows[lower <= limit]
         return rows
 
@@ -152,9 +156,9 @@ def _answer(
     exclude: Sequence[Collection[int]] | None,
 ) -> Answer:
     queries = _checked(queries, shape[1])
-    V = shape[0]
-    if not 1 <= k <= V:
-        raise ParameterError(f"k must be from 1 to {V}, the points there are, got: {k}")
+    count = shape[0]
+    if not 1 <= k <= count:
+        raise ParameterError(f"k must be from 1 to {count}, the points there are, got: {k}")
     if exclude is not None and len(exclude) != len(queries):
         raise ParameterError(f"exclude must have one entry for each of {len(queries)} queries, got: {len(exclude)}")
     ids, distances = np.empty((len(queries), k), np.int32), np.empty((len(queries), k))
