@@ -1,5 +1,8 @@
 """`overlap`, `duplicates`, `extremes`: questions to all tokens at once."""
 
+import csv
+import json
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +16,7 @@ from numpy.typing import NDArray
 from test_known_answers import known
 
 import index
+from index.answers.answer import jsonable, to_json
 from index.errors import ParameterError
 from index.measures.groups import connected_groups
 
@@ -109,6 +113,51 @@ def test_overlap_of_sets(names: tuple[str, str], lists: dict[str, NDArray], smol
         assert [token["overlap"] for token in found[end]] == [
             {"5": shares[5][i], "30": shares[30][i]} for i in expected
         ]
+        for token in found[end]:
+            for k, share in token["overlap"].items():
+                assert 0 <= token["lowest"][k] <= share <= token["highest"][k] <= 1
+
+
+def test_what_ties_could_make_of_the_overlap_of_each_token(
+    small: Path, small_gamma: NDArray[np.float64], tmp_path: Path
+) -> None:
+    """Against brute force, though thirty twins are more than a list keeps: the distinct points go on."""
+    _, cov = oracles.covariance(small_gamma)
+    points = oracles.causal_points(small_gamma, oracles.metric(cov, 1e-6))
+    zero = int(np.flatnonzero(~small_gamma.any(axis=1))[0])
+    with np.errstate(invalid="ignore"):
+        unit = oracles.unit_rows(small_gamma)[oracles.group_of_every_row(small_gamma)]
+    causal, cosine = oracles.all_distances(points), oracles.all_distances(unit)
+    cosine[zero] = cosine[:, zero] = np.inf
+    spaces = index.open(small).spaces
+    resolutions = [spaces[index.Geometry(name)].resolution for name in ("causal", "cosine")]
+    k = 12
+    bounds = np.array(
+        [
+            oracles.overlap_bounds(
+                *(oracles.choices(d[row], row, k, r) for d, r in zip((causal, cosine), resolutions, strict=True))
+            )
+            for row in range(V)
+            if row != zero
+        ]
+    )
+    found = query("overlap", "--top", k, "--tokens", V, "--index", small)
+    at = found["tops"][str(k)]
+    assert (bounds[:, 0] < bounds[:, 1]).sum() == at["tied"] >= 30
+    assert (at["lowest"], at["highest"]) == pytest.approx(tuple(bounds.mean(axis=0) / k), rel=1e-12)
+    assert (at["none_always"], at["whole_always"]) == ((bounds[:, 1] == 0).sum(), (bounds[:, 0] == k).sum())
+    assert at["bounded"] == 0
+    ends = query("extremes", "overlap", "--overlap-k", k, "--top", V - 1, "--index", small)["highest"]
+    rows = np.delete(np.arange(V), zero)
+    for place in ends:
+        expected = bounds[np.searchsorted(rows, place["row"])] / k
+        assert (place["lowest"], place["highest"]) == pytest.approx(tuple(expected), rel=1e-12)
+
+    shown = invoke("query.py", "overlap", "--top", k, "--index", small).said
+    assert f"{k} {100 * at['lowest']:.1f} {100 * at['highest']:.1f}" in shown
+    whole = found["tops"] | query("overlap", "--top", K, "--index", small)["tops"]
+    assert whole[str(K)]["bounded"] > 0
+    assert "the range allows for any" in invoke("query.py", "overlap", "--top", K, "--index", small).said
 
 
 def test_tops_go_as_far_as_the_lists(small: Path) -> None:
@@ -249,10 +298,45 @@ def test_ends_are_those_of_the_columns(measure: str, smollm2: Built) -> None:
         for place in found[end]:
             below, level = (values < place["value"]).mean(), (values == place["value"]).mean()
             assert place["percentile"] == pytest.approx(100 * (below + level / 2), rel=1e-12)
-    assert found["level"] == {"highest": (values == values.max()).sum(), "lowest": (values == values.min()).sum()}
+    if measure != "density":  # told apart by the resolution: below
+        assert found["level"] == {"highest": (values == values.max()).sum(), "lowest": (values == values.min()).sum()}
     for p, value in found["percentiles"].items():
         assert (values <= value).mean() >= int(p) / 100
         assert (values < value).mean() <= int(p) / 100
+
+
+@pytest.mark.parametrize("rule", ["notebook", "distinct", "multiset"])
+def test_ties_for_the_densest_are_counted_once_for_all(rule: str, small: Path) -> None:
+    """`densest` and `extremes` ask the same: whose mean distance cannot be told from the densest's."""
+    tied = query("densest", "--rule", rule, "--index", small)["density"]["by_rule"][rule]["tied"]
+    assert query("extremes", "density", "--rule", rule, "--index", small)["level"]["highest"] == tied
+    if rule == "multiset":
+        assert tied == 30
+
+
+def test_near_ties_for_the_densest(tmp_path: Path) -> None:
+    """Pairs equally far apart, whose places round their distance differently: no two densities are equal."""
+    rows = np.random.default_rng(8).normal(size=(30, 4)) * 50
+    both = np.concatenate([rows, rows + np.array([0.1, 0, 0, 0])])
+    np.save(tmp_path / "gamma.npy", both)
+    np.save(tmp_path / "M.npy", np.eye(4))
+    build(
+        *(tmp_path / "gamma.npy", "--metric-tensor", tmp_path / "M.npy", "--out", tmp_path / "bundle"),
+        *("--neighbors", 5, "--density-k", 1),
+    )
+    tied = query("densest", "--index", tmp_path / "bundle")["density"]["by_rule"]["notebook"]["tied"]
+    found = query("extremes", "density", "--top", 60, "--index", tmp_path / "bundle")
+    assert len({place["value"] for place in found["highest"]}) > 1
+    assert found["level"] == {"highest": 60, "lowest": 60}
+    assert tied == 60
+
+
+def test_twins_are_in_as_many_lists(small: Path, small_gamma: NDArray[np.float64]) -> None:
+    found = query("extremes", "hubness", "--density-k", 7, "--top", V, "--index", small)
+    values = {place["row"]: place["value"] for place in found["highest"]}
+    for group in oracles.twin_groups(small_gamma):
+        assert len({values[row] for row in group}) == 1
+    assert sum(values.values()) == pytest.approx(7 * V)
 
 
 def test_extremes_in_other_geometries(smollm2: Built, lists: dict[str, NDArray]) -> None:
@@ -267,9 +351,36 @@ def test_extremes_in_other_geometries(smollm2: Built, lists: dict[str, NDArray])
     assert (found["k"], found["geometries"]) == (7, ["causal_cosine"])
 
 
-def test_infinite_densities_are_null_and_highest(small: Path) -> None:
-    """Thirty twins, of whom each has twenty others at distance 0."""
-    found = query("extremes", "density", "--rule", "multiset", "--top", 31, "--index", small)
+def test_infinite_densities_are_texts_and_highest(small: Path, tmp_path: Path) -> None:
+    """Thirty twins, of whom each has twenty others at distance 0: JSON has a word for it, files have the number."""
+    asked = ("extremes", "density", "--rule", "multiset", "--top", 31, "--index", small)
+    found = query(*asked)
     assert found["level"]["highest"] == 30
-    assert [place["value"] is None for place in found["highest"]] == [True] * 30 + [False]
-    assert found["percentiles"]["100"] is None
+    assert [place["value"] for place in found["highest"]][:30] == ["Infinity"] * 30
+    assert isinstance(found["highest"][30]["value"], float)
+    assert found["percentiles"]["100"] == "Infinity"
+
+    lines = list(csv.DictReader(StringIO(invoke("query.py", *asked, "--csv").out)))
+    assert [line["value"] for line in lines[:30]] == ["inf"] * 30
+    assert lines[0]["lowest"] == ""  # there is none
+    assert invoke("query.py", *asked, "--parquet", tmp_path / "ends.parquet").code == 0
+    table = pq.read_table(tmp_path / "ends.parquet").to_pydict()
+    assert table["value"][:30] == [np.inf] * 30
+    assert table["lowest"][0] is None
+    frame = index.open(small).extremes("density", rule="multiset", top=31).to_pandas()
+    assert frame["value"][:30].tolist() == [np.inf] * 30
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (1.5, 1.5),
+        (np.inf, "Infinity"),
+        (-np.inf, "-Infinity"),
+        (np.nan, None),
+        ([np.inf, {"a": np.nan}], ["Infinity", {"a": None}]),
+    ],
+)
+def test_json_has_a_word_for_what_is_infinite(value: object, expected: object) -> None:
+    assert jsonable(value) == expected
+    assert json.loads(to_json(jsonable(value)), parse_constant=refused) == expected

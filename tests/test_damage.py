@@ -72,10 +72,10 @@ def resealed(bundle: Path, **changes: object) -> None:
 
 
 def test_a_newer_format_names_the_version_to_install(copy: Path) -> None:
-    resealed(copy, format_version=3, versions={"logoscope": "0.9.1"})
+    resealed(copy, format_version=4, versions={"logoscope": "0.9.1"})
     outcome = invoke("query.py", "info", "--index", copy)
     assert outcome.code == 2
-    assert "has bundle format 3, this version reads 2; install logoscope 0.9.1" in outcome.said
+    assert "has bundle format 4, this version reads 3; install logoscope 0.9.1" in outcome.said
 
 
 @pytest.mark.parametrize("name", ["../outside", "/etc/hostname", "..", "folder/file"])

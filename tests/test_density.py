@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from index.measures.density import Rule, density, mean_distances, tied_for_densest
+from index.measures.density import Rule, density, mean_distances, tied_with
 
 INF = np.inf
 # Three tokens: one with two twins among its neighbors, one whose neighbors are all twins, one without twins.
@@ -31,6 +31,8 @@ def test_distinct_averages_what_there_is() -> None:
 
 def test_ties_are_told_by_the_resolution() -> None:
     means = np.array([2.0, np.nan, 2.0 + 1e-6, 2.1])
-    assert tied_for_densest(means, 1e-5).tolist() == [0, 2]
-    assert tied_for_densest(means, 1e-7).tolist() == [0]
-    assert tied_for_densest(np.full(3, np.nan), 1e-7).tolist() == [0, 1, 2]
+    assert tied_with(means, 2.0, 1e-5).tolist() == [0, 2]
+    assert tied_with(means, 2.0, 1e-7).tolist() == [0]
+    assert tied_with(means, np.nan, 1e-7).tolist() == [1]
+    assert tied_with(np.full(3, np.nan), np.nan, 1e-7).tolist() == [0, 1, 2]
+    assert tied_with(np.array([np.inf, 1, np.inf]), np.inf, 1e-7).tolist() == [0, 2]

@@ -125,3 +125,10 @@ def test_an_index_gets_no_credit_for_zero_rows(with_zero_rows: OpenVocabulary) -
     graph = KnnGraph(**stored, groups=space.groups.first)
     assert (space.distances[1, :30] > 1).any()
     assert measure_recall(OnlyZeroRows(), space.points[:], graph, space.resolution)[2] == 0
+
+
+def test_chance_counts_tokens_that_can_be_listed(with_zero_rows: OpenVocabulary) -> None:
+    """In both angular geometries a token has 36 others; beside the causal one, which lists zero rows, they are 39."""
+    for geometries, others in (("cosine,causal-cosine", 36), ("causal,cosine", 39)):
+        found = with_zero_rows.overlap(tops=[10], geometries=geometries)
+        assert found.tops[10].chance == 10 / others

@@ -101,17 +101,25 @@ def test_the_verdict_in_words(vocabulary: OpenVocabulary) -> None:
 
 
 def test_ties_that_decide_the_verdict_are_said(small: OpenVocabulary) -> None:
-    """Nine twins at distance 0 in both lists: which three are listed is arbitrary."""
-    found = small.neighbors("#12", top=3)
-    assert (found.overlap.lowest, found.overlap.highest, found.overlap.verdict) == (0, 3, "undecided")
-    text = " ".join(parsed(html_report(small, [found], top=3)).paragraphs)
-    assert "anything from 0 to 3, on both sides of 30 % and of 70 %." in text
+    """Nine twins at distance 0 in both lists: which five are listed is arbitrary."""
+    found = small.neighbors("#12", top=5)
+    assert (found.overlap.lowest, found.overlap.highest, found.overlap.verdict) == (1, 5, "undecided")
+    text = " ".join(parsed(html_report(small, [found], top=5)).paragraphs)
+    assert "anything from 1 to 5, on both sides of 30 % and of 70 %." in text
     assert "9 other tokens have the very same vector" in text
     one_border = replace(found.overlap, k=10, count=4, lowest=2, highest=6)
     said = verdict_sentences(replace(found, overlap=one_border), small.spaces, 0.1)
     assert said[2].endswith("anything from 2 to 6, on both sides of 30 %.")
     within = replace(one_border, lowest=4)
     assert verdict_sentences(replace(found, overlap=within), small.spaces, 0.1)[2].endswith("anything from 4 to 6.")
+
+
+def test_a_short_list_has_no_verdict(small: OpenVocabulary) -> None:
+    found = small.neighbors("#12", top=3)
+    said = parsed(html_report(small, [found], top=3))
+    assert "Verdict: none" in said.headings
+    assert "No verdict: 3 neighbors are too few for one, which takes 5." in said.paragraphs
+    assert "anything from 0 to 3." in " ".join(said.paragraphs)
 
 
 @pytest.mark.parametrize(

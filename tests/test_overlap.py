@@ -60,3 +60,8 @@ def test_by_hand() -> None:
 )
 def test_verdicts(count: int, lowest: int, highest: int, verdict: Verdict) -> None:
     assert Overlap(10, count, 10.0 * count, 0.0, lowest, highest).verdict is verdict
+
+
+@pytest.mark.parametrize("k", [1, 4, 5])
+def test_short_lists_have_no_verdict(k: int) -> None:
+    assert Overlap(k, k, 100.0, 1.0, k, k).verdict is (Verdict.HIGH if k == 5 else None)

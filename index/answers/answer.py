@@ -23,7 +23,7 @@ HTML_ROWS = 60
 """How many rows a notebook shows; a DataFrame holds them all."""
 
 Row = dict[str, Any]
-"""One line of CSV: exact texts, numbers, None for what there is not."""
+"""One line of CSV: exact texts, numbers, which may be infinite, None for what there is not."""
 
 
 class Answer:
@@ -86,15 +86,17 @@ class Answer:
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
 
 
-def finite(value: float) -> float | None:
-    """Return a number, None where it is infinite or undefined: JSON has no word for these."""
-    return value if math.isfinite(value) else None
+def json_number(value: float) -> float | str | None:
+    """Return a number as strict JSON has it: "Infinity" and "-Infinity" are texts, and what is undefined is None."""
+    if math.isinf(value):
+        return "Infinity" if value > 0 else "-Infinity"
+    return None if math.isnan(value) else value
 
 
 def jsonable(value: Any) -> Any:
-    """Return what JSON can hold of a value: a record's fields, an enum's value, None for a number that is none."""
+    """Return what JSON can hold of a value: a record's fields, an enum's value, numbers by `json_number`."""
     if isinstance(value, float):
-        return finite(value)
+        return json_number(value)
     if isinstance(value, Enum):
         return value.value
     if value is None or isinstance(value, str | int):

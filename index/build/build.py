@@ -188,7 +188,7 @@ def _finish(job: _Job, rows: Rows, facts: dict[Geometry, SpaceFacts], reused: tu
     """Write the table of tokens and, last, the manifest."""
     folder, settings = job.place.bundle, job.settings
     job.progress("writing", 0, 1)
-    writer.save_table(folder / TOKENS, token_table(folder, rows, settings.density_k))
+    writer.save_table(folder / TOKENS, token_table(folder, rows, facts, settings.density_k))
     with writer.saving(folder / CHECKSUMS, 0):
         manifest = _manifest(job, rows, facts, describe(folder))
     outcome = None

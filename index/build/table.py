@@ -13,19 +13,21 @@ from index.build.spaces import map_points
 from index.bundle import write as writer
 from index.bundle.arrow import columns_table
 from index.bundle.bundle import density_column
+from index.bundle.manifest import SpaceFacts
 from index.geometry.maps import Geometry, norms
 from index.measures import density
-from index.measures.density import Rule, hubness
-from index.measures.overlap import OVERLAP_TOPS, overlap_shares
-from index.search.graph import KnnGraph
+from index.measures.density import Rule
+from index.measures.hubness import hubness
+from index.measures.lists import NeighborLists
+from index.measures.overlaps import OVERLAP_TOPS, overlaps
 from index.tokens.vocabulary import Vocabulary
 from index.tokens.writing import reachable, script
 
 
-def token_table(folder: Path, rows: Rows, density_k: int) -> pa.Table:
+def token_table(folder: Path, rows: Rows, facts: dict[Geometry, SpaceFacts], density_k: int) -> pa.Table:
     """Return the table of the tokens of a bundle whose spaces are built."""
     gamma, vocabulary = rows.gamma, rows.vocabulary
-    causal, cosine = (writer.map_graph(folder, each.value) for each in (Geometry.CAUSAL, Geometry.COSINE))
+    causal, cosine = (_lists(folder, each, facts[each]) for each in (Geometry.CAUSAL, Geometry.COSINE))
     counts = np.bincount(rows.twins, minlength=len(gamma))[rows.twins]
     columns: dict[str, Any] = {
         "row": np.arange(len(gamma), dtype=np.int32),
@@ -39,26 +41,44 @@ def token_table(folder: Path, rows: Rows, density_k: int) -> pa.Table:
         "causal_norm": norms(map_points(folder, Geometry.CAUSAL, gamma.shape)),
     }
     for rule in Rule:
-        means = density.mean_distances(causal.distances, causal.distinct_distances, rule, density_k)
+        means = density.mean_distances(causal.distances[:], causal.distinct_distances[:], rule, density_k)
         columns[density_column(rule)] = density.density(means)
     columns |= token_columns(vocabulary, causal, cosine, density_k)
     return columns_table(columns)
 
 
-def token_columns(vocabulary: Vocabulary, causal: KnnGraph, cosine: KnnGraph, density_k: int) -> dict[str, Any]:
-    """Return `script`, `reachable`, `hubness` and `overlap_10`, `overlap_30`, `overlap_100`, V values each.
+def _lists(folder: Path, geometry: Geometry, facts: SpaceFacts) -> NeighborLists:
+    graph = writer.map_graph(folder, geometry.value)
+    return NeighborLists(
+        graph.ids,
+        graph.distances,
+        graph.distinct_ids,
+        graph.distinct_distances,
+        graph.groups,
+        float(facts.resolution),
+        len(graph.groups) - len(facts.excluded_rows),
+    )
 
-    Hubness counts a token in causal lists of length `density_k`. Overlaps are shares from 0 to 1, null where K is less
-    or a list is shorter.
+
+def token_columns(
+    vocabulary: Vocabulary, causal: NeighborLists, cosine: NeighborLists, density_k: int
+) -> dict[str, Any]:
+    """Return `script`, `reachable`, `hubness`, `overlap_10`, `overlap_30`, `overlap_100`, and the ranges of these.
+
+    V values each. Hubness counts a token in causal lists of length `density_k`. Overlaps are shares from 0 to 1, null
+    where K is less or a list is shorter.
     """
     texts: list[str | None] = vocabulary.texts.to_pylist()
     columns: dict[str, Any] = {
         "script": pa.array([None if text is None else script(text) for text in texts], pa.string()),
         "reachable": pa.array(reachable(vocabulary), pa.bool_()),
-        "hubness": hubness(causal.ids, density_k),
+        "hubness": hubness(causal, density_k),
     }
     V, K = causal.ids.shape
-    for top in OVERLAP_TOPS:
-        shares = overlap_shares(causal.ids, cosine.ids, top) if top <= K else np.full(V, np.nan)
-        columns[f"overlap_{top}"] = pa.array(shares, mask=np.isnan(shares))
+    found = {top: overlaps(causal, cosine, top) if top <= K else None for top in OVERLAP_TOPS}
+    for name in ("counts", "lowest", "highest"):
+        for top, each in found.items():
+            shares = np.full(V, np.nan) if each is None else getattr(each, name) / top
+            column = f"overlap_{top}" if name == "counts" else f"overlap_{top}_{name}"
+            columns[column] = pa.array(shares, mask=np.isnan(shares))
     return columns

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
 COLUMN_TYPES = {
     **dict.fromkeys(("text", "piece", "kind", "script"), "string"),
-    **dict.fromkeys(("row", "twin_group", "twin_count", "hubness"), "int32"),
-    **dict.fromkeys(("euclidean_norm", "causal_norm", *(f"density_{rule.value}" for rule in Rule)), "double"),
+    **dict.fromkeys(("row", "twin_group", "twin_count"), "int32"),
+    **dict.fromkeys(
+        ("euclidean_norm", "causal_norm", "hubness", *(f"density_{rule.value}" for rule in Rule)), "double"
+    ),
     "token_id": "int64",
 }
 """Of `tokens.parquet`."""

@@ -24,6 +24,7 @@ from index.geometry.maps import Geometry
 from index.geometry.metric import Metric
 from index.geometry.twins import Groups
 from index.measures.density import Rule
+from index.measures.lists import NeighborLists
 from index.tokens.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -73,6 +74,19 @@ class Space:
     def groups(self) -> Groups:
         """Which tokens share a point, of any V tokens."""
         return Groups(npy_array(self._checksums.file(f"{self.name}.groups.npy"), self._shape[:1], np.int32).whole)
+
+    @cached_property
+    def lists(self) -> NeighborLists:
+        """All neighbor lists, and what ties leave of them undecided."""
+        return NeighborLists(
+            self.ids,
+            self.distances,
+            self.distinct_ids,
+            self.distinct_distances,
+            self.groups.first,
+            self.resolution,
+            self._shape[0] - len(self.excluded),
+        )
 
     @cached_property
     def points(self) -> StoredArray:

@@ -1,6 +1,6 @@
 """What `manifest.json` says of a bundle, as a record, so that no reader meets a value of another kind.
 
-The records have the names and the order of the file's JSON. Format version 2 means exactly these.
+The records have the names and the order of the file's JSON. Format version 3 means exactly these.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from index.errors import BundleError
 from index.files import brief
 
 FORMAT = "logoscope-bundle"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 MANIFEST = "manifest.json"
 
 MOST_TOKENS = (1 << 31) - 1

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from index.answers.answer import json_number
+
 
 @dataclass(frozen=True)
 class ListCheck:
@@ -30,9 +32,8 @@ class ListCheck:
         return self.wrong == 0 and self.worst_error <= self.tolerance
 
     def json(self) -> dict[str, Any]:
-        """Return the check with its outcome; an infinite error is null."""
-        finite = self.worst_error if self.worst_error < np.inf else None
-        return {"passed": self.passed, **asdict(self), "worst_error": finite}
+        """Return the check with its outcome."""
+        return {"passed": self.passed, **asdict(self), "worst_error": json_number(self.worst_error)}
 
 
 def check_list(

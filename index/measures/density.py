@@ -45,19 +45,13 @@ def density(mean_distance: np.ndarray) -> np.ndarray:
         return np.where(np.isnan(mean_distance), 0.0, 1.0 / mean_distance)
 
 
-def tied_for_densest(mean_distance: np.ndarray, resolution: float) -> np.ndarray:
-    """Return the rows whose mean distance lies within `resolution` of the smallest, ascending."""
-    if np.isnan(mean_distance).all():
-        return np.arange(len(mean_distance))
-    return np.flatnonzero(mean_distance <= np.nanmin(mean_distance) + resolution)
+def tied_with(values: np.ndarray, value: float, resolution: float = 0.0) -> np.ndarray:
+    """Return the places of what cannot be told from one of some values, (n,): no further than `resolution` from it.
 
-
-def hubness(ids: np.ndarray, k: int) -> np.ndarray:
-    """Return how many tokens have each token among their k nearest: the k-occurrence N_k, whose mean is k; (V,) int32.
-
-    `ids`, (V, K >= k), are rows of the nearest neighbors, nearest first, self left out; -1 where there are no more.
-    Radovanović, Nanopoulos and Ivanović, "Hubs in Space: Popular Nearest Neighbors in High-Dimensional Data" (JMLR
-    2010), section 2.
+    Densities are told apart by their mean distances, which a rounding moves no further than each distance averaged: by
+    the resolution of the space. NaN, where there is nothing to average, ties with NaN alone.
     """
-    nearest = ids[:, :k]
-    return np.bincount(nearest[nearest >= 0], minlength=len(ids)).astype(np.int32)
+    if np.isnan(value):
+        return np.flatnonzero(np.isnan(values))
+    with np.errstate(invalid="ignore"):
+        return np.flatnonzero((np.abs(values - value) <= resolution) | (values == value))

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Generic, TypeVar
 
 import numpy as np
-
-OVERLAP_TOPS = (10, 30, 100)
-"""Lengths of the lists whose overlaps are kept, where the graph goes as far."""
 
 BORDERS = (30, 70)
 """Percent of overlap above which a verdict is moderate, and above which it is high."""
 
-_BLOCK_ROWS = 1 << 14
+FEWEST = 5
+"""Lists of fewer tokens than this have no verdict: one token would decide it."""
+
+Count = TypeVar("Count", int, np.ndarray)
 
 
 class Verdict(StrEnum):
@@ -50,8 +51,13 @@ class Overlap:
     highest: int  # the most
 
     @property
-    def verdict(self) -> Verdict:
-        """Above 70 percent high, above 30 moderate, else low (`BORDERS`), unless ties could decide otherwise."""
+    def verdict(self) -> Verdict | None:
+        """Above 70 percent high, above 30 moderate, else low (`BORDERS`), unless ties could decide otherwise.
+
+        None of lists that are too short for one (`FEWEST`).
+        """
+        if self.k < FEWEST:
+            return None
         low, high = 100 * self.lowest / self.k, 100 * self.highest / self.k
         if any(low < border < high for border in BORDERS):
             return Verdict.UNDECIDED
@@ -81,38 +87,45 @@ def overlap(a_ids: np.ndarray, b_ids: np.ndarray, a: Nearest, b: Nearest) -> Ove
 
 
 def overlap_range(a: Nearest, b: Nearest) -> tuple[int, int]:
-    """Return the fewest and the most tokens the two lists can share, over every breaking of ties.
+    """Return the fewest and the most tokens the two lists can share, over every breaking of ties."""
+    shared, both = len(a.certain & b.certain), len(a.tied & b.tied)
+    sides = (
+        Side(len(a.tied), len(a.tied & b.certain), a.k - len(a.certain)),
+        Side(len(b.tied), len(b.tied & a.certain), b.k - len(b.certain)),
+    )
+    lowest, highest = range_of(shared, both, *sides)
+    return int(lowest), int(highest)
 
-    A list fills `free` places from its tied tokens. A tied token is one of three kinds: certain in the other list
+
+@dataclass(frozen=True, eq=False)
+class Side(Generic[Count]):
+    """What one of two lists, or each of n, may fill its last places with."""
+
+    tied: Count
+    sure: Count  # those of the tied that are certain in the other list
+    free: Count  # places left by the certain ones
+
+
+def range_of(shared: Count, both: Count, a: Side[Count], b: Side[Count]) -> tuple[Count, Count]:
+    """Return the fewest and the most two lists can share: `shared` for certain, and `both` tied in both.
+
+    A list fills its free places from its tied tokens. A tied token is one of three kinds: certain in the other list
     (taking it adds one to the overlap), tied in both (adds one if both lists take it), or alone (adds nothing). The
     most are shared by taking them in that order, the fewest in the reverse order.
     """
-    shared = len(a.certain & b.certain)
-    both = len(a.tied & b.tied)
-    a_sure, b_sure = len(a.tied & b.certain), len(b.tied & a.certain)
-    a_alone, b_alone = len(a.tied) - a_sure - both, len(b.tied) - b_sure - both
-    a_free, b_free = a.k - len(a.certain), b.k - len(b.certain)
+    a_takes, b_takes = np.minimum(a.sure, a.free), np.minimum(b.sure, b.free)
+    highest = shared + a_takes + b_takes + np.minimum(both, np.minimum(a.free - a_takes, b.free - b_takes))
 
-    a_takes, b_takes = min(a_sure, a_free), min(b_sure, b_free)
-    highest = shared + a_takes + b_takes + min(both, a_free - a_takes, b_free - b_takes)
-
-    a_left, b_left = a_free - min(a_alone, a_free), b_free - min(b_alone, b_free)
-    a_both, b_both = min(both, a_left), min(both, b_left)
-    lowest = shared + (a_left - a_both) + (b_left - b_both) + max(0, a_both + b_both - both)
+    a_left = a.free - np.minimum(a.tied - a.sure - both, a.free)
+    b_left = b.free - np.minimum(b.tied - b.sure - both, b.free)
+    a_both, b_both = np.minimum(both, a_left), np.minimum(both, b_left)
+    lowest = shared + (a_left - a_both) + (b_left - b_both) + np.maximum(0, a_both + b_both - both)
     return lowest, highest
 
 
-def overlap_shares(a: np.ndarray, b: np.ndarray, k: int) -> np.ndarray:
-    """Return the overlap of two neighbor lists of each token: the share of its k nearest that both hold, (V,) float64.
+def chance(k: Count, first: int, second: int, both: int) -> Count | float:
+    """Return the share of k that two lists drawn blindly have in common, on average.
 
-    The lists, (V, K >= k), are rows of the nearest neighbors in two geometries, nearest first, ties by row; -1 where
-    there are no more. The share is NaN where a list holds fewer than k.
+    They are drawn from `first` and from `second` tokens, `both` of which are the same ones.
     """
-    shares = np.empty(len(a))
-    for start in range(0, len(a), _BLOCK_ROWS):
-        rows = slice(start, start + _BLOCK_ROWS)
-        both = np.concatenate([a[rows, :k], b[rows, :k]], axis=1)
-        both.sort(axis=1)  # no list holds a token twice, so equal neighbors are a token of both
-        shares[rows] = (both[:, 1:] == both[:, :-1]).sum(axis=1) / k
-    shares[(a[:, k - 1] < 0) | (b[:, k - 1] < 0)] = np.nan
-    return shares
+    return k * both / max(1, first * second)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from index.answers.answer import Answer, Row, finite
+from index.answers.answer import Answer, Row, json_number
 from index.answers.page import TEXT, Block, Heading, Table, facts, table
 from index.bundle.bundle import Bundle
 from index.measures import density
@@ -68,15 +68,15 @@ class Densest(Answer):
             "density": {
                 "k": around.density_k,
                 "rule": around.rule.value,
-                "min": finite(self.minimum),
-                "max": finite(self.maximum),
-                "mean": finite(self.mean),
-                "median": finite(self.median),
+                "min": json_number(self.minimum),
+                "max": json_number(self.maximum),
+                "mean": json_number(self.mean),
+                "median": json_number(self.median),
                 "by_rule": {
                     rule.value: {
                         "id": winner.token.id,
                         "text": winner.token.text,
-                        "density": finite(winner.density),
+                        "density": json_number(winner.density),
                         "tied": winner.tied,
                     }
                     for rule, winner in self.by_rule.items()
@@ -147,8 +147,8 @@ def densest(
     means = {each: density.mean_distances(distances, distinct, each, k)[rows] for each in Rule}
     by_rule = {}
     for each, mean in means.items():
-        tied = density.tied_for_densest(mean, space.resolution)
         first = int(np.nanargmin(mean)) if np.isfinite(mean).any() else 0
+        tied = density.tied_with(mean, mean[first], space.resolution)
         by_rule[each] = Winner(bundle.vocabulary.token(rows[first]), float(density.density(mean[first])), len(tied))
     densities = density.density(means[rule])
     return Densest(

@@ -9,14 +9,15 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from index.answers.answer import Answer, Row, finite
+from index.answers.answer import Answer, Row, json_number
 from index.answers.page import TEXT, Block, Column, Heading, Table, facts, table
 from index.bundle.bundle import Bundle
 from index.errors import ParameterError
 from index.geometry.maps import Geometry
 from index.measures import density
-from index.measures.density import Rule, hubness
-from index.measures.overlap import overlap_shares
+from index.measures.density import Rule, tied_with
+from index.measures.hubness import hubness
+from index.measures.overlaps import overlaps
 from index.questions.lists import TOKEN_COLUMNS
 from index.questions.parameters import (
     CAUSAL_AND_COSINE,
@@ -57,10 +58,24 @@ class Placed:
     token: Token
     value: float
     percentile: float
+    bounds: tuple[float, float] | None = None  # of an overlap: what it could be if ties were broken otherwise
 
     def record(self, rank: int) -> Row:
         """Return the token with its place."""
-        return {"rank": rank, **self.token.json(), "value": finite(self.value), "percentile": self.percentile}
+        lowest, highest = self.bounds or (None, None)
+        return {
+            "rank": rank,
+            **self.token.json(),
+            "value": self.value,
+            "percentile": self.percentile,
+            "lowest": lowest,
+            "highest": highest,
+        }
+
+    def json(self, rank: int) -> Row:
+        """Return the token with its place, and with bounds where it has some."""
+        record = self.record(rank) | {"value": json_number(self.value)}
+        return {name: value for name, value in record.items() if self.bounds or name not in ("lowest", "highest")}
 
 
 @dataclass(frozen=True)
@@ -75,9 +90,14 @@ class Extremes(Answer):
     percentiles: dict[int, float]  # the least value that so many percent of the tokens do not exceed
     highest: tuple[Placed, ...]  # from the end inward, ties by row
     lowest: tuple[Placed, ...]
-    level: tuple[int, int]  # how many tokens share the highest value, and the lowest
+    level: tuple[int, int]  # how many tokens tie for the highest value, and for the lowest; densities as in `densest`
 
-    columns: ClassVar = {"end": str, "rank": int, **TOKEN_COLUMNS, "value": float, "percentile": float}
+    columns: ClassVar = {
+        "end": str,
+        "rank": int,
+        **TOKEN_COLUMNS,
+        **dict.fromkeys(("value", "percentile", "lowest", "highest"), float),
+    }
 
     def rows(self) -> list[Row]:
         """Return one record for each token at either end."""
@@ -95,10 +115,10 @@ class Extremes(Answer):
             "k": self.k,
             "unit": self.unit,
             "tokens": self.tokens,
-            "percentiles": {str(p): finite(value) for p, value in self.percentiles.items()},
+            "percentiles": {str(p): json_number(value) for p, value in self.percentiles.items()},
             "level": dict(zip(("highest", "lowest"), self.level, strict=True)),
-            "highest": [placed.record(rank) for rank, placed in enumerate(self.highest, 1)],
-            "lowest": [placed.record(rank) for rank, placed in enumerate(self.lowest, 1)],
+            "highest": [placed.json(rank) for rank, placed in enumerate(self.highest, 1)],
+            "lowest": [placed.json(rank) for rank, placed in enumerate(self.lowest, 1)],
         }
 
     def page(self) -> list[Block]:
@@ -107,11 +127,18 @@ class Extremes(Answer):
             facts([(self.measure.value, self._explained()), ("tokens", f"{self.tokens:,}")]),
             Heading("Percentiles"),
             facts((f"{p} %", self._value(value)) for p, value in self.percentiles.items()),
-            Heading(f"Highest{_level(self.level[0], len(self.highest))}"),
+            Heading(f"Highest{self._level(self.level[0], len(self.highest))}"),
             self._end(self.highest),
-            Heading(f"Lowest{_level(self.level[1], len(self.lowest))}"),
+            Heading(f"Lowest{self._level(self.level[1], len(self.lowest))}"),
             self._end(self.lowest),
         ]
+
+    def _level(self, count: int, listed: int) -> str:
+        if count <= listed:
+            return ""
+        if self.measure is Measure.DENSITY:
+            return f" ({count:,} tokens tie for this, within the resolution of their mean distance)"
+        return f" ({count:,} tokens share this value: those of the lowest rows)"
 
     def _explained(self) -> str:
         words = " and ".join(geometry.words for geometry in self.geometries)
@@ -121,17 +148,25 @@ class Extremes(Answer):
         if self.measure is Measure.DENSITY:
             return f"1 / mean distance to {self.k} neighbors by {words}, in {self.unit}"
         if self.measure is Measure.HUBNESS:
-            return f"in how many tokens' {self.k} nearest by {words} a token is; the mean is {self.k}"
-        return f"percent of the {self.k} nearest that {words} share"
+            return (
+                f"in how many tokens' {self.k} nearest by {words} a token is; the mean is {self.k}; "
+                "tokens that tie for the last places of a list share them"
+            )
+        return f"percent of the {self.k} nearest that {words} share (and what other orders of ties would give)"
 
     def _value(self, value: float) -> str:
         if self.measure is Measure.HUBNESS:
-            return f"{value:,.0f}"
+            return f"{value:,.1f}".removesuffix(".0")
         return f"{100 * value:.1f}" if self.measure is Measure.OVERLAP else f"{value:.7g}"
+
+    def _with_range(self, each: Placed) -> str:
+        lowest, highest = each.bounds or (each.value, each.value)
+        beside = f" ({self._value(lowest)}-{self._value(highest)})" if lowest < highest else ""
+        return self._value(each.value) + beside
 
     def _end(self, listed: Sequence[Placed]) -> Table:
         lines = (
-            (str(rank), str(each.token.id), self._value(each.value), f"{each.percentile:.3f}", each.token)
+            (str(rank), str(each.token.id), self._with_range(each), f"{each.percentile:.3f}", each.token)
             for rank, each in enumerate(listed, 1)
         )
         return table(("rank", "id", Column(self.measure.value, 10), "percentile", TEXT), lines)
@@ -160,20 +195,24 @@ def extremes(
     if measure is Measure.OVERLAP:
         length = min(OVERLAP_K, bundle.manifest.K) if overlap_k is None else overlap_k
         a, b = (bundle.spaces[geometry] for geometry in geometries)
-        shares = overlap_shares(a.ids.whole, b.ids.whole, length)
-        return _ends(bundle, shares, count, measure, geometries, length, "share")
+        found = overlaps(a.lists, b.lists, length)
+        bounds = found.lowest / length, found.highest / length
+        return _ends(bundle, found.counts / length, count, measure, geometries, length, "share", bounds=bounds)
     space = bundle.spaces[geometries[0]]
     if measure is Measure.NORM:
         column, unit = _NORMS[space.geometry]
         norms = np.from_dlpack(bundle.columns(column)[column].combine_chunks())
         return _ends(bundle, norms, count, measure, geometries[:1], None, unit)
-    if measure is Measure.DENSITY:
-        values = density.density(density.mean_distances(space.distances.whole, space.distinct_distances.whole, rule, k))
-        unit = "1/chord" if space.geometry.angular else "1/logometers"
-    else:
-        values, unit = hubness(space.ids.whole, k).astype(np.float64), "lists"
-    values[list(space.excluded)] = np.nan
-    return _ends(bundle, values, count, measure, geometries[:1], k, unit)
+    left_out = list(space.excluded)
+    if measure is Measure.HUBNESS:
+        counts = hubness(space.lists, k)
+        counts[left_out] = np.nan
+        return _ends(bundle, counts, count, measure, geometries[:1], k, "lists")
+    means = density.mean_distances(space.distances.whole, space.distinct_distances.whole, rule, k)
+    values = density.density(means)
+    values[left_out] = np.nan
+    unit = "1/chord" if space.geometry.angular else "1/logometers"
+    return _ends(bundle, values, count, measure, geometries[:1], k, unit, told_by=(means, space.resolution))
 
 
 def _ends(
@@ -184,8 +223,15 @@ def _ends(
     geometries: tuple[Geometry, ...],
     k: int | None,
     unit: str,
+    *,
+    bounds: tuple[np.ndarray, np.ndarray] | None = None,
+    told_by: tuple[np.ndarray, float] | None = None,
 ) -> Extremes:
-    """Take both ends of one value per token, (V,) float64; NaN for a token without one."""
+    """Take both ends of one value per token, (V,) float64; NaN for a token without one.
+
+    `bounds`, (V,) each, are the range of each value; `told_by` what tells values apart where they do not do so
+    themselves, (V,), and how far apart it must be.
+    """
     rows = np.flatnonzero(~np.isnan(values))
     if len(rows) == 0:
         raise ParameterError(f"no token of {bundle.name} has this {measure.value}")
@@ -197,10 +243,18 @@ def _ends(
         below, not_above = (np.searchsorted(ascending, found, side=side) for side in ("left", "right"))
         percentiles = 50 * (below + not_above) / n
         return tuple(
-            Placed(bundle.vocabulary.token(row), float(value), float(percentile))
+            Placed(
+                bundle.vocabulary.token(row),
+                float(value),
+                float(percentile),
+                None if bounds is None else (float(bounds[0][row]), float(bounds[1][row])),
+            )
             for row, value, percentile in zip(rows[order[:count]], found, percentiles, strict=True)
         )
 
+    downward, upward = np.argsort(-values[rows], kind="stable"), np.argsort(values[rows], kind="stable")
+    apart, resolution = (values, 0.0) if told_by is None else told_by
+    highest, lowest = (len(tied_with(apart[rows], apart[rows[order[0]]], resolution)) for order in (downward, upward))
     return Extremes(
         measure,
         geometries,
@@ -208,11 +262,7 @@ def _ends(
         unit,
         n,
         {p: float(np.percentile(ascending, p, method="inverted_cdf")) for p in PERCENTILES},
-        placed(np.argsort(-values[rows], kind="stable")),
-        placed(np.argsort(values[rows], kind="stable")),
-        (int((ascending == ascending[-1]).sum()), int((ascending == ascending[0]).sum())),
+        placed(downward),
+        placed(upward),
+        (highest, lowest),
     )
-
-
-def _level(count: int, listed: int) -> str:
-    return f" ({count:,} tokens share this value: those of the lowest rows)" if count > listed else ""

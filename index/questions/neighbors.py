@@ -9,13 +9,13 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from index.answers.answer import Answer, Row, finite
-from index.answers.page import TEXT, Block, Heading, Sentence, Table, Words, facts, table
+from index.answers.answer import Answer, Row, json_number
+from index.answers.page import TEXT, Block, Heading, Sentence, Table, Words, counted, facts, table
 from index.bundle.bundle import Bundle, Space
 from index.geometry.maps import Geometry
 from index.measures import density, overlap
 from index.measures.density import Rule
-from index.measures.overlap import Overlap, Verdict
+from index.measures.overlap import FEWEST, Overlap, Verdict
 from index.questions.among import Subset
 from index.questions.lists import (
     PLACE_COLUMNS,
@@ -50,6 +50,7 @@ VERDICTS = {
     Verdict.LOW: "different neighborhoods: here {0} sees another structure than {1}.",
     Verdict.UNDECIDED: "ties alone could decide it either way: no verdict can be read from these two lists.",
 }
+NO_VERDICT = f"No verdict: {{}} are too few for one, which takes {FEWEST}."
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,11 @@ class Neighborhood(Answer):
         """As a person would ask for it."""
         return ("nearest tokens of ", self.token)
 
+    @property
+    def verdict(self) -> Verdict | None:
+        """The overlap in a word; None where a list is empty or too short."""
+        return None if self.overlap is None else self.overlap.verdict
+
     def why_none(self, geometry: Geometry) -> str:
         """Return why the list in a geometry is empty."""
         if geometry in self.undefined:
@@ -107,13 +113,13 @@ class Neighborhood(Answer):
         return {
             "token": {
                 **self.token.json(),
-                "density": finite(self.density),
-                "mean_distance": finite(self.mean_distance),
+                "density": json_number(self.density),
+                "mean_distance": json_number(self.mean_distance),
                 "twins": [twin.id for twin in self.twins],
             },
             **lists_json(self.lists),
             "overlap": None if self.overlap is None else {**asdict(self.overlap), "tokens": self._shared_json()},
-            "verdict": None if self.overlap is None else self.overlap.verdict.value,
+            "verdict": None if self.verdict is None else self.verdict.value,
             **among_json(self.among),
         }
 
@@ -153,6 +159,8 @@ class Neighborhood(Answer):
         return table((*(geometry.label for geometry in self.lists), "id", TEXT), lines)
 
     def _verdict(self, found: Overlap) -> str:
+        if found.verdict is None:
+            return NO_VERDICT.format(counted(found.k, "neighbor"))
         meaning = VERDICTS[found.verdict].format(*(geometry.words for geometry in self.lists))
         return f"{found.verdict.value.upper()}: {meaning}"
 

@@ -8,13 +8,14 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from index.answers.answer import Answer, Row, finite
-from index.answers.page import TEXT, Block, Heading, Table, Words, table
+from index.answers.answer import Answer, Row, json_number, jsonable
+from index.answers.page import TEXT, Block, Heading, Sentence, Table, Words, table
 from index.bundle.bundle import Bundle
 from index.errors import ParameterError, parameter
 from index.measures import density
 from index.measures.density import Rule
-from index.measures.overlap import OVERLAP_TOPS, overlap_shares
+from index.measures.overlap import chance
+from index.measures.overlaps import OVERLAP_TOPS, TIE_FIGURES, OverlapAt, overlap_at, overlaps
 from index.questions.parameters import (
     CAUSAL_AND_COSINE,
     KEPT,
@@ -28,18 +29,6 @@ from index.tokens.vocabulary import Token
 
 DECILES = 10
 LISTED = 10
-QUARTILES = (25, 50, 75)
-
-
-@dataclass(frozen=True)
-class OverlapAt:
-    """The overlap of all tokens at one length of lists; shares from 0 to 1."""
-
-    mean: float
-    quartiles: tuple[float, float, float]  # the 25th, 50th and 75th percentile, linear between tokens
-    chance: float  # the mean if both lists were drawn blindly from the V - 1 other tokens: k / (V - 1)
-    none: int  # how many tokens share none of their nearest,
-    whole: int  # and how many share all
 
 
 @dataclass(frozen=True)
@@ -59,10 +48,17 @@ class Agreement:
 
     token: Token
     shares: dict[int, float]
+    lowest: dict[int, float]  # the least share of every way to break the ties at the last places
+    highest: dict[int, float]  # the most
 
     def json(self) -> dict[str, Any]:
-        """Return the token with its shares."""
-        return {**self.token.json(), "overlap": _by_top(self.shares)}
+        """Return the token with its shares, and the range that ties allow."""
+        return {
+            **self.token.json(),
+            "overlap": _by_top(self.shares),
+            "lowest": _by_top(self.lowest),
+            "highest": _by_top(self.highest),
+        }
 
 
 @dataclass(frozen=True)
@@ -88,6 +84,7 @@ class OverlapCensus(Answer):
                 "none": at.none,
                 "whole": at.whole,
                 **{f"decile_{decile.decile}": decile.means[top] for decile in self.deciles},
+                **{name: getattr(at, name) for name in TIE_FIGURES},
             }
             for top, at in self.tops.items()
         ]
@@ -97,21 +94,12 @@ class OverlapCensus(Answer):
         return {
             "geometries": [geometry.value for geometry in self.geometries],
             "tokens": self.tokens,
-            "tops": {
-                str(top): {
-                    "mean": at.mean,
-                    "quartiles": list(at.quartiles),
-                    "chance": at.chance,
-                    "none": at.none,
-                    "whole": at.whole,
-                }
-                for top, at in self.tops.items()
-            },
+            "tops": {str(top): jsonable(at) for top, at in self.tops.items()},
             "by_density_decile": [
                 {
                     "decile": decile.decile,
                     "tokens": decile.tokens,
-                    "density": [finite(decile.lowest), finite(decile.highest)],
+                    "density": [json_number(decile.lowest), json_number(decile.highest)],
                     "mean": _by_top(decile.means),
                 }
                 for decile in self.deciles
@@ -129,6 +117,7 @@ class OverlapCensus(Answer):
                 f"Overlap of the nearest by {first.words} and by {second.words}, in percent: {self.tokens:,} tokens"
             ),
             self._whole_table(),
+            *self._ties(),
             Heading(f"Mean by density ({first.label}), from the sparsest tenth of the tokens to the densest"),
             self._deciles_table(),
             Heading(f"Agree most, at top {tops[-1]}"),
@@ -150,6 +139,32 @@ class OverlapCensus(Answer):
             for top, at in self.tops.items()
         )
         return table(columns, lines)
+
+    def _ties(self) -> list[Block]:
+        """Return what ties at the last places could change; nothing where they change nothing."""
+        moved = {top: at for top, at in self.tops.items() if at.tied}
+        if not moved:
+            return []
+        lines = (
+            (
+                str(top),
+                *map(_percent, (at.lowest, at.highest)),
+                *(f"{count:,}" for count in (at.none_always, at.whole_always, at.tied)),
+            )
+            for top, at in moved.items()
+        )
+        blocks: list[Block] = [
+            Heading("What other orders of tied tokens at the last place would give"),
+            table(("top", "mean from", "to", "always none", "always all", "tokens with ties"), lines),
+        ]
+        for top, at in moved.items():
+            if at.bounded:
+                said = (
+                    f"top {top}: what comes after the neighbors kept of {at.bounded:,} tokens may tie, too; "
+                    "the range allows for any"
+                )
+                blocks.append(Sentence(said, aside=True))
+        return blocks
 
     def _deciles_table(self) -> Table:
         columns = ("tenth", "tokens", "density from", "to", *(f"top {top}" for top in self.tops))
@@ -191,43 +206,46 @@ def overlap(
     K, V = bundle.manifest.K, len(bundle)
     first, second = (bundle.spaces[geometry] for geometry in geometries)
     # A zero row is in no list, so that lists may be shorter than K.
-    longest = max(1, min(K, V - 1 - max(len(first.excluded), len(second.excluded))))
+    left_out = set(first.excluded), set(second.excluded), {*first.excluded, *second.excluded}
+    others = [V - 1 - len(rows) for rows in left_out]  # of a token: those with a place in each, and in both
+    longest = max(1, min(K, *others[:2]))
     lengths = sorted({min(top, longest) for top in OVERLAP_TOPS} if tops is None else set(tops))
     if not lengths:
         raise ParameterError(f"{parameter('tops')} must name one length of lists or more, from 1 to {K}, got none")
-    shares = {top: overlap_shares(first.ids.whole, second.ids.whole, top) for top in lengths}
+    found = {top: overlaps(first.lists, second.lists, top) for top in lengths}
     means = density.mean_distances(
         first.distances.whole, first.distinct_distances.whole, Rule.NOTEBOOK, density_k_of(bundle, None)
     )
-    rows = np.flatnonzero(~np.isnan(shares[lengths[-1]]))
+    rows = np.flatnonzero(~np.isnan(found[lengths[-1]].counts))
     if len(rows) == 0:
         raise ParameterError(
             f"no token of {bundle.name} has {lengths[-1]} neighbors in both geometries; lower {parameter('tops')}"
         )
-    shares = {top: values[rows] for top, values in shares.items()}
+    found = {top: each.of(rows) for top, each in found.items()}
+    shares = {top: each.counts / top for top, each in found.items()}
     upward = np.lexsort((rows, *(shares[top] for top in lengths)))
     downward = np.lexsort((rows, *(-shares[top] for top in lengths)))
 
     def agreements(order: np.ndarray) -> tuple[Agreement, ...]:
         return tuple(
-            Agreement(bundle.vocabulary.token(rows[at]), {top: float(shares[top][at]) for top in lengths})
+            Agreement(
+                bundle.vocabulary.token(rows[at]),
+                *(
+                    {top: float(getattr(found[top], counts)[at]) / top for top in lengths}
+                    for counts in ("counts", "lowest", "highest")
+                ),
+            )
             for at in order[: LISTED if listed is None else listed]
         )
 
     return OverlapCensus(
         geometries,
         len(rows),
-        {top: _overlap_at(values, top / (V - 1)) for top, values in shares.items()},
+        {top: overlap_at(each, chance(top, *others)) for top, each in found.items()},
         _deciles(density.density(means)[rows], shares),
         agreements(downward),
         agreements(upward),
     )
-
-
-def _overlap_at(shares: np.ndarray, chance: float) -> OverlapAt:
-    first, second, third = np.percentile(shares, QUARTILES).tolist()
-    none, whole = int((shares == 0).sum()), int((shares == 1).sum())
-    return OverlapAt(float(shares.mean()), (first, second, third), chance, none, whole)
 
 
 def _deciles(densities: np.ndarray, shares: dict[int, np.ndarray]) -> tuple[Decile, ...]:
@@ -252,8 +270,13 @@ def _percent(share: float) -> str:
     return f"{100 * share:.1f}"
 
 
+def _with_range(each: Agreement, top: int) -> str:
+    share, lowest, highest = _percent(each.shares[top]), each.lowest[top], each.highest[top]
+    return f"{share} ({_percent(lowest)}-{_percent(highest)})" if lowest < highest else share
+
+
 def _agreements(agreements: Sequence[Agreement], tops: Sequence[int]) -> Table:
     lines: Iterator[tuple[Words, ...]] = (
-        (str(each.token.id), *(_percent(each.shares[top]) for top in tops), each.token) for each in agreements
+        (str(each.token.id), *(_with_range(each, top) for top in tops), each.token) for each in agreements
     )
     return table(("id", *(f"top {top}" for top in tops), TEXT), lines)

@@ -62,6 +62,7 @@ class TokenView:
     twins: list[Link]  # the first of them
     more_twins: int  # how many are not among these
     overlap: Overlap | None
+    verdict: str  # the overlap in a word; `none` where there is nothing to judge
     sentences: list[str]  # the verdict in plain words
     lists: list[List]
     charts: tuple[Chart, ...]
@@ -88,6 +89,7 @@ def token_view(opened: OpenedBundle, row: int, choice: Choice) -> TokenView:
         [link(twin, choice) for twin in found.twins[:LISTED_TWINS]],
         max(0, len(found.twins) - LISTED_TWINS),
         found.overlap,
+        "none" if found.verdict is None else found.verdict.value,
         words.verdict_sentences(found, bundle.spaces, series.overlap.expected(found.overlap)),
         _compared_lists(bundle, found, choice),
         neighborhood_charts(series),
@@ -184,10 +186,13 @@ def _number(value: float | None, suffix: str = "") -> str | None:
     return None if value is None else f"{value:.7g}{suffix}"
 
 
-def _hubness(others: int | None, k: int) -> str | None:
+def _hubness(others: float | None, k: int) -> str | None:
+    """Return in how many lists a token is; those that share their last places among tied tokens count in part."""
     if others is None:
         return None
-    return f"{counted(others, 'other')} {'has' if others == 1 else 'have'} it among the {k} nearest"
+    if others == int(others):
+        return f"{counted(int(others), 'other')} {'has' if others == 1 else 'have'} it among the {k} nearest"
+    return f"{others:,.1f} others have it among the {k} nearest, the last places shared by tied tokens"
 
 
 def _reachable(value: bool | None) -> str | None:

@@ -40,7 +40,7 @@ class OverlapSeries:
     shares: np.ndarray  # (n,) float64: as the lists are shown, ties broken by row
     lowest: np.ndarray  # (n,) float64: the range over every breaking of ties at the k-th place
     highest: np.ndarray
-    chance: np.ndarray  # (n,) float64: k / C, of two lists drawn blindly from the C tokens that can be listed
+    chance: np.ndarray  # (n,) float64: of two lists drawn blindly from the tokens that can be listed in each
 
     def expected(self, found: Overlap | None) -> float:
         """Return how many tokens two lists drawn blindly would share, on average, where so many were compared."""
@@ -121,16 +121,21 @@ def _overlap_series(bundle: Bundle, found: Neighborhood) -> OverlapSeries:
         limits.append(max(len(listed), decided))
     longest = min(limits)
     lengths = np.linspace(1, longest, min(longest, LENGTHS)).round().astype(np.int64)
-    candidates = len(bundle) - 1
-    if found.among is not None:
-        candidates = len(found.among) - int(found.token.row in found.among.rows)
     first, second = lists
     compared = [_overlap_at(first, second, k) for k in lengths.tolist()]
     counts, lowest, highest = (
         np.array([getattr(each, name) for each in compared], np.float64) / lengths
         for name in ("count", "lowest", "highest")
     )
-    return OverlapSeries(lengths, counts, lowest, highest, lengths / max(1, candidates))
+    return OverlapSeries(lengths, counts, lowest, highest, _chance(bundle, found, lengths))
+
+
+def _chance(bundle: Bundle, found: Neighborhood, lengths: np.ndarray) -> np.ndarray:
+    """Return the shares that lists drawn blindly would have in common: of all that can be listed in each geometry."""
+    rows = np.arange(len(bundle)) if found.among is None else found.among.rows
+    left_out = [(found.token.row, *bundle.spaces[geometry].excluded) for geometry in found.lists]
+    counts = [int((~np.isin(rows, each)).sum()) for each in (*left_out, left_out[0] + left_out[1])]
+    return np.asarray(overlap.chance(lengths, *counts))
 
 
 def _overlap_at(a: tuple[np.ndarray, np.ndarray, float], b: tuple[np.ndarray, np.ndarray, float], k: int) -> Overlap:

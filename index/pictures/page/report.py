@@ -192,7 +192,7 @@ def _section(bundle: Bundle, answer: Densest | Neighborhood, series: Neighborhoo
     return Section(
         series.text,
         "" if found.token.text is None else f"#{found.token.id}",
-        None if found.overlap is None else found.overlap.verdict.value,
+        None if found.verdict is None else found.verdict.value,
         words.verdict_sentences(found, bundle.spaces, series.overlap.expected(found.overlap)),
         facts,
         neighborhood_charts(series),

@@ -60,8 +60,8 @@ def subtitle(series: NeighborhoodSeries, found: Neighborhood, name: str) -> str:
     if found.overlap is not None:
         agreed = found.overlap
         said.append(
-            f"{agreed.count} of {counted(agreed.k, 'neighbor')} in both lists ({agreed.percent:.1f} %): "
-            f"{agreed.verdict.value}"
+            f"{agreed.count} of {counted(agreed.k, 'neighbor')} in both lists ({agreed.percent:.1f} %)"
+            + ("" if agreed.verdict is None else f": {agreed.verdict.value}")
         )
         if agreed.lowest < agreed.highest:
             said.append(f"ties could make it {agreed.lowest} to {agreed.highest}")

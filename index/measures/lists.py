@@ -1,0 +1,87 @@
+"""The neighbor lists of all tokens as far as ties decide them: what is certain at the k-th place, and what is tied.
+
+Distances closer than a space's resolution are tied, so a list of k may be one of several. The K tokens that are stored
+may end among such ties, where twins crowd a list; the K distinct points that are stored go further.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from index.geometry.blocks import Matrix
+
+CERTAIN, TIED = 1, 2
+"""What a point is at the k-th place of a list: nearer by more than the resolution, or as far within it."""
+
+
+@dataclass(frozen=True, eq=False)
+class NeighborLists:
+    """The neighbor lists of V tokens in one space."""
+
+    ids: Matrix  # (V, K) rows, nearest first, self left out; -1 where there are no more
+    distances: Matrix  # (V, K), infinite where there are no more
+    distinct_ids: Matrix  # (V, K) the first row of each of the nearest other points; -1 where there are no more
+    distinct_distances: Matrix  # (V, K)
+    groups: np.ndarray  # (V,) the first row that holds the same point
+    resolution: float
+    placed: int  # how many of the V have a point
+
+    @cached_property
+    def sizes(self) -> np.ndarray:
+        """How many rows are in the group that begins with each row, (V,)."""
+        return np.bincount(self.groups, minlength=len(self.groups)).astype(np.int32)
+
+    def filled(self, k: int) -> np.ndarray:
+        """Return whether each list holds k tokens, (V,)."""
+        return np.asarray(self.ids[:, k - 1] >= 0)
+
+    def decided(self, k: int) -> np.ndarray:
+        """Return whether each list of k is the only one: the next token is no tie of the last, (V,)."""
+        V, K = self.ids.shape
+        if k == self.placed - 1:
+            return np.ones(V, bool)
+        if k == K:
+            return np.zeros(V, bool)  # the next is not stored
+        with np.errstate(invalid="ignore"):
+            apart = self.distances[:, k] - self.distances[:, k - 1]
+        return np.asarray(~(apart <= self.resolution))
+
+
+@dataclass(frozen=True, eq=False)
+class Places:
+    """What n lists of k hold, point by point: W = K + 1, the other rows of a token's own point being the first."""
+
+    rows: np.ndarray  # (n,) whose lists they are
+    points: np.ndarray  # (n, W) first rows of points
+    weights: np.ndarray  # (n, W) how many tokens stand there, the list's own left out
+    states: np.ndarray  # (n, W) uint8: CERTAIN, TIED or 0
+    certain: np.ndarray  # (n,) tokens
+    tied: np.ndarray  # (n,) tokens, of which k - certain have a place
+    open: np.ndarray  # (n,) whether tokens that are not stored may tie, too
+
+
+def places(lists: NeighborLists, rows: np.ndarray, k: int) -> Places:
+    """Return what lists of k hold of rows, (n,), whose lists are `filled` so far."""
+    own, nearest = lists.groups[rows, None], lists.distinct_ids[rows]
+    points = np.concatenate([own, nearest], axis=1)
+    apart = np.concatenate([np.zeros((len(rows), 1), np.float32), lists.distinct_distances[rows]], axis=1)
+    weights = np.where(points >= 0, lists.sizes[points], 0)
+    weights[:, 0] -= 1
+    taken = weights.cumsum(axis=1, dtype=np.int32)
+    border = np.take_along_axis(apart, (taken < k).sum(axis=1, keepdims=True), axis=1)
+    tied = np.abs(apart - border) <= lists.resolution
+    certain = ~tied & (apart < border)
+    states = np.uint8(TIED) * tied + np.uint8(CERTAIN) * certain
+    states[weights == 0] = 0
+    return Places(
+        rows,
+        points,
+        weights,
+        states,
+        weights.sum(axis=1, where=certain),
+        weights.sum(axis=1, where=tied),
+        tied[:, -1] & (taken[:, -1] < lists.placed - 1),
+    )
