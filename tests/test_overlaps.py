@@ -1,6 +1,7 @@
 """Overlaps and hubness of all tokens at once, against float64 brute force, where ties and twins abound."""
 
 from itertools import combinations
+from unittest.mock import patch
 
 import numpy as np
 import oracles
@@ -67,7 +68,8 @@ def test_overlaps_of_all_are_those_of_each(
     first = grid_distances([a for a, _ in cells])
     second = grid_distances([b for _, b in cells], left_out)
     a, b = (lists_of(*side, K, resolution) for side in (first, second))
-    found = overlaps(a, b, k)
+    with patch("index.measures.lists._SPARE", data.draw(st.sampled_from([0, 1, 8]))):  # points looked at first
+        found = overlaps(a, b, k)
     for row in range(V):
         if row in left_out or V - 1 - len(left_out) < k:
             assert np.isnan([found.counts[row], found.lowest[row], found.highest[row]]).all()

@@ -118,6 +118,19 @@ def test_a_given_metric_has_no_identities(gamma: Path, tmp_path: Path) -> None:
     assert "M was given" in invoke("query.py", "metric", "--index", tmp_path / "given").said
 
 
+def test_a_singular_covariance_has_an_infinite_condition(tmp_path: Path) -> None:
+    """Without its ridge M would have no end, and JSON says so."""
+    rows = np.zeros((60, 3))
+    rows[:, 0] = np.arange(60)  # the covariance is diagonal, with two zeros
+    np.save(tmp_path / "gamma.npy", rows)
+    build(*options(tmp_path / "gamma.npy", "--out", tmp_path / "bundle"))
+    found = query("metric", "--index", tmp_path / "bundle")
+    assert found["covariance"]["condition"] == found["ridge"]["highest_without"] == "Infinity"
+    done = invoke("query.py", "metric", "--index", tmp_path / "bundle", "--csv")
+    lines = {line["name"]: line["value"] for line in csv.DictReader(StringIO(done.out))}
+    assert float(lines["covariance.condition"]) == np.inf
+
+
 def test_csv_is_the_json(gamma: Path, tmp_path: Path) -> None:
     build(*options(gamma, "--out", tmp_path / "bundle"))
     done = invoke("query.py", "metric", "--index", tmp_path / "bundle", "--csv")

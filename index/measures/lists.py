@@ -13,6 +13,8 @@ import numpy as np
 
 from index.geometry.blocks import Matrix
 
+_SPARE = 8  # points beyond k that are looked at first: seldom do more tie
+
 CERTAIN, TIED = 1, 2
 """What a point is at the k-th place of a list: nearer by more than the resolution, or as far within it."""
 
@@ -52,7 +54,7 @@ class NeighborLists:
 
 @dataclass(frozen=True, eq=False)
 class Places:
-    """What n lists of k hold, point by point: W = K + 1, the other rows of a token's own point being the first."""
+    """What n lists of k hold, point by point: the other rows of a token's own point, and the W - 1 nearest points."""
 
     rows: np.ndarray  # (n,) whose lists they are
     points: np.ndarray  # (n, W) first rows of points
@@ -65,9 +67,17 @@ class Places:
 
 def places(lists: NeighborLists, rows: np.ndarray, k: int) -> Places:
     """Return what lists of k hold of rows, (n,), whose lists are `filled` so far."""
-    own, nearest = lists.groups[rows, None], lists.distinct_ids[rows]
-    points = np.concatenate([own, nearest], axis=1)
-    apart = np.concatenate([np.zeros((len(rows), 1), np.float32), lists.distinct_distances[rows]], axis=1)
+    nearest, distances = lists.distinct_ids[rows], lists.distinct_distances[rows]
+    K = nearest.shape[1]
+    found = _places(lists, rows, nearest[:, : k + _SPARE], distances[:, : k + _SPARE], k)
+    if k + _SPARE < K and found.open.any():
+        found = _places(lists, rows, nearest, distances, k)
+    return found
+
+
+def _places(lists: NeighborLists, rows: np.ndarray, nearest: np.ndarray, distances: np.ndarray, k: int) -> Places:
+    points = np.concatenate([lists.groups[rows, None], nearest], axis=1)
+    apart = np.concatenate([np.zeros((len(rows), 1), np.float32), distances], axis=1)
     weights = np.where(points >= 0, lists.sizes[points], 0)
     weights[:, 0] -= 1
     taken = weights.cumsum(axis=1, dtype=np.int32)
