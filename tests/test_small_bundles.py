@@ -22,6 +22,14 @@ def test_lists_hold_all_others(five: Path) -> None:
     for answer in (query("densest", "--index", five), query("neighbors", "#0", "--index", five)[0]):
         assert [len(answer[geometry]) for geometry in ("causal", "cosine")] == [4, 4]
         assert (answer["overlap"]["k"], answer["overlap"]["count"]) == (4, 4)
+        assert answer["verdict"] is None
+    assert (
+        "No verdict: 4 neighbors are too few for one, which takes 5."
+        in invoke("query.py", "densest", "--index", five).said
+    )
+    assert (
+        "No verdict: 1 neighbor is too few" in invoke("query.py", "neighbors", "#0", "--top", 1, "--index", five).said
+    )
     assert [place["id"] for place in answer["causal"]] == [1, 2, 3, 4]
     sums = query("analogy", "#0 - #1 + #2", "--index", five)
     assert sorted(place["id"] for place in sums["causal"]) == [3, 4]

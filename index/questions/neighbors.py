@@ -50,7 +50,6 @@ VERDICTS = {
     Verdict.LOW: "different neighborhoods: here {0} sees another structure than {1}.",
     Verdict.UNDECIDED: "ties alone could decide it either way: no verdict can be read from these two lists.",
 }
-NO_VERDICT = f"No verdict: {{}} are too few for one, which takes {FEWEST}."
 
 
 @dataclass(frozen=True)
@@ -160,7 +159,7 @@ class Neighborhood(Answer):
 
     def _verdict(self, found: Overlap) -> str:
         if found.verdict is None:
-            return NO_VERDICT.format(counted(found.k, "neighbor"))
+            return no_verdict(found)
         meaning = VERDICTS[found.verdict].format(*(geometry.words for geometry in self.lists))
         return f"{found.verdict.value.upper()}: {meaning}"
 
@@ -262,6 +261,12 @@ def _twins(twins: tuple[Token, ...]) -> Words:
     for number, twin in enumerate(twins[:NAMED_TWINS]):
         named += [", " if number else "", twin, f" #{twin.id}"]
     return (*named, ", …" if len(twins) > NAMED_TWINS else "")
+
+
+def no_verdict(found: Overlap) -> str:
+    """Return why lists as short as these have no verdict."""
+    are = "is" if found.k == 1 else "are"
+    return f"No verdict: {counted(found.k, 'neighbor')} {are} too few for one, which takes {FEWEST}."
 
 
 def _overlap(found: Overlap) -> str:

@@ -10,7 +10,7 @@ from index.geometry.maps import Geometry
 from index.measures.overlap import BORDERS, FEWEST, Overlap, Verdict
 from index.pictures.numbers.densities import unit
 from index.questions.lists import Neighbor
-from index.questions.neighbors import NO_VERDICT, VERDICTS, Neighborhood
+from index.questions.neighbors import VERDICTS, Neighborhood, no_verdict
 
 TERMS = (
     ("causal metric", "M, the inverse of the covariance of all token vectors; distances in it are in logometers."),
@@ -44,7 +44,7 @@ def verdict_sentences(found: Neighborhood, spaces: dict[Geometry, Space], chance
 
 def _meaning(found: Neighborhood, overlap: Overlap) -> str:
     if overlap.verdict is None:
-        return NO_VERDICT.format(counted(overlap.k, "neighbor"))
+        return no_verdict(overlap)
     return VERDICTS[overlap.verdict].format(*(geometry.words for geometry in found.lists)).capitalize()
 
 
