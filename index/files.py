@@ -131,7 +131,7 @@ def placing(
     ParameterError
         When a target may not be replaced, or cannot be written.
     """
-    _check_targets(targets, overwrite, manifest, folder_of, named)
+    require_free(targets, overwrite=overwrite, manifest=manifest, folder_of=folder_of, named=named)
     parent, another = targets[0].parent, f"another {parameter(named)}"
     try:
         parent.mkdir(parents=True, exist_ok=True)
@@ -140,7 +140,7 @@ def placing(
         raise ParameterError(f"{parent} cannot be written: {brief(error)}; pass {another}") from error
     try:
         yield [beside / target.name for target in targets]
-        _check_targets(targets, overwrite, manifest, folder_of, named)
+        require_free(targets, overwrite=overwrite, manifest=manifest, folder_of=folder_of, named=named)
         for target in targets:
             if target.is_dir():
                 target.rename(beside / "replaced")
@@ -151,14 +151,20 @@ def placing(
         shutil.rmtree(beside, ignore_errors=True)
 
 
-def _check_targets(
-    targets: Sequence[Path], overwrite: bool, manifest: str, folder_of: frozenset[str], named: str
+def require_free(
+    targets: Sequence[Path],
+    *,
+    overwrite: bool,
+    manifest: str,
+    folder_of: frozenset[str] = frozenset(),
+    named: str = "out",
 ) -> None:
+    """Raise ParameterError for a target that `placing`, of the same parameters, would not write."""
     another = f"another {parameter(named)}"
     for target in targets:
-        if (target.parent / manifest).is_file():
+        if _lies_in_a_bundle(target, manifest):
             raise ParameterError(f"{parameter(named)} {target} lies in a bundle's folder; pass {another}")
-        if not target.exists():
+        if not os.path.lexists(target):  # a link to nothing is there, too
             continue
         if not overwrite:
             raise ParameterError(f"{target} exists; pass {parameter('overwrite', True)} to replace it, or {another}")
@@ -167,6 +173,20 @@ def _check_targets(
         others = {path.name for path in target.iterdir()} - folder_of if folder_of else set()
         if others:
             raise ParameterError(f"{target} holds {min(others)}, which no export wrote; pass {another}")
+
+
+def _lies_in_a_bundle(target: Path, manifest: str) -> bool:
+    """Whether a target's folder, or the one that it would be made in, is a bundle's."""
+    folder = next((parent for parent in target.absolute().parents if parent.is_dir()), target.parent)
+    return (folder / manifest).is_file()
+
+
+def is_device(path: Path) -> bool:
+    """Whether a path is written as a stream: a device, a pipe, or what `/dev/stdout` leads to, be it a file."""
+    folder = os.path.realpath(path.parent)
+    if folder == "/dev" or (folder.startswith("/proc/") and folder.endswith("/fd")):
+        return path.exists() and not path.is_dir()
+    return path.exists() and not path.is_dir() and not path.is_file()
 
 
 def require(library: str, *, extra: str, command: str) -> None:

@@ -87,7 +87,7 @@ def test_parquet_of_named_tokens_and_of_none(smollm2: Built, tmp_path: Path) -> 
     assert invoke("query.py", "neighbors", "planet", "#7", *options).code == 0
     assert pq.read_table(path)["token_id"].to_pylist() == [46835] * 4 + [7] * 4
     (tmp_path / "empty").touch()
-    assert invoke("query.py", "neighbors", "--file", tmp_path / "empty", *options).code == 0
+    assert invoke("query.py", "neighbors", "--file", tmp_path / "empty", "--overwrite", *options).code == 0
     assert pq.read_table(path).num_rows == 0
 
 

@@ -3,16 +3,20 @@
 The long run, over thousands of places, is `benchmarks/damage.py`; this is the same with few.
 """
 
+import errno
 import json
+import os
 import shutil
 from collections import Counter
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from conftest import invoke
 
 import index
 from benchmarks import damage
+from index.bundle.bundle import Bundle, open_bundle
 from index.bundle.checksums import BLOCK_BYTES, seal
 from index.errors import BundleError
 
@@ -110,5 +114,116 @@ def test_a_bundle_replaced_while_open_gives_no_mixed_answer(bundles: tuple[Path,
     opened = index.open(copy)
     shutil.rmtree(copy)
     shutil.copytree(bundles[1], copy)
-    with pytest.raises(BundleError, match="open it again if it was replaced meanwhile"):
+    with pytest.raises(BundleError, match="copy was replaced by another bundle while it was open: open it again"):
         opened.neighbors("#7")
+    assert opened.was_replaced()
+    assert index.open(copy).neighbors("#7").token.id == 7
+
+
+def put_in_place(other: Path, folder: Path) -> None:
+    """Put another bundle in the place of one, as a build does; what is mapped of the old one stays."""
+    folder.rename(folder.with_name("before"))
+    shutil.copytree(other, folder)
+
+
+@pytest.mark.parametrize("arguments", [["neighbors", "#7"], ["within", "#7", "--radius", "1"], ["verify"]])
+def test_a_command_asks_the_bundle_that_came_in_its_place(
+    arguments: list[str], bundles: tuple[Path, Path], copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first time that it was opened, it is replaced before anything is read of it."""
+    expected = invoke("query.py", *arguments, "--json", "--index", bundles[1])
+    opened = []
+
+    def open_and_replace(path: Path) -> Bundle:
+        bundle = open_bundle(path)
+        if not opened:
+            put_in_place(bundles[1], copy)
+        opened.append(bundle)
+        return bundle
+
+    monkeypatch.setattr("index.bundle.bundle.open_bundle", open_and_replace)
+    found = invoke("query.py", *arguments, "--json", "--index", copy)
+    assert (found.code, found.err) == (0, expected.err)
+    assert len(opened) == 2
+    if arguments != ["verify"]:
+        assert found.json == expected.json
+
+
+def test_a_bundle_that_is_replaced_again_and_again_is_not_called_damaged(
+    bundles: tuple[Path, Path], copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+
+    def open_and_replace(path: Path) -> Bundle:
+        bundle = open_bundle(path)
+        opened.append(bundle)
+        shutil.rmtree(copy)
+        shutil.copytree(bundles[len(opened) % 2], copy)
+        return bundle
+
+    monkeypatch.setattr("index.bundle.bundle.open_bundle", open_and_replace)
+    found = invoke("query.py", "neighbors", "#7", "--index", copy)
+    assert (found.code, len(opened)) == (2, 2)
+    assert found.err == f"error: {copy} was replaced by another bundle while it was open: open it again\n"
+
+
+def test_what_damage_there_is_is_still_called_so(bundles: tuple[Path, Path], copy: Path) -> None:
+    opened = index.open(copy)
+    assert not opened.was_replaced()
+    (copy / "tokens.parquet").unlink()
+    with pytest.raises(BundleError, match=r"tokens\.parquet is missing: the bundle is damaged; build it again"):
+        opened.neighbors("#7")
+
+
+# --- what is no damage ------------------------------------------------------------------------------------------------
+
+
+def test_a_file_is_no_bundle(copy: Path) -> None:
+    for path, said in (
+        (copy / "manifest.json", f"{copy / 'manifest.json'} is a file; pass a bundle's folder, {copy}"),
+        (Path(__file__), f"{__file__} is a file; pass a bundle's folder"),
+    ):
+        assert invoke("query.py", "info", "--index", path).err == f"error: {said}\n"
+
+
+def test_a_bundle_of_links_says_so(bundles: tuple[Path, Path], tmp_path: Path) -> None:
+    (tmp_path / "links").mkdir()
+    for path in bundles[0].iterdir():
+        (tmp_path / "links" / path.name).symlink_to(path)
+    said = invoke("query.py", "info", "--index", tmp_path / "links").err
+    assert " is a link; copy the bundle with what its links lead to (cp -rL)" in said
+    assert "damaged" not in said
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (errno.ENOMEM, "Cannot allocate memory; free some memory, or raise the limit on it, and ask again"),
+        (errno.EMFILE, "Too many open files; close some files, or raise the limit on open ones (ulimit -n)"),
+        (errno.EACCES, "Permission denied; whoever owns it can allow it"),
+        (errno.EIO, "Input/output error; see whether the disk fails"),
+        (errno.ESTALE, "Stale file handle"),
+    ],
+)
+def test_what_the_system_refuses_is_not_called_damage(
+    number: int, said: str, copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    opened = index.open(copy)
+    for module in ("numpy.memmap", "pathlib.Path.read_text", "pathlib.Path.read_bytes", "pathlib.Path.open"):
+        with monkeypatch.context() as patched:
+            patched.setattr(module, fail)
+            with pytest.raises(BundleError) as error:
+                _ = index.open(copy).cosine.points if module != "pathlib.Path.open" else opened.verify()
+        assert str(error.value).endswith(f" cannot be read: {said}")
+
+
+def test_memory_that_runs_out_in_arrow_is_not_called_damage(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise pa.ArrowMemoryError("malloc of size 64 failed")
+
+    monkeypatch.setattr("pyarrow.parquet.ParquetFile.read", fail)
+    found = invoke("query.py", "neighbors", "#7", "--index", copy)
+    assert found.err == "error: memory ran out (malloc of size 64 failed); free some, or ask for less\n"

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.shown
 
 DOCS = ROOT / "docs"
 COMMANDS = {
-    "neighbors.svg": "uv run query.py neighbors planet --top 8 --svg docs/neighbors.svg",
+    "neighbors.svg": "uv run query.py neighbors planet --top 8 --svg docs/neighbors.svg --overwrite",
     "plot.svg": "uv run --extra plot query.py plot planet --out docs/plot.svg --overwrite",
 }
 SVG = "{http://www.w3.org/2000/svg}"

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from index.answers.answer import Row
-from index.errors import ParameterError, parameter
-from index.files import brief
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -21,29 +18,14 @@ ROWS_PER_GROUP = 50_000
 
 
 def write_parquet(columns: Mapping[str, type], rows: Iterable[Sequence[Row]], path: Path) -> None:
-    """Write rows into a Parquet file as they come, some thousand at a time; ParameterError when that fails."""
+    """Write rows into a Parquet file as they come, some thousand at a time; OSError when it cannot be written."""
     import pyarrow.parquet as pq
 
     schema = _schema(columns)
-    with _writing(path):
-        writer = pq.ParquetWriter(path, schema, compression="zstd")
-    try:
+    # Arrow's own files seek, which a pipe does not.
+    with path.open("wb") as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
         for group in _groups(rows):
-            table = _table(group, columns, schema)
-            with _writing(path):
-                writer.write_table(table)
-    finally:
-        with _writing(path):
-            writer.close()
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """Say of what the system has against the block that it was this file."""
-    try:
-        yield
-    except (OSError, ValueError) as error:  # a path with a zero in it is a ValueError
-        raise ParameterError(f"{parameter('parquet', path)} cannot be written: {brief(error)}") from error
+            writer.write_table(_table(group, columns, schema))
 
 
 def _schema(columns: Mapping[str, type]) -> pa.Schema:

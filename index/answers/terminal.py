@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from io import StringIO
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -18,8 +17,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from index.answers.page import Block, Column, Facts, Heading, Table, Words, parts
-from index.errors import ParameterError, one_line, parameter
-from index.files import brief
+from index.errors import one_line
 from index.tokens.display import display
 
 if TYPE_CHECKING:
@@ -80,14 +78,6 @@ def terminal_svg(page: Iterable[Block], *, title: str) -> str:
     console = Console(record=True, width=COLUMNS, file=StringIO(), highlight=False, color_system="truecolor")
     console.print(renderable(page))
     return console.export_svg(title=title, code_format=_FORMAT)
-
-
-def write_terminal_svg(page: Iterable[Block], path: Path, *, title: str) -> None:
-    """Write `terminal_svg` to a file, in place of what is there; ParameterError when it cannot be written."""
-    try:
-        path.write_text(terminal_svg(page, title=title), encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise ParameterError(f"{parameter('svg', path)} cannot be written: {brief(error)}") from error
 
 
 def _block(block: Block) -> RenderableType:

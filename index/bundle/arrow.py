@@ -38,6 +38,8 @@ def read_parquet(source: Path | np.ndarray, columns: Sequence[str] = ()) -> pa.T
             # Arrow's threads may abort a process that ends soon after (apache/arrow issue 34314).
             table = parquet.read(columns=list(columns) or None, use_threads=False)
         table.validate(full=True)  # Parquet holds texts that are no Unicode, too
+    except MemoryError:  # which Arrow's own is, too
+        raise
     except (KeyError, pa.ArrowException) as error:
         raise ValueError(str(error)) from error
     return table

@@ -112,9 +112,11 @@ class Space:
         path = self._checksums.folder / f"{self.name}.faiss"
         # IO_FLAG_MMAP maps IVF lists only; flat indexes need the _IFC form.
         try:
-            return faiss.read_index(os.fspath(path), faiss.IO_FLAG_MMAP_IFC)
+            index = faiss.read_index(os.fspath(path), faiss.IO_FLAG_MMAP_IFC)
         except RuntimeError as error:
-            raise BundleError(f"{path} is no flat FAISS index: {brief(error)}; {DAMAGED}") from error
+            raise self._checksums.not_as_written(f"{path} cannot be read by FAISS: {brief(error)}") from error
+        self._checksums.require_same()  # FAISS opens a file of its own
+        return index
 
     def _graph_array(self, name: str, dtype: DTypeLike, *, below: int | None = None) -> StoredArray:
         return npy_array(self._checksums.file(f"{self.name}.{name}.npy"), self._graph_shape, dtype, below)
@@ -125,7 +127,7 @@ class Bundle:
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self.folder, self.manifest, self.name = folder, manifest, manifest.name
-        self.checksums = Checksums(folder, manifest.files)
+        self.checksums = Checksums(folder, manifest.files, self.was_replaced)
         self.spaces = {geometry: Space(geometry, manifest, self.checksums) for geometry in Geometry}
 
     def __len__(self) -> int:
@@ -134,6 +136,13 @@ class Bundle:
     def __repr__(self) -> str:
         facts = self.manifest
         return f"{type(self).__name__}({self.name!r}, {facts.V:,} x {facts.D:,}, {facts.K} neighbors)"
+
+    def was_replaced(self) -> bool:
+        """Whether another bundle lies in its folder by now. What was read before is still of this one."""
+        try:
+            return read_manifest(self.folder).checksum != self.manifest.checksum
+        except BundleError:
+            return False
 
     @property
     def causal(self) -> Space:

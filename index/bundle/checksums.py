@@ -7,9 +7,10 @@ blocks it touches, and a search that reads all points checks each block on its w
 
 from __future__ import annotations
 
+import errno
 import json
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,6 +26,26 @@ from index.files import brief
 CHECKSUMS = "checksums.json"
 BLOCK_BYTES = 1 << 20
 DAMAGED = "the bundle is damaged; build it again"
+
+
+_ADVICE = {
+    **dict.fromkeys((errno.ENOMEM, errno.EAGAIN), "free some memory, or raise the limit on it, and ask again"),
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE), "close some files, or raise the limit on open ones (ulimit -n)"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM), "whoever owns it can allow it"),
+    errno.EIO: "see whether the disk fails",
+}
+"""What helps against the system's own reasons not to read a file, none of which is damage."""
+
+
+def unreadable(path: Path, error: OSError) -> BundleError:
+    """Return the error of a file that is there and cannot be read, with what helps against its cause."""
+    advice = f"; {_ADVICE[error.errno]}" if error.errno in _ADVICE else ""
+    return BundleError(f"{path} cannot be read: {brief(error.strerror or error)}{advice}")
+
+
+def damaged(said: str) -> BundleError:
+    """Return the error of a bundle of which something is not as it was written."""
+    return BundleError(f"{said}: {DAMAGED}")
 
 
 class FileFacts(Struct, frozen=True, kw_only=True):
@@ -81,6 +102,8 @@ def seal(manifest: dict[str, Any]) -> str:
 class Checksums:
     """What the files of one bundle must hold, as `describe` found them.
 
+    `replaced` says whether another bundle lies in the folder by now: then nothing is damaged.
+
     Raises
     ------
     BundleError
@@ -88,16 +111,18 @@ class Checksums:
         damaged.
     """
 
-    def __init__(self, folder: Path, files: dict[str, FileFacts]) -> None:
-        self.folder, self.files = folder, files
+    def __init__(self, folder: Path, files: dict[str, FileFacts], replaced: Callable[[], bool]) -> None:
+        self.folder, self.files, self._replaced = folder, files, replaced
         for name, facts in files.items():
             path = folder / name
-            if Path(name).name != name or name == ".." or path.is_symlink():
-                raise BundleError(f"{folder} names a file that is not its own: {brief(ValueError(name))}; {DAMAGED}")
+            not_its_own = f"{folder} names a file that is not its own: {brief(name)}"
+            if Path(name).name != name or name == "..":
+                raise BundleError(f"{not_its_own}; {DAMAGED}")
+            if path.is_symlink():
+                raise BundleError(f"{not_its_own} is a link; copy the bundle with what its links lead to (cp -rL)")
             size = _size(path)
             if size != facts.bytes:
-                found = "is missing" if size is None else f"has {size:,} bytes, not {facts.bytes:,}"
-                raise BundleError(f"{path} {found}: {DAMAGED}")
+                raise damaged(f"{path} {'is missing' if size is None else f'has {size:,} bytes, not {facts.bytes:,}'}")
         self._blocks = self._read()
 
     def __contains__(self, name: str) -> bool:
@@ -108,44 +133,64 @@ class Checksums:
         try:
             raw = path.read_bytes() if CHECKSUMS in self.files else b""
         except OSError as error:
-            raise BundleError(f"{path} cannot be read: {brief(error)}; {DAMAGED}") from error
+            raise unreadable(path, error) from error
         if CHECKSUMS not in self.files or sha256(raw).hexdigest() != self.files[CHECKSUMS].sha256:
-            raise BundleError(f"{path} is not what was written: {DAMAGED}")
+            raise damaged(f"{path} is not what was written")
         try:
             blocks: dict[str, list[str]] = json.loads(raw)["blocks"]
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise BundleError(f"{path} holds no checksums: {brief(error)}; {DAMAGED}") from error
         if not isinstance(blocks, dict) or not all(isinstance(each, list) for each in blocks.values()):
-            raise BundleError(f"{path} holds no lists of checksums: {DAMAGED}")
+            raise damaged(f"{path} holds no lists of checksums")
         return blocks
 
     def file(self, name: str) -> StoredFile:
         """Map a file whose blocks are checked when they are first read."""
         if name not in self._blocks:
-            raise BundleError(f"{self.folder} has no {name}: {DAMAGED}")
-        return StoredFile(self.folder / name, self._blocks[name])
+            raise damaged(f"{self.folder} has no {name}")
+        return StoredFile(self.folder / name, self._blocks[name], self.not_as_written)
+
+    def not_as_written(self, said: str) -> BundleError:
+        """Return the error of a file that is not what was written: it is damaged, or another bundle's."""
+        return self._replacement() or damaged(said)
+
+    def require_same(self) -> None:
+        """Raise BundleError where another bundle lies in the folder by now."""
+        if error := self._replacement():
+            raise error
+
+    def _replacement(self) -> BundleError | None:
+        if not self._replaced():
+            return None
+        return BundleError(f"{self.folder} was replaced by another bundle while it was open: open it again")
 
 
 def _size(path: Path) -> int | None:
     """Return the bytes of a regular file; None where there is none."""
     try:
         facts = path.stat()
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as error:
+        raise unreadable(path, error) from error
     return facts.st_size if stat.S_ISREG(facts.st_mode) else None
 
 
 class StoredFile:
-    """A mapped file of a bundle."""
+    """A mapped file of a bundle; `not_as_written` makes the error of one that is not what was written."""
 
-    def __init__(self, path: Path, blocks: list[str]) -> None:
-        self.path = path
+    def __init__(self, path: Path, blocks: list[str], not_as_written: Callable[[str], BundleError] = damaged) -> None:
+        self.path, self._not_as_written = path, not_as_written
         try:
             self.content = np.memmap(path, np.uint8, mode="r")  # `check` what is read of it
-        except (OSError, ValueError) as error:
-            raise BundleError(f"{path} cannot be read: {brief(error)}; build the bundle again") from error
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise not_as_written(f"{path} is missing") from error
+        except OSError as error:
+            raise unreadable(path, error) from error
+        except ValueError as error:
+            raise not_as_written(f"{path} is empty") from error
         if len(blocks) != -(-len(self.content) // BLOCK_BYTES):
-            raise BundleError(f"{path} has {len(self.content):,} bytes, but {len(blocks):,} checksums: {DAMAGED}")
+            raise not_as_written(f"{path} has {len(self.content):,} bytes, but {len(blocks):,} checksums")
         self._blocks = blocks
         self._checked = bytearray(len(blocks))
 
@@ -167,10 +212,7 @@ class StoredFile:
     def _check_block(self, block: int) -> None:
         start = block * BLOCK_BYTES
         if xxh3_64_hexdigest(self.content[start : start + BLOCK_BYTES].data) != self._blocks[block]:
-            raise BundleError(
-                f"{self.path} is not what was written, from byte {start:,} on: {DAMAGED}, "
-                "or open it again if it was replaced meanwhile"
-            )
+            raise self._not_as_written(f"{self.path} is not what was written, from byte {start:,} on")
         self._checked[block] = 1
 
     def read(self) -> bytes:

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from index.bundle.checksums import DAMAGED, FileFacts, seal
+from index.bundle.checksums import DAMAGED, FileFacts, damaged, seal, unreadable
 from index.errors import BundleError
 from index.files import brief
 
@@ -170,22 +170,27 @@ def read_manifest(folder: Path) -> Manifest:
         When there is none, it is not what was written, or of another format version.
     """
     path = folder / MANIFEST
-    if path.exists() and not path.is_file():
-        raise BundleError(f"{path} is no regular file")
     try:
+        if path.exists() and not path.is_file():
+            raise BundleError(f"{path} is no regular file")
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         killed = (folder.parent / f".{folder.name}.replaced").exists()
         advice = "a build was killed while it replaced it: run it again" if killed else "build one with build_index.py"
         raise BundleError(f"no bundle in {folder}: it has no {MANIFEST}; {advice}") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise BundleError(f"{path} cannot be read: {brief(error)}; build the bundle again") from error
+    except NotADirectoryError:
+        own = (folder.parent / MANIFEST).is_file()
+        raise BundleError(f"{folder} is a file; pass a bundle's folder{f', {folder.parent}' if own else ''}") from None
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{path} cannot be read: {brief(error)}; {DAMAGED}") from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise BundleError(f"{path} is not the manifest of a logoscope bundle")
     if manifest.get("format_version") != FORMAT_VERSION:
         raise _wrong_version(folder, manifest)
     if manifest.get("checksum") != seal(manifest):
-        raise BundleError(f"{path} is not what was written: {DAMAGED}")
+        raise damaged(f"{path} is not what was written")
     try:
         found = msgspec.convert(manifest, Manifest)
         _check(found)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from index.search.compiled import compiled
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _exact(x, y):
     total = 0.0
     for d in range(x.size):
@@ -15,7 +16,7 @@ def _exact(x, y):
     return np.sqrt(total)
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def compare_tile(
     scores,
     stored,

@@ -12,12 +12,11 @@ import numpy as np
 from index.answers.answer import Answer, Row, nested_rows
 from index.answers.page import Block, Words, facts, passed
 from index.bundle.bundle import Bundle, Space
-from index.bundle.checksums import DAMAGED, file_sha256
+from index.bundle.checksums import file_sha256, unreadable
 from index.bundle.manifest import MANIFEST
 from index.checks.crosscheck import QuadraticForm, check_quadratic_form
 from index.checks.deep import DeepCheck, deep_check, lists_json
 from index.checks.stored_lists import ListCheck, check_list, total
-from index.errors import BundleError
 from index.geometry.maps import Geometry, distances_to
 from index.questions.parameters import PAIRS, POSITIVE
 from index.questions.question import Doc, Progress, silent
@@ -138,11 +137,17 @@ def _check_files(bundle: Bundle, progress: Progress) -> None:
     files = bundle.checksums.files
     damaged = []
     for done, (name, written) in enumerate(files.items(), start=1):
-        if file_sha256(bundle.folder / name) != written.sha256:
+        path = bundle.folder / name
+        try:
+            if file_sha256(path) != written.sha256:
+                damaged.append(name)
+        except FileNotFoundError:
             damaged.append(name)
+        except OSError as error:
+            raise unreadable(path, error) from error
         progress("files", done / len(files))
     if damaged:
-        raise BundleError(f"{bundle.folder}: {', '.join(damaged)} not as written: {DAMAGED}")
+        raise bundle.checksums.not_as_written(f"{bundle.folder}: {', '.join(damaged)} not as written")
 
 
 def _check_graph(space: Space, rows: np.ndarray, progress: Callable[[float], None]) -> ListCheck:

@@ -7,14 +7,14 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import typer
 
-from index.errors import BundleError, LogoscopeError, ParameterError, one_line, parameter
+from index.cli.form import Form
+from index.errors import BundleError, LogoscopeError, one_line
 from index.files import brief
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ ROOT = Path("data/indexes")
 CLOSED_PIPE = 141
 """What a shell says of a program that wrote to a pipe nobody reads: 128 + SIGPIPE."""
 
+Asked = TypeVar("Asked")
+
 Spelled = Callable[[str, str | None], str]
 """How a command line spells a parameter's name, and a value to give it."""
 
@@ -35,21 +37,6 @@ def as_option(name: str, value: str | None) -> str:
     """Spell a parameter as an option: `--density-k 20`, `--overwrite`."""
     option = "--" + name.replace("_", "-")
     return option if value in (None, "True") else f"{option} {value}"
-
-
-@dataclass(frozen=True)
-class Form:
-    """In which form an answer leaves; none of them: as a table."""
-
-    json: bool = False
-    csv: bool = False
-    parquet: Path | None = None
-    svg: Path | None = None
-
-    def __post_init__(self) -> None:
-        if sum(map(bool, (self.json, self.csv, self.parquet, self.svg))) > 1:
-            *others, last = map(parameter, ("json", "csv", "parquet", "svg"))
-            raise ParameterError(f"{', '.join(others)} and {last} exclude each other; pass one")
 
 
 @contextmanager
@@ -92,6 +79,18 @@ def open_index(path: Path | None) -> Bundle:
     return open_bundle(found[0])
 
 
+def ask_opened(path: Path | None, ask: Callable[[Bundle], Asked]) -> tuple[Bundle, Asked]:
+    """Open a bundle and ask it; where a build has put another in its place meanwhile, that one is asked."""
+    bundle = open_index(path)
+    try:
+        return bundle, ask(bundle)
+    except BundleError:
+        if not bundle.was_replaced():
+            raise
+    bundle = open_index(path)
+    return bundle, ask(bundle)
+
+
 def show(found: Answer, form: Form, title: Words) -> None:
     """Print an answer, or write it where its form says, under a title in pictures; exit code 1 where it is no."""
     if form.json:
@@ -104,11 +103,10 @@ def show(found: Answer, form: Form, title: Words) -> None:
         from index.answers.answer import columns_of
         from index.answers.parquet import write_parquet
 
-        write_parquet(columns_of(found), [found.rows()], form.parquet)
+        with form.placing() as path:
+            write_parquet(columns_of(found), [found.rows()], path)
     elif form.svg is not None:
-        from index.answers.terminal import plain, write_terminal_svg
-
-        write_terminal_svg(found.page(), form.svg, title=plain(title))
+        write_svg(found.page(), form, title)
     else:
         print_page(found.page())
     if found.note is not None:
@@ -129,6 +127,15 @@ def print_text(text: str) -> None:
     """Print a text as it is, at once."""
     with _standard_output():
         print(text, end="", flush=True)
+
+
+def write_svg(page: Iterable[Block], form: Form, title: Words) -> None:
+    """Write a page as a picture of a terminal."""
+    from index.answers.terminal import plain, terminal_svg
+
+    picture = terminal_svg(page, title=plain(title))
+    with form.placing() as path:
+        path.write_text(picture, encoding="utf-8", newline="\n")
 
 
 def print_page(page: Iterable[Block]) -> None:

@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 import typer
 
 from index.answers.page import parts
-from index.cli.ask import Form, Spelled, answering, as_option, open_index, show
+from index.cli.ask import Spelled, answering, as_option, ask_opened, show
+from index.cli.form import Form
 from index.cli.many import ask_many
 from index.cli.progress import progress_of
 
 if TYPE_CHECKING:
+    from index.answers.answer import Answer
+    from index.bundle.bundle import Bundle
     from index.questions.question import Parameter, Question
 
 Index = Annotated[
@@ -34,8 +37,12 @@ _SHARED: dict[str, tuple[Any, Any]] = {
             "--svg", metavar="FILE", help="Write the table as a picture of a terminal, instead of printing it."
         ),
     ),
+    "overwrite": (bool, typer.Option("--overwrite", help="Replace the file that is there.")),
 }
 """The options of every command: their types and what they say."""
+
+_FORMS = ("json", "csv", "parquet", "svg")
+"""Those that say in which form an answer leaves."""
 
 _TYPED = (int, float, bool, Path, list[str])
 """What typer reads; everything else is a text that the question reads."""
@@ -44,22 +51,32 @@ _TYPED = (int, float, bool, Path, list[str])
 def add_command(app: typer.Typer, question: Question[Any, Any]) -> None:
     """Give a program the command of a question."""
     many = next((each for each in question.parameters if each.doc.many), None)
+    own = {each.name for each in question.parameters}
 
     def run(**given: Any) -> None:
-        shared = {name: given.pop(name) for name in _SHARED}
+        folder = given.pop("index")
+        overwrite = given["overwrite"] if "overwrite" in own else given.pop("overwrite")
         with answering(_spelling(question.parameters)):
-            form = Form(shared["json"], shared["csv"], shared["parquet"], shared["svg"])
+            form = Form(**{name: given.pop(name) for name in _FORMS}, overwrite=overwrite)
+            if "overwrite" not in own:
+                form.require_use()
+            form.require_free()
             if many is not None:
-                ask_many(question, many.name, given, shared["index"], form)
+                ask_many(question, many.name, given, folder, form)
                 return
-            bundle = open_index(shared["index"])
-            with progress_of(question) as progress:
-                found = question(bundle, **given, **progress)
+
+            def ask(bundle: Bundle) -> Answer:
+                with progress_of(question) as progress:
+                    found: Answer = question(bundle, **given, **progress)
+                    return found
+
+            bundle, found = ask_opened(folder, ask)
             show(found, form, (*parts(found.title or question.name), f" in {bundle.name}"))
 
     run.__doc__, run.__annotations__ = question.help, {}
     declared = [each for parameter in question.parameters for each in _declared(parameter)]
-    declared += [_keyword(name, kind, told, False if kind is bool else None) for name, (kind, told) in _SHARED.items()]
+    shared = {name: option for name, option in _SHARED.items() if name not in own}
+    declared += [_keyword(name, kind, told, False if kind is bool else None) for name, (kind, told) in shared.items()]
     run.__signature__ = inspect.Signature(declared)  # type: ignore[attr-defined]
     signs = {"ignore_unknown_options": any(each.doc.minus for each in question.parameters)}
     app.command(question.name, epilog=f"Example: {question.example}", context_settings=signs)(run)

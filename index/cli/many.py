@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import typer
 
 from index.answers.page import Words, parts
-from index.cli.ask import Form, open_index, print_json, print_page, print_text
-from index.errors import ParameterError, TokenError, one_line, parameter
+from index.cli.ask import ask_opened, open_index, print_json, print_page, print_text, write_svg
+from index.cli.form import Form
+from index.errors import LogoscopeError, ParameterError, TokenError, one_line, parameter
 from index.files import brief
 
 if TYPE_CHECKING:
-    from index.answers.answer import Answer
+    from index.answers.answer import Answer, Row
     from index.questions.question import Question
 
 LONGEST_LINE = 1 << 20
@@ -35,13 +36,12 @@ def ask_many(question: Question[Any, Any], name: str, given: dict[str, Any], ind
         raise ParameterError(
             f"{parameter('svg')} is of {name}s named on the command line; leave {parameter('file')} and - out"
         )
-    bundle = open_index(index)
-    ask, columns = partial(question, bundle, **given), question.answer.columns
+    columns = question.answer.columns
     if file is None:
-        found = [ask(**{name: each}) for each in named]
+        bundle, found = ask_opened(index, lambda bundle: [question(bundle, **given, **{name: each}) for each in named])
         _show_all(found, columns, form, _title(found, question.name, bundle.name))
         return
-    refused = 0
+    ask, refused = partial(question, open_index(index), **given), 0
     with open_lines(file) as lines:
 
         def answers() -> Iterator[Answer]:
@@ -103,9 +103,7 @@ def _show_all(found: list[Answer], columns: Mapping[str, type], form: Form, titl
     if form.json:
         print_json([each.json() for each in found])
     elif form.svg is not None:
-        from index.answers.terminal import plain, write_terminal_svg
-
-        write_terminal_svg([block for each in found for block in each.page()], form.svg, title=plain(title))
+        write_svg([block for each in found for block in each.page()], form, title)
     else:
         _write(iter(found), columns, form)
 
@@ -125,7 +123,8 @@ def _write(found: Iterator[Answer], columns: Mapping[str, type], form: Form) -> 
     if form.parquet is not None:
         from index.answers.parquet import write_parquet
 
-        write_parquet(columns, (each.rows() for each in found), form.parquet)
+        with form.placing() as path:
+            write_parquet(columns, _rows(found), path)
     elif form.csv:
         from index.answers.answer import to_csv
 
@@ -135,6 +134,15 @@ def _write(found: Iterator[Answer], columns: Mapping[str, type], form: Form) -> 
     else:
         for each in found:
             print_page(each.page())
+
+
+def _rows(found: Iterator[Answer]) -> Iterator[list[Row]]:
+    """Yield the rows of each answer; what the system has against one is not the fault of the file they go into."""
+    try:
+        for each in found:
+            yield each.rows()
+    except OSError as error:
+        raise LogoscopeError(brief(error)) from error
 
 
 def _title(found: list[Answer], question: str, bundle: str) -> Words:

@@ -30,9 +30,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from index.search.compiled import compiled
 from index.search.kernels import REORDER, Bounds, Floats, as_float, squared_distance
 from index.search.scores import Arithmetic, Tile
 
@@ -137,7 +137,7 @@ def _dense_spot(sample: Floats, center: Floats, population: int) -> tuple[Floats
     return sample[near[most]].mean(axis=0, dtype=np.float64).astype(np.float32), squared_radius
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _within(points, rows, center, squared_radius):
     inside = np.empty(rows.size, np.bool_)
     for n in range(rows.size):
@@ -145,7 +145,7 @@ def _within(points, rows, center, squared_radius):
     return inside
 
 
-@njit(nogil=True, cache=True, fastmath=REORDER)
+@compiled(fastmath=REORDER)
 def _round_residual(x, center, scale, rounded):
     """Write scale * (x - center) in the digits of `rounded`; return the squares of its length and of its error."""
     squared_norm = squared_error = 0.0
@@ -166,7 +166,7 @@ def _round_residual(x, center, scale, rounded):
     return squared_norm, squared_error
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _recenter(start, stop, points, centers, scale, sums, rounded, bounds):
     """Fill rounded[0], ... and the bounds of positions start to stop; `sums` is 1 + g of (3)."""
     for p in range(start, stop):
@@ -186,7 +186,7 @@ def _recenter(start, stop, points, centers, scale, sums, rounded, bounds):
             bounds.high[g, p] = offset + slack
 
 
-@njit(nogil=True, cache=True, fastmath=REORDER)
+@compiled(fastmath=REORDER)
 def _score(residual, v):
     total = np.float32(0.0)
     for d in range(v.size):
@@ -194,7 +194,7 @@ def _score(residual, v):
     return total
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def bound_query(start, stop, g, v, squared_norm, residuals, bounds, lower, upper):
     """Bound half the squared distances of a query from positions start to stop, all of group g.
 

@@ -15,8 +15,9 @@ kernel releases the interpreter's lock and runs on the thread that calls it: the
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from index.search.compiled import compiled
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -52,7 +53,7 @@ class Candidates(NamedTuple):
     limit: Floats  # (U,) no less than half the squared distance of the k-th nearest
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def as_float(score):
     """Widen a score: bfloat16 travels as its bits, in uint16."""
     if isinstance(score, np.float32):
@@ -60,7 +61,7 @@ def as_float(score):
     return np.uint32(np.uint32(score) << np.uint32(16)).view(np.float32)
 
 
-@njit(nogil=True, cache=True, fastmath=REORDER)
+@compiled(fastmath=REORDER)
 def squared_distance(x: Floats, y: Floats) -> float:
     """Sum of squared differences in float64: the same bits for (x, y) and for (y, x)."""
     total = 0.0
@@ -70,14 +71,14 @@ def squared_distance(x: Floats, y: Floats) -> float:
     return total
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def measure_rows(points, query, rows, start, stop, squared):
     """Write the squared distances of a query from rows[start:stop]."""
     for n in range(start, stop):
         squared[n] = squared_distance(points[rows[n]], query)
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def tighten(p: int, k: int, candidates: Candidates) -> None:
     """Lower the limit of p to the k-th smallest upper bound; drop the candidates that lie beyond it."""
     ids, lower, count = candidates.ids[p], candidates.lower[p], candidates.filled[p]
@@ -94,7 +95,7 @@ def tighten(p: int, k: int, candidates: Candidates) -> None:
     candidates.filled[p] = kept
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def nearest_first(squared: Doubles, ids: Places, rows: Ints) -> Ints:
     """Order by distance, equal distances by row."""
     order = np.argsort(squared)
@@ -107,7 +108,7 @@ def nearest_first(squared: Doubles, ids: Places, rows: Ints) -> Ints:
     return order
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def settle(p, k, scale, points, rows, candidates):
     """Keep the k best candidates of p by exact distance."""
     ids = candidates.ids[p, : candidates.filled[p]].copy()
@@ -125,7 +126,7 @@ def settle(p, k, scale, points, rows, candidates):
     tighten(p, k, candidates)
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _make_room(p, k, scale, points, rows, candidates):
     """Drop what is provably not among the k nearest; where the bounds prove too little, by exact distances."""
     tighten(p, k, candidates)
@@ -142,7 +143,7 @@ class Side(NamedTuple):
     limit: Floats  # (N,)
 
 
-@njit(nogil=True, cache=True, fastmath=REORDER)
+@compiled(fastmath=REORDER)
 def _seed_limit(scores, side, high, reach, output_error, k):
     """Return an upper bound of the k-th smallest of a row: the k-th smallest of the minima of equal shares."""
     shares = min(scores.size, k + k // 4 + 8)
@@ -157,7 +158,7 @@ def _seed_limit(scores, side, high, reach, output_error, k):
     return np.partition(least, k - 1)[k - 1]
 
 
-@njit(nogil=True, cache=True, fastmath=REORDER)
+@compiled(fastmath=REORDER)
 def _skim(scores, side, low, limit, reach, output_error, chunks):
     """List the chunks of a row that hold a lower bound within the limit of the row or of its column; return how many.
 
@@ -184,7 +185,7 @@ def _skim(scores, side, low, limit, reach, output_error, chunks):
     return found
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def offer_tile(tile, first_row, first_column, k, scale, points, bounds, candidates):
     """Offer every pair of a tile to both of its points.
 

@@ -7,9 +7,9 @@ puts every one of them back into the lists, where they belong by distance and ro
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from index.search.compiled import compiled
 from index.search.kernels import Candidates, Doubles, Floats, Ints, Places, nearest_first, squared_distance, tighten
 
 
@@ -29,7 +29,7 @@ class Lists(NamedTuple):
     distinct_ids: Places  # (V, k)
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _exact_distances(start: int, stop: int, points: Floats, rows: Ints, candidates: Candidates) -> Doubles:
     """Squared distances of all candidates of a block, (stop - start, B).
 
@@ -53,7 +53,7 @@ def _exact_distances(start: int, stop: int, points: Floats, rows: Ints, candidat
     return squared
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def rank_block(start, stop, k, points, rows, candidates, twins, lists):
     """Turn the candidates of positions start to stop into the neighbor lists of all their rows."""
     for p in range(start, stop):
@@ -67,7 +67,7 @@ def rank_block(start, stop, k, points, rows, candidates, twins, lists):
         _write_lists(p, ids[order], squared[p - start][order], twins, lists)
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _write_lists(p, ids, squared, twins, lists):
     """Write the lists of the rows of p: every row of a near position is a neighbor, and so are p's other rows."""
     k = lists.ids.shape[1]
@@ -103,7 +103,7 @@ def _write_lists(p, ids, squared, twins, lists):
         lists.distinct_ids[row, ids.size :] = -1
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def hash_rows(points: Floats) -> NDArray[np.uint64]:
     """One number per row, equal for rows of equal values."""
     hashes = np.empty(len(points), np.uint64)
@@ -117,7 +117,7 @@ def hash_rows(points: Floats) -> NDArray[np.uint64]:
     return hashes
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def first_twins(points: Floats, hashes: NDArray[np.uint64], order: Ints) -> Ints:
     """For each row, the first row that holds the same values; `order` sorts the hashes, equal ones by row."""
     first = np.arange(len(points))

@@ -1,0 +1,75 @@
+"""Kernels are compiled where nothing can be written, or no cache read or kept: the answers are the same."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from numba.core import caching
+
+from index.search.compiled import compiled
+
+
+def add(x: int, y: int) -> int:
+    return x + y
+
+
+def test_without_a_place_for_a_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(caching.CompileResultCacheImpl, "_locator_classes", [])
+    assert compiled()(add)(1, 2) == 3
+
+
+@pytest.mark.parametrize("step", ["_load_overload", "_save_overload"])
+def test_a_cache_that_fails(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    called = []
+
+    def fail(*_: object) -> None:
+        called.append(step)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(caching.Cache, "_load_overload", lambda *_: None)
+    monkeypatch.setattr(caching.Cache, step, fail)
+    assert compiled()(add)(1.0, 2.0) == 3
+    assert called
+
+
+def test_what_was_compiled_is_kept(tmp_path: Path) -> None:
+    code = (
+        "import numpy as np\n"
+        "from index.search.kernels import measure_rows\n"
+        "measure_rows(np.eye(3, dtype=np.float32), np.zeros(3, np.float32), np.arange(3), 0, 3, np.empty(3))\n"
+    )
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, check=True)
+    assert list(tmp_path.rglob("*.nbc"))
+
+
+@pytest.mark.slow  # all kernels of a build and of its questions are compiled, in each process
+def test_home_and_package_cannot_be_written(tmp_path: Path) -> None:
+    """Files stand where numba makes its folders, which stops even root. It builds, asks and verifies without a word."""
+    tree, home = tmp_path / "tree", tmp_path / "home"
+    home.touch()
+    shutil.copytree(ROOT / "index", tree / "index", ignore=shutil.ignore_patterns("__pycache__"))
+    for folder in [path for path in (tree / "index").rglob("*") if path.is_dir()]:
+        (folder / "__pycache__").touch()
+    for program in ("query.py", "build_index.py"):
+        shutil.copy(ROOT / program, tree)
+    np.save(tmp_path / "gamma.npy", np.random.default_rng(0).normal(size=(300, 8)))
+    environment = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
+    environment |= {"HOME": str(home), "XDG_CACHE_HOME": str(home), "NO_COLOR": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    bundle = tmp_path / "bundle"
+    for command in (
+        ["build_index.py", tmp_path / "gamma.npy", "--out", bundle, "--neighbors", 10, "--density-k", 5, "--json"],
+        ["query.py", "neighbors", "#1", "--top", 40, "--json", "--index", bundle],
+        ["query.py", "verify", "--index", bundle],
+    ):
+        line = [sys.executable, *map(str, command)]
+        done = subprocess.run(line, cwd=tree, env=environment, capture_output=True, text=True, check=False)
+        assert (done.returncode, "Traceback" in done.stderr, "numba" in done.stderr) == (0, False, False), done.stderr
+    assert not list(tree.rglob("*.nbc"))
