@@ -3,13 +3,19 @@
 import csv
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from conftest import Built, build, invoke, query
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+
+from index.errors import TokenError
+from index.pictures.explore.suggest import Suggestions
+from index.questions.find import find
+from index.tokens.vocabulary import Vocabulary
 
 
 @pytest.fixture(scope="module")
@@ -76,9 +82,55 @@ def test_no_token_is_an_answer_and_exit_code_1(smollm2: Built) -> None:
 
 def test_parts_of_a_character_are_shown_as_bytes(smollm2: Built) -> None:
     found = invoke("query.py", "find", "日本", "--json", "--index", smollm2.path).json["split"]
-    assert [(part["id"], part["text"]) for part in found] == [(23274, "日"), (115, "日"), (40993, "本")]
+    assert [(part["id"], part["text"]) for part in found] == [(23274, "\ufffd"), (115, "\ufffd"), (40993, "本")]
     said = invoke("query.py", "find", "日本", "--index", smollm2.path).said
     assert "'\\xe6\\x97' #23274, '\\xa5' #115, '本' #40993" in said
+
+
+def folding_vocabulary() -> Vocabulary:
+    """A tokenizer that composes and folds case before it splits, and what it makes of a text it does not know."""
+    pieces = ["[UNK]", "é", "f", "fé", "e", "x"]
+    model = models.WordLevel({piece: token_id for token_id, piece in enumerate(pieces)}, unk_token="[UNK]")
+    tokenizer = Tokenizer(model)
+    tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.add_special_tokens(["[UNK]"])
+    return Vocabulary.from_tokens(pieces, pieces, special={0}, tokenizer_json=tokenizer.to_str())
+
+
+@pytest.mark.parametrize(
+    ("typed", "parts"),
+    [
+        ("e\u0301", [(1, "é")]),
+        ("FE\u0301", [(3, "fé")]),
+        ("fe\u0301 X e\u0301", [(3, "fé"), (5, "x"), (1, "é")]),
+    ],
+)
+def test_the_parts_of_a_normalized_text_are_the_tokens_own(typed: str, parts: list[tuple[int, str]]) -> None:
+    assert [(part.id, part.text) for part in folding_vocabulary().split(typed)] == parts
+
+
+def test_the_parts_that_a_sample_lacks_have_their_own_text_too() -> None:
+    sample = folding_vocabulary().take(np.array([2, 4]))
+    assert [(part.id, part.text, part.row) for part in sample.split("F FE\u0301")] == [(2, "f", 0), (3, "fé", None)]
+
+
+def test_the_one_token_that_the_tokenizer_makes_is_found_and_offered() -> None:
+    vocabulary = folding_vocabulary()
+    found = find(SimpleNamespace(vocabulary=vocabulary), "FE\u0301")  # type: ignore[arg-type]
+    assert [token.id for token in found.tokenized.tokens] == [3]
+    assert found.ok
+    assert Suggestions(vocabulary).rows("FE\u0301")[0] == 3
+    with pytest.raises(TokenError, match=r"; the tokenizer makes one token of it: 'fé' \(#3\)"):
+        vocabulary.resolve("FE\u0301")
+
+
+def test_the_unknown_token_is_no_answer() -> None:
+    vocabulary = folding_vocabulary()
+    assert vocabulary.single("zzz") is None
+    with pytest.raises(TokenError) as error:
+        vocabulary.resolve("zzz")
+    assert "one token" not in str(error.value)
 
 
 def test_what_is_no_text(smollm2: Built) -> None:

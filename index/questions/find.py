@@ -12,12 +12,13 @@ from index.errors import ParameterError, parameter
 from index.questions.lists import TOKEN_COLUMNS
 from index.questions.parameters import POSITIVE
 from index.questions.question import Doc
-from index.tokens.display import display, stray_bytes
-from index.tokens.vocabulary import Token, Vocabulary
+from index.tokens.display import display
+from index.tokens.vocabulary import Part, Token
 
 WAYS = {
     "exact": "this text",
     "with_space": "behind a space",
+    "tokenized": "as tokenized",
     "other_cases": "in other cases",
     "pieces": "this piece",
     "prefixes": "beginning with it",
@@ -34,22 +35,13 @@ class Matches:
 
 
 @dataclass(frozen=True)
-class Part:
-    """One token of a split text."""
-
-    id: int
-    text: str  # the characters of the text that it stands for; tokens smaller than a character share it
-    piece: str  # its entry in the tokenizer's own spelling
-    row: int | None  # None where the bundle does not hold the token
-
-
-@dataclass(frozen=True)
 class Found(Answer):
     """What a text can mean. Every token is named once, in the first way that fits."""
 
     text: str
     exact: Matches  # tokens whose text it is
     with_space: Matches  # whose text it is behind a space
+    tokenized: Matches  # the one token that the tokenizer makes of it, as one that normalizes does of other texts
     other_cases: Matches  # whose text differs in case, in compatible forms (NFKC), or in the space around it
     pieces: Matches  # whose entry in the tokenizer's own spelling it is (`Ġplanet`)
     prefixes: Matches  # whose text begins with it, behind a space or not: shortest first
@@ -98,7 +90,7 @@ class Found(Answer):
 
     def page(self) -> list[Block]:
         """Return the split, and the tokens by way."""
-        parts = ", ".join(f"'{_shown(part)}' #{part.id}" for part in self.split)
+        parts = ", ".join(f"'{display(part.text, part.piece)}' #{part.id}" for part in self.split)
         length = f"{counted(len(self.split), 'token')}: {parts}"
         split = facts(
             [("text", display(self.text)), ("split into", length if self.split else "not known: no tokenizer")]
@@ -133,36 +125,22 @@ def find(
     """
     if not text:
         raise ParameterError(f"{parameter('text')} is empty; every token begins with that")
-    meanings = bundle.vocabulary.meanings
+    vocabulary, meanings = bundle.vocabulary, bundle.vocabulary.meanings
+    made = vocabulary.single(text)
     named: set[int] = set()
 
     def matches(rows: list[int]) -> Matches:
         new = [row for row in rows if row not in named]
         named.update(new)
-        return Matches(len(new), tuple(map(bundle.vocabulary.token, new[:top])))
+        return Matches(len(new), tuple(map(vocabulary.token, new[:top])))
 
     return Found(
         text,
         matches(meanings.exact(text)),
         matches(meanings.with_space(text)),
+        matches([] if made is None else [made]),
         matches(meanings.in_other_cases(text)),
         matches(meanings.as_piece(text)),
         matches(meanings.beginning(text)),
-        _split(bundle.vocabulary, text),
+        vocabulary.split(text),
     )
-
-
-def _split(vocabulary: Vocabulary, text: str) -> tuple[Part, ...]:
-    encoding = vocabulary.encode(text)
-    if encoding is None:
-        return ()
-    return tuple(
-        Part(token_id, text[start:end], piece, vocabulary.row_of_id(token_id))
-        for token_id, piece, (start, end) in zip(encoding.ids, encoding.tokens, encoding.offsets, strict=True)
-    )
-
-
-def _shown(part: Part) -> str:
-    """Show the bytes of a token smaller than a character, else its text."""
-    fragment = stray_bytes("\ufffd", part.piece) is not None
-    return display("\ufffd", part.piece) if fragment else display(part.text)

@@ -8,15 +8,8 @@ from typing import TYPE_CHECKING, Any
 from index.errors import SourceError
 from index.files import read_bytes, read_json, require_size
 from index.sources.hub import Folder
-from index.tokens.tokenizer import (
-    LARGEST_ID,
-    LONGEST_PIECE,
-    MOST_BYTES,
-    MOST_CHARACTERS,
-    in_time,
-    parse_tokenizer,
-    reading_tokenizer,
-)
+from index.tokens.decoding import decoded
+from index.tokens.tokenizer import LARGEST_ID, LONGEST_PIECE, MOST_BYTES, parse_tokenizer, reading_tokenizer
 from index.tokens.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -34,8 +27,6 @@ TOKENIZER_FILES = (
     "vocab.txt",
 )
 """What a tokenizer without a tokenizer.json may be made of."""
-
-SPACE_PIECE = "▁"
 
 
 def orphans(rows: int) -> Vocabulary:
@@ -132,38 +123,5 @@ def _vocabulary(tokenizer: Tokenizer, rows: int, path: Path) -> Vocabulary:
     ids = {token_id: piece for piece, token_id in vocabulary.items() if token_id < rows}
     pieces = [ids.get(row) for row in range(rows)]
     special = {token_id for token_id, token in tokenizer.get_added_tokens_decoder().items() if token.special}
-    texts = _texts(tokenizer, pieces, path)
+    texts = decoded(tokenizer, pieces, path)
     return Vocabulary.from_tokens(texts, pieces, special=special, tokenizer_json=tokenizer.to_str())
-
-
-def _texts(tokenizer: Tokenizer, pieces: list[str | None], path: Path) -> list[str | None]:
-    """Decode each token as it reads inside a text.
-
-    Some decoders drop the space that a text starts with, so that `▁planet` alone would be `planet`. Such a token is
-    decoded behind another one, whose text is then taken off again.
-    """
-
-    def decode(*ids: int) -> str:
-        return tokenizer.decode(list(ids), skip_special_tokens=False)
-
-    before: tuple[int, ...] = ()
-    if _drops_first_space(tokenizer, pieces):
-        letters = (tokenizer.token_to_id(letter) for letter in "abcdefghijklmnopqrstuvwxyz")
-        before = next(((i,) for i in letters if i is not None and decode(i, i) == 2 * decode(i) != ""), ())
-    skipped = len(decode(*before)) if before else 0
-    texts: list[str | None] = []
-    characters = 0
-    for row, piece in enumerate(in_time(pieces, len(pieces), path)):
-        text = None if piece is None else decode(*before, row)[skipped:]
-        texts.append(text)
-        characters += 0 if text is None else len(text)
-        if characters > MOST_CHARACTERS:
-            raise SourceError(f"{path} is refused: its texts have more than {MOST_CHARACTERS:,} characters together")
-    return texts
-
-
-def _drops_first_space(tokenizer: Tokenizer, pieces: list[str | None]) -> bool:
-    for row, piece in enumerate(pieces):
-        if piece is not None and len(piece) > 1 and piece[0] == SPACE_PIECE and piece[1].isalnum():
-            return bool(tokenizer.decode([row], skip_special_tokens=False) == piece[1:])
-    return False

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from index.errors import SourceError
-from index.sources.folder_tokens import SPACE_PIECE, orphans
+from index.sources.folder_tokens import orphans
 from index.sources.gguf import GgufHeader
+from index.tokens.decoding import SPACE_PIECE
 from index.tokens.display import byte_alphabet
 from index.tokens.tokenizer import LONGEST_PIECE, reading_tokenizer
 from index.tokens.vocabulary import Vocabulary

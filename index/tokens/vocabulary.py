@@ -8,7 +8,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,11 +15,10 @@ import numpy as np
 from index.errors import TokenError
 from index.tokens.display import display, stray_bytes
 from index.tokens.meaning import LONGEST, Meanings, alike
-from index.tokens.tokenizer import encode, parse_tokenizer
+from index.tokens.splitting import Splitter
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from tokenizers import Encoding
 
 LISTED_IDS = 10
 """How many ids an error message names before it counts the rest."""
@@ -72,6 +70,19 @@ class Token:
     def json(self) -> dict[str, int | str | None]:
         """Return the token with its exact text."""
         return {"row": self.row, "id": self.id, "text": self.text}
+
+
+@dataclass(frozen=True)
+class Part:
+    """One token of a split text."""
+
+    id: int
+    text: str  # the token's own, which need not be what stands in the text
+    piece: str  # its entry in the tokenizer's own spelling
+    row: int | None  # None where the bundle does not hold the token
+
+    def __str__(self) -> str:
+        return f"'{display(self.text, self.piece)}' (#{self.id})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,24 +197,38 @@ class Vocabulary:
         parts = self.split(query)
         why = ""
         if len(parts) > 1:
-            listed = ", ".join(parts[:LISTED_IDS]) + (", …" if len(parts) > LISTED_IDS else "")
+            listed = ", ".join(map(str, parts[:LISTED_IDS])) + (", …" if len(parts) > LISTED_IDS else "")
             why = f"; it is {len(parts)} tokens: {listed}"
+        elif self.single(query) is not None:
+            why = f"; the tokenizer makes one token of it: {parts[0]}"
         closest = ", ".join(f"'{self.display(row)}' (#{self.token_ids[row]})" for row in self._closest(query))
         return f"no token has the text '{shown}'{why}" + (f"; closest: {closest}" if closest else "")
 
-    def split(self, text: str) -> list[str]:
-        """Return the printable pieces the model's tokenizer cuts `text` into; empty without a tokenizer."""
-        encoding = self.encode(text)
-        parts = zip(encoding.ids, encoding.offsets, strict=True) if encoding is not None else ()
-        return [f"'{display(text[start:end])}' (#{token_id})" for token_id, (start, end) in parts]
+    def split(self, text: str) -> tuple[Part, ...]:
+        """Return the tokens the model's tokenizer makes of a text; none without a tokenizer, or for no Unicode."""
+        if self._splitter is None or any("\ud800" <= character <= "\udfff" for character in text):
+            return ()
+        encoding = self._splitter.encode(text)
+        return tuple(map(self._part, encoding.ids, encoding.tokens))
 
-    def encode(self, text: str) -> Encoding | None:
-        """Return the tokens that the model's tokenizer makes of `text`; None without a tokenizer, or for no Unicode."""
-        if self.tokenizer_json is None or any("\ud800" <= character <= "\udfff" for character in text):
-            return None
-        path = Path("tokenizer.json")
-        tokenizer = parse_tokenizer(self.tokenizer_json.encode(), path)
-        return encode(tokenizer, [text], path)[0]
+    def single(self, text: str) -> int | None:
+        """Return the row of the one token that the tokenizer makes of a text; None where it makes none or several.
+
+        A tokenizer that normalizes makes tokens of texts that no token has. What stands for the unknown is no answer.
+        """
+        parts = self.split(text)
+        row = parts[0].row if len(parts) == 1 else None
+        return None if row is None or self.kinds[row].as_py() == Kind.SPECIAL else row
+
+    @cached_property
+    def _splitter(self) -> Splitter | None:
+        return None if self.tokenizer_json is None else Splitter(self.tokenizer_json)
+
+    def _part(self, token_id: int, piece: str) -> Part:
+        row = self.row_of_id(token_id)
+        held = None if row is None else self.text(row)
+        text = self._splitter.text(token_id) if held is None and self._splitter is not None else held
+        return Part(token_id, text or "", piece, row)
 
     def _closest(self, query: str) -> list[int]:
         texts = [None if text is None else text.strip() for text in self.texts.to_pylist()]
