@@ -114,6 +114,16 @@ class FormFacts(Struct, frozen=True, kw_only=True):
     nearest: PairFacts
 
 
+class DecadeFacts(Struct, frozen=True, kw_only=True):
+    """Entries of a stored matrix whose distances lie within one power of ten; `index.checks.matrix.Decade`."""
+
+    start: Number
+    stop: Number | None
+    entries: int
+    beyond: int
+    worst_error: Number | None
+
+
 class MatrixFacts(Struct, frozen=True, kw_only=True):
     """Points against a stored distance matrix; the fields of `index.checks.matrix.MatrixCheck`."""
 
@@ -131,6 +141,13 @@ class MatrixFacts(Struct, frozen=True, kw_only=True):
     rows_agreeing: int
     k: int
     cause: str | None
+    expansion: Number | None
+    at_zero: Number | None
+    hidden: int
+    hidden_rows: int
+    decades: list[DecadeFacts]
+    rows_judged: int
+    rows_unfit: int
 
 
 class CrossCheckFacts(Struct, frozen=True, kw_only=True):

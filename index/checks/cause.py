@@ -1,57 +1,127 @@
-"""Why a stored distance matrix disagrees: its order, its tokens, or the metric it was computed in."""
+"""Why a stored distance matrix disagrees, where the file itself shows it: its order, its metric, its rounding."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+import ml_dtypes
 import numpy as np
 
 from index.bundle.bundle import Bundle
-from index.checks.stored_matrix import StoredMatrix
+from index.checks.nearest import Compared
+from index.checks.precision import UNITS
 
 _ROWS = 400
 _LIKE = 0.99
 """Share of entries that must fit another explanation before it is named."""
+_BETTER = 10
+"""By how much nearer than causal distances another explanation must be, at the median."""
+_ITS_OWN = 0.9
+"""Correlation with the causal distances of the same pairs, above which the rows are in their order."""
+_FINGERPRINTS = 40
+_CANDIDATES = 20
+_CANDIDATES_PER_BLOCK = 100
+_DTYPES = {"bfloat16": ml_dtypes.bfloat16, "float16": np.float16, "float32": np.float32, "float64": np.float64}
 
 
 def name_cause(
     bundle: Bundle,
-    matrix: StoredMatrix,
+    compared: Compared,
     rows: np.ndarray,
+    *,
     stored_means: np.ndarray,
     computed_means: np.ndarray,
-    *,
     nan: int,
-    within_share: float,
-    rtol: float,
-    atol: float,
+    differing: int,
+    zeroed: int,
+    farthest_zero: float,
     diagonal: float,
 ) -> str:
     """Say in one line why a matrix does not hold the causal distances of its tokens.
 
     `rows`, (N,), are the bundle's for each row of the matrix; the means, (N,), are of each of its rows, and of the
-    distances it should hold. `nan` counts entries, `within_share` is the share of those that agree under `rtol` and
-    `atol` (logometers), and `diagonal` the largest entry on the diagonal.
+    distances it should hold. `nan`, `differing` and `zeroed` count entries: no numbers, those that do not agree, those
+    of them that are 0, where tokens are up to `farthest_zero` apart. `diagonal` is the largest there, if it is wrong.
     """
     if nan:
         return f"{nan} entries of the matrix are NaN"
+    matrix = compared.matrix
     chosen = np.sort(np.random.default_rng(0).permutation(matrix.N)[:_ROWS])
     stored = np.stack([matrix.row(int(row))[chosen] for row in chosen]).astype(np.float64)
-    mirrored = np.abs(stored - stored.T)
-    if within_share < 1 - 2 / np.sqrt(matrix.N):  # no small damage: look for another matrix altogether
+    causal = compared.distances(chosen, chosen)
+    apart = ~np.eye(len(chosen), dtype=bool)
+    error = float(np.median(np.abs(stored - causal)[apart]))
+    follows = _correlation(stored[apart], causal[apart])
+    entries = matrix.N * (matrix.N - 1)
+    if differing > 2 * entries / np.sqrt(matrix.N):  # no small damage: look for another matrix altogether
         for name, other in _other_metrics(bundle, rows[chosen]):
-            if _fits(stored, other, rtol, atol):
+            if _fits(stored, other, compared) and error > _BETTER * np.median(np.abs(stored - other)[apart]):
                 return f"the matrix holds {name}, not causal distances"
-        if _fits(np.sort(stored_means), np.sort(computed_means), rtol, atol):
+        if follows < _ITS_OWN and _same_rows_elsewhere(compared, chosen, stored_means, computed_means):
             return "the rows of the matrix are in another order than its tokens"
-    if mirrored.max() > 2 * (rtol * np.abs(stored).max() + atol):
+        decimals = _decimals(stored[apart], causal[apart], compared)
+        if decimals is not None:
+            half, places = 0.5 * 10.0**-decimals, "1 decimal" if decimals == 1 else f"{decimals} decimals"
+            return f"all values are rounded to {places}: they say distances to {half:g} logometers only"
+    if zeroed == differing > 0:
+        return (
+            f"{zeroed:,} entries are 0 where tokens are up to {farthest_zero:.3g} logometers apart: "
+            "small distances were set to 0"
+        )
+    allowed = compared.allowance.at(causal, compared.squared_norms[chosen, None] + compared.squared_norms[chosen])
+    if (np.abs(stored - stored.T) > 2 * allowed).any():
         return "the matrix is not symmetric: entries differ from their mirror images"
-    if diagonal > atol:
+    if diagonal:
         return f"the diagonal of the matrix is not zero: it reaches {diagonal:.4g}"
-    if within_share > 0.5:
-        differing = round((1 - within_share) * matrix.N * (matrix.N - 1))
-        return f"{differing:,} entries differ: the matrix was damaged, or computed less precisely"
+    if follows >= _ITS_OWN or differing < entries / 2:
+        return f"{differing:,} of {entries:,} entries differ, and nothing in the file shows why"
     return "the matrix is of another sample, another model or another metric: no known explanation fits"
+
+
+def _correlation(stored: np.ndarray, causal: np.ndarray) -> float:
+    finite = np.isfinite(stored)
+    stored, causal = stored[finite], causal[finite]
+    if len(stored) < 2 or not stored.std() > 0 or not causal.std() > 0:
+        return 0.0
+    return float(np.corrcoef(stored, causal)[0, 1])
+
+
+def _same_rows_elsewhere(
+    compared: Compared, chosen: np.ndarray, stored_means: np.ndarray, computed_means: np.ndarray
+) -> bool:
+    """Whether nearly every row of the matrix holds the distances of some token, in some order."""
+    some = np.random.default_rng(0).permutation(chosen)[:_FINGERPRINTS]
+    order = np.argsort(computed_means)
+    width = min(_CANDIDATES, len(order))
+    firsts = np.searchsorted(computed_means[order], stored_means[some]) - width // 2
+    places = np.clip(firsts, 0, len(order) - width)[:, None] + np.arange(width)
+    candidates = order[places]
+    found = 0
+    largest = np.full(len(order), 2 * compared.allowance.largest_norm**2)
+    step = max(1, _CANDIDATES_PER_BLOCK // width)
+    for start in range(0, len(some), step):
+        each = candidates[start : start + step]
+        profiles = np.sort(compared.distances(each.ravel()), axis=1).reshape(*each.shape, -1)
+        for row, theirs in zip(some[start : start + step].tolist(), profiles, strict=True):
+            own = np.sort(compared.stored(row))
+            near = np.abs(own - theirs) <= compared.allowance.at(theirs, np.broadcast_to(largest, theirs.shape))
+            found += bool((near.mean(axis=1) >= _LIKE).any())
+    return found >= _LIKE * len(some)
+
+
+def _decimals(stored: np.ndarray, causal: np.ndarray, compared: Compared) -> int | None:
+    """Return to how many decimals the entries are rounded; None where they are not, or by no more than their type."""
+    born = compared.allowance.born
+    if not np.isfinite(stored).all():
+        return None
+    for decimals in range(4):
+        half = 0.5 * 10.0**-decimals
+        if half <= 8 * UNITS[born] * np.median(stored):
+            return None
+        if (np.round(stored, decimals).astype(_DTYPES[born]) == stored).all():
+            allowed = half + compared.allowance.at_zero
+            return decimals if (np.abs(stored - causal) <= allowed).mean() >= _LIKE else None
+    return None
 
 
 def _other_metrics(bundle: Bundle, rows: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
@@ -67,10 +137,11 @@ def _other_metrics(bundle: Bundle, rows: np.ndarray) -> Iterator[tuple[str, np.n
     M = bundle.metric.matrix
     causal = _pairwise(gamma, M)
     yield "squared causal distances", causal**2
-    if bundle.metric.ridge:
-        without = np.linalg.inv(np.linalg.inv(M) - bundle.metric.ridge * np.eye(len(M)))
+    ridge, eigenvalues = bundle.metric.ridge, bundle.metric.eigenvalues
+    if ridge and eigenvalues[0] > len(M) * np.finfo(np.float64).eps * (eigenvalues[-1] + ridge):  # or it is singular
+        without = np.linalg.inv(np.linalg.inv(M) - ridge * np.eye(len(M)))
         yield (
-            f"causal distances without the ridge of {bundle.metric.ridge:g}",
+            f"causal distances without the ridge of {ridge:g}",
             _pairwise(gamma, (without + without.T) / 2),
         )
 
@@ -82,10 +153,9 @@ def _pairwise(rows: np.ndarray, form: np.ndarray) -> np.ndarray:
     return distances
 
 
-def _fits(stored: np.ndarray, other: np.ndarray, rtol: float, atol: float) -> bool:
+def _fits(stored: np.ndarray, other: np.ndarray, compared: Compared) -> bool:
     """Whether nearly all of `stored` is `other`, within a tolerance that shrinks with the scale of `other`."""
-    scale = float(np.abs(other).max())
-    near = np.abs(stored - other) <= max(rtol, 1e-3) * np.abs(other) + min(atol, 1e-3 * scale)
-    if stored.ndim == 2:
-        near[np.diag_indices(len(near))] = True
+    rtol, atol = max(compared.allowance.rtol, 1e-3), min(compared.allowance.at_zero, 1e-3 * float(np.abs(other).max()))
+    near = np.abs(stored - other) <= rtol * np.abs(other) + atol
+    near[np.diag_indices(len(near))] = True
     return bool(near.mean() >= _LIKE)

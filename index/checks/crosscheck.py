@@ -12,10 +12,10 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from index.answers.answer import Answer, Row, nested_rows
-from index.answers.page import Block, Words, facts, passed
+from index.answers.answer import Answer, Row, jsonable, nested_rows
+from index.answers.page import Block, Words, counted, facts, passed
 from index.bundle.bundle import Bundle
-from index.checks.matrix import MatrixCheck, check_matrix
+from index.checks.matrix import Decade, MatrixCheck, check_matrix
 from index.measures.pairs import random_pairs
 from index.questions.parameters import PAIRS
 from index.questions.question import Doc, Progress, silent
@@ -90,7 +90,7 @@ class CrossCheck(Answer):
         form = self.quadratic_form
         return {
             "passed": self.passed,
-            "matrix": None if self.matrix is None else {"passed": self.matrix.passed, **asdict(self.matrix)},
+            "matrix": None if self.matrix is None else {"passed": self.matrix.passed, **jsonable(self.matrix)},
             "quadratic_form": {
                 "passed": form.passed,
                 "tolerance": form.tolerance,
@@ -151,15 +151,35 @@ def _matrix_rows(check: MatrixCheck) -> list[tuple[str, Words]]:
     rows: list[tuple[str, Words]] = [("stored matrix", f"{passed(check.passed)}  {display(check.path)}")]
     if check.cause is not None:
         rows.append(("  cause", display(check.cause)))
-    if check.worst_ids is not None:
-        a, b = check.worst_ids
-        rows += [
-            ("  born in", f"{check.born}: |d - D| <= {check.rtol:.3g} d + {check.atol:.3g} logometers"),
-            ("  entries", f"{check.entries:,}, {check.within_share:.4%} within tolerance"),
-            ("  worst error", f"{check.worst_error:.6g} logometers (#{a}, #{b})"),
-            (
-                "  neighbor lists",
-                f"{check.rows_agreeing:,} of {check.rows_checked:,} rows agree up to ties ({check.k})",
-            ),
-        ]
+    if check.worst_ids is None or check.rtol is None or check.atol is None:
+        return rows
+    a, b = check.worst_ids
+    rows += [
+        ("  born in", f"{check.born}: |d - D| <= {check.rtol:.3g} d + {check.atol:.3g} + e / (d + D)"),
+        ("  e", f"{check.expansion:.3g} (|x|^2 + |y|^2), so up to {check.at_zero:.3g} logometers at d = 0"),
+        ("  entries", f"{check.entries:,}, {check.within_share:.4%} within tolerance"),
+        ("  too small", _too_small(check)),
+        ("  worst error", f"{check.worst_error:.6g} logometers (#{a}, #{b})"),
+        *((_decade_name(each), _decade_line(each)) for each in check.decades),
+        ("  neighbor lists", f"{check.rows_agreeing:,} of {check.rows_checked:,} rows agree up to ties ({check.k})"),
+    ]
+    if check.unfit is not None:
+        rows.append(("  neighbors", check.unfit))
     return rows
+
+
+def _too_small(check: MatrixCheck) -> str:
+    if not check.hidden:
+        return "none is too small to be checked"
+    return f"{check.hidden:,} entries in {counted(check.hidden_rows, 'row')}: 0 in their place would pass, too"
+
+
+def _decade_name(decade: Decade) -> str:
+    if decade.stop is None:
+        return f"    from {decade.start:g}"
+    return f"    {decade.start:g} to {decade.stop:g}"
+
+
+def _decade_line(decade: Decade) -> str:
+    beyond = f", {decade.beyond:,} beyond tolerance" if decade.beyond else ""
+    return f"{decade.worst_error:.3g} among {decade.entries:,} entries{beyond}"

@@ -1,41 +1,52 @@
 """Every entry of a stored distance matrix against the distance between its two points.
 
-Points are multiplied tile by tile, each pair once: a score serves the entry and its mirror image. A score in float32
-knows a distance up to a bound; where the bound reaches across the tolerance, the distance is taken in float64 from the
-difference of the two points.
+Points are multiplied tile by tile in float64, each pair once: a score serves the entry and its mirror image. Where a
+score leaves in doubt whether an entry agrees, the distance is taken from the difference of the two points.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import ml_dtypes
 import numpy as np
 
 from index.bundle.bundle import Bundle
 from index.checks.cause import name_cause
+from index.checks.nearest import Compared, judge_lists
+from index.checks.precision import Allowance, birth_precision
 from index.checks.stored_matrix import MismatchError, StoredMatrix, open_matrix
+from index.geometry.blocks import row_slices
+from index.geometry.maps import norms
 
 ROWS_CHECKED = 1000
 """How many rows of a stored matrix have their k-NN lists compared."""
 
 _TILE = 2048
-_ROWS_PER_BLOCK = 64
-_WORST_PER_TILE = 64
 _SEED = 42
 
 
 @dataclass(frozen=True)
+class Decade:
+    """Entries whose distances lie within one power of ten."""
+
+    start: float  # logometers; 0 in the first
+    stop: float | None  # None in the last
+    entries: int
+    beyond: int  # those that do not agree
+    worst_error: float  # logometers
+
+
+@dataclass(frozen=True)
 class MatrixCheck:
-    """Every off-diagonal entry D of a stored matrix against the distance d of its two points."""
+    """Every off-diagonal entry D of a stored matrix against the distance d of its two points x and y."""
 
     path: str
     n: int  # rows of the matrix; 0 when its size is wrong
     born: str | None  # the precision its values were computed in, read off the values themselves
-    rtol: float | None  # an entry agrees when |d - D| <= rtol * d + atol
+    # An entry agrees when |d - D| <= rtol * d + atol + expansion * (|x|^2 + |y|^2) / (d + D); see `Allowance`.
+    rtol: float | None
     atol: float | None  # in logometers
     entries: int  # how many were compared
     within_share: float  # the share of them that agrees
@@ -45,30 +56,59 @@ class MatrixCheck:
     rows_agreeing: int  # those where both lists are the same up to ties
     k: int
     cause: str | None  # what is wrong, in words; None when every entry agrees
+    expansion: float | None = None
+    at_zero: float | None = None  # the most that is allowed to an entry whose distance is 0, in logometers
+    hidden: int = 0  # entries too small to be checked: 0 in their place would agree, too
+    hidden_rows: int = 0  # rows that have one
+    decades: tuple[Decade, ...] = ()  # ascending; those that have entries
+    rows_judged: int = 0  # the rows checked, and as many more that have entries too small to be checked
+    rows_unfit: int = 0  # those whose k nearest cannot be told from what the matrix may be off by
 
     @property
     def passed(self) -> bool:
         """Whether every entry agrees."""
         return self.cause is None
 
+    @property
+    def unfit(self) -> str | None:
+        """In which rows the matrix is unfit for neighbors; None where it is not."""
+        if not self.rows_unfit:
+            return None
+        rows = "all" if self.rows_unfit == self.rows_judged else f"{self.rows_unfit:,} of"
+        return (
+            f"unfit for neighbors in {rows} {self.rows_judged:,} rows: what is allowed to their entries hides "
+            f"which {self.k} are nearest"
+        )
+
 
 @dataclass(eq=False)
 class _Tally:
     """Running totals over the tiles of a stored matrix, (N,) arrays by row."""
 
+    counts: np.ndarray
+    entries: np.ndarray  # by decade, as the two below
+    beyond: np.ndarray
+    worst_errors: np.ndarray
+    hidden_rows: np.ndarray
     stored_sums: np.ndarray
     computed_sums: np.ndarray
-    within: int = 0
-    nan: int = 0
-    entries: int = 0
+    diagonal: np.ndarray  # absolute values; infinite for NaN, 0 where a matrix is a triangle
     worst: float = -1.0
     worst_at: tuple[int, int] = (0, 0)
-    diagonal: float = 0.0
+    farthest_zero: float = 0.0  # the largest distance in whose place 0 stands, and is wrong
 
-    @property
-    def within_share(self) -> float:
-        """The share of the entries that agree."""
-        return self.within / self.entries
+    @classmethod
+    def of(cls, N: int) -> _Tally:
+        """Return totals of nothing."""
+        from index.checks.compare import DECADES
+
+        def by_decade() -> np.ndarray:
+            return np.zeros(DECADES, np.int64)
+
+        return cls(
+            np.zeros(5, np.int64), by_decade(), by_decade(), np.zeros(DECADES), np.zeros(N, np.bool_),
+            np.zeros(N), np.zeros(N), np.zeros(N),
+        )  # fmt: skip
 
 
 def check_matrix(bundle: Bundle, path: Path, progress: Callable[[float], None] | None = None) -> MatrixCheck:
@@ -81,6 +121,8 @@ def check_matrix(bundle: Bundle, path: Path, progress: Callable[[float], None] |
     DistancesError
         When the file is no distance matrix.
     """
+    from index.checks.compare import ENTRIES, HIDDEN, WITHIN, exact_distance
+
     k = bundle.manifest.settings.density_k
     try:
         matrix = open_matrix(path)
@@ -88,118 +130,125 @@ def check_matrix(bundle: Bundle, path: Path, progress: Callable[[float], None] |
     except MismatchError as error:
         return MatrixCheck(str(path), 0, None, None, None, 0, 0.0, None, None, 0, 0, k, str(error))
     k = min(k, matrix.N - 1)
-    born = birth_precision(matrix.tile(slice(0, min(64, matrix.N)), slice(0, matrix.N)))
-    rtol, atol = tolerances(born, bundle.causal.facts.largest_norm)
-    points = bundle.causal.points[rows]
-    tally = _compare_all(matrix, points, born, rtol, atol, progress or (lambda share: None))
-    chosen = np.sort(np.random.default_rng(_SEED).permutation(matrix.N)[:ROWS_CHECKED])
-    agreeing = _agreeing_lists(matrix, points, chosen, k, rtol, atol)
+    compared = _compared(bundle, matrix, rows)
+    allowance, tally = compared.allowance, _compare_all(compared, progress or (lambda share: None))
+    draw = np.random.default_rng(_SEED)
+    chosen = np.sort(draw.permutation(matrix.N)[:ROWS_CHECKED])
+    doubtful = np.setdiff1d(draw.permutation(np.flatnonzero(tally.hidden_rows))[:ROWS_CHECKED], chosen)
+    agrees, fit = judge_lists(compared, np.concatenate([chosen, doubtful]), k)
     ids = bundle.vocabulary.token_ids[rows]
-    worst_ids = (int(ids[tally.worst_at[0]]), int(ids[tally.worst_at[1]]))
+    a, b = tally.worst_at
+    worst = max(abs(float(matrix.row(i)[j]) - exact_distance(compared.points[i], compared.points[j]))
+                for i, j in ((a, b), (b, a)))  # fmt: skip
     return MatrixCheck(
         path=str(path),
         n=matrix.N,
-        born=born,
-        rtol=rtol,
-        atol=atol,
-        entries=tally.entries,
-        within_share=tally.within_share,
-        worst_error=tally.worst,
-        worst_ids=worst_ids,
+        born=allowance.born,
+        rtol=allowance.rtol,
+        atol=allowance.atol,
+        entries=int(tally.counts[ENTRIES]),
+        within_share=float(tally.counts[WITHIN] / tally.counts[ENTRIES]),
+        worst_error=worst,
+        worst_ids=(int(ids[a]), int(ids[b])),
         rows_checked=len(chosen),
-        rows_agreeing=agreeing,
+        rows_agreeing=int(agrees[: len(chosen)].sum()),
         k=k,
-        cause=_cause(bundle, matrix, rows, tally, rtol, atol),
+        cause=_cause(bundle, compared, rows, tally),
+        expansion=allowance.expansion,
+        at_zero=allowance.at_zero,
+        hidden=int(tally.counts[HIDDEN]),
+        hidden_rows=int(tally.hidden_rows.sum()),
+        decades=tuple(_decades(tally)),
+        rows_judged=len(fit),
+        rows_unfit=int((~fit).sum()),
     )
 
 
-def _cause(
-    bundle: Bundle, matrix: StoredMatrix, rows: np.ndarray, tally: _Tally, rtol: float, atol: float
-) -> str | None:
-    """Name what is wrong; None when every entry agrees."""
-    if tally.within == tally.entries and tally.diagonal <= atol:
-        return None
-    return name_cause(
-        bundle,
-        matrix,
-        rows,
-        tally.stored_sums / matrix.N,
-        tally.computed_sums / matrix.N,
-        nan=tally.nan,
-        within_share=tally.within_share,
-        rtol=rtol,
-        atol=atol,
-        diagonal=tally.diagonal,
-    )
+def _compared(bundle: Bundle, matrix: StoredMatrix, rows: np.ndarray) -> Compared:
+    """Return a matrix beside the points of its rows, with what is allowed to its entries."""
+    points = bundle.causal.points[rows]
+    born = birth_precision(matrix.tile(slice(0, min(64, matrix.N)), slice(0, matrix.N)))
+    uncentered = np.from_dlpack(bundle.columns("causal_norm")["causal_norm"].combine_chunks())[rows]
+    lengths = np.maximum(uncentered, norms(points))
+    allowance = Allowance.of(born, points.shape[1], float(lengths.max()))
+    return Compared(matrix, points, lengths**2, allowance, bundle.causal.resolution)
 
 
-def _compare_all(
-    matrix: StoredMatrix,
-    points: np.ndarray,
-    born: str,
-    rtol: float,
-    atol: float,
-    progress: Callable[[float], None],
-) -> _Tally:
+def _compare_all(compared: Compared, progress: Callable[[float], None]) -> _Tally:
     """Compare all N (N - 1) off-diagonal entries; a triangle's stand for their mirror images."""
-    from index.checks.compare import compare_tile
+    from index.checks.compare import NAN, compare_tile
 
+    matrix, points, allowance = compared.matrix, compared.points, compared.allowance
     N, D = points.shape
-    # A float64 matrix is compared to more digits than a float32 score has.
-    working: np.dtype[Any] = np.dtype(np.float64 if born == "float64" else np.float32)
-    centered: np.ndarray = points.astype(working)
-    centered -= centered.mean(axis=0, dtype=np.float64).astype(working)  # distances stay, rounding shrinks
-    squares = np.einsum("ij,ij->i", centered, centered, dtype=np.float64)
-    # A sum of D products errs by at most D u / (1 - D u) of |x| |y| (Higham, Accuracy and Stability, eq. 3.5).
-    unit = D * np.finfo(working).eps / 2
-    bound = float(2 * unit / (1 - unit) * squares.max())
-    tally = _Tally(np.zeros(N), np.zeros(N))
+    working = np.float64 if allowance.born == "float64" else np.float32  # that holds the stored values
+    center = points.mean(axis=0, dtype=np.float64)  # taken off, distances stay, and rounding shrinks
+    squares = np.empty(N)
+    for where in row_slices(points.shape):
+        block = points[where] - center
+        squares[where] = np.einsum("ij,ij->i", block, block)
+    # A sum of D products errs by at most D u / (1 - D u) of |x| |y| (Higham, Accuracy and Stability, eq. 3.5): two
+    # squares and twice a product by twice that of |x|^2 + |y|^2.
+    unit = D * 2.0**-53
+    share = 2 * unit / (1 - unit)
+    numbers = np.array([allowance.rtol, allowance.atol, allowance.expansion, allowance.floor, share])
+    tally = _Tally.of(N)
     starts = range(0, N, _TILE)
     pairs = [(i, j) for i in starts for j in starts if j >= i]
     for done, (i, j) in enumerate(pairs, 1):
         rows, columns = slice(i, min(i + _TILE, N)), slice(j, min(j + _TILE, N))
-        scores = centered[rows] @ centered[columns].T
+        scores = (points[rows] - center) @ (points[columns] - center).T
         stored = matrix.tile(rows, columns).astype(working)
         mirrored = stored if matrix.compressed else np.ascontiguousarray(matrix.tile(columns, rows).T, dtype=working)
-        counts, found, where = compare_tile(
-            scores, stored, mirrored, i, j, points, squares, rtol, atol, bound, _WORST_PER_TILE,
-            tally.stored_sums, tally.computed_sums,
+        worst, row, column, farthest_zero = compare_tile(
+            scores, stored, mirrored, i, j, points, squares, compared.squared_norms, numbers, tally.counts,
+            tally.entries, tally.beyond, tally.worst_errors, tally.hidden_rows, tally.stored_sums, tally.computed_sums,
         )  # fmt: skip
-        tally.within += int(counts[0])
-        tally.nan += int(counts[1])
-        tally.entries += int(counts[2])
-        if found > tally.worst:
-            tally.worst, tally.worst_at = float(found), (int(where[0]), int(where[1]))
+        tally.farthest_zero = max(tally.farthest_zero, float(farthest_zero))
+        if worst > tally.worst:
+            tally.worst, tally.worst_at = float(worst), (int(row), int(column))
         if i == j and not matrix.compressed:
-            diagonal = np.abs(np.diagonal(stored))
-            tally.nan += int(np.isnan(diagonal).sum())
-            tally.diagonal = max(tally.diagonal, float(np.nan_to_num(diagonal, nan=np.inf).max()))
+            diagonal = np.abs(np.diagonal(stored)).astype(np.float64)
+            tally.counts[NAN] += int(np.isnan(diagonal).sum())
+            tally.diagonal[rows] = np.nan_to_num(diagonal, nan=np.inf)
         progress(done / len(pairs))
     return tally
 
 
-def birth_precision(values: np.ndarray) -> str:
-    """Return the narrowest of bfloat16, float16, float32 and float64 that holds every finite value exactly."""
-    values = values[np.isfinite(values)]
-    with np.errstate(over="ignore"):
-        for dtype in (ml_dtypes.bfloat16, np.float16, np.float32):
-            if np.array_equal(values.astype(dtype).astype(values.dtype), values):
-                return np.dtype(dtype).name
-    return "float64"
+def _decades(tally: _Tally) -> Iterator[Decade]:
+    from index.checks.compare import DECADES, FIRST_DECADE
+
+    for at in np.flatnonzero(tally.entries).tolist():
+        start, stop = (10.0 ** (FIRST_DECADE + each) for each in (at, at + 1))
+        yield Decade(
+            0.0 if at == 0 else start,
+            None if at == DECADES - 1 else stop,
+            int(tally.entries[at]),
+            int(tally.beyond[at]),
+            float(tally.worst_errors[at]),
+        )
 
 
-def tolerances(born: str, largest_norm: float) -> tuple[float, float]:
-    """Return rtol and atol (logometers) for a matrix computed in the precision `born`, as `birth_precision` names it.
+def _cause(bundle: Bundle, compared: Compared, rows: np.ndarray, tally: _Tally) -> str | None:
+    """Name what is wrong; None when every entry agrees."""
+    from index.checks.compare import ENTRIES, NAN, WITHIN, ZEROED
 
-    With u the unit of the precision and R the largest norm, points rounded to it move distances by up to 2 u R, and a
-    distance rounded to it by u d; both are doubled for what the sums between add. float32 and float64 pipelines expand
-    |x|^2 + |y|^2 - 2 <x, y> instead of subtracting points, which costs up to sqrt(16 u) R where two points are close:
-    0.03 on an identical row of norm 54 was seen in float32.
-    """
-    unit = {"bfloat16": 2.0**-8, "float16": 2.0**-11, "float32": 2.0**-24, "float64": 2.0**-53}[born]
-    floor = max(2 * unit, 2.0**-22)  # the points themselves are float32
-    expanded = np.sqrt(16 * unit) if born in ("float32", "float64") else 0.0
-    return floor, float(max(floor, expanded) * largest_norm)
+    # On the diagonal D may be what is allowed to two points that are the same.
+    own = compared.allowance.at(np.zeros(len(rows)), 2 * compared.squared_norms)
+    off = float((tally.diagonal - own).max())
+    if tally.counts[WITHIN] == tally.counts[ENTRIES] and off <= 0:
+        return None
+    return name_cause(
+        bundle,
+        compared,
+        rows,
+        stored_means=tally.stored_sums / (len(rows) - 1),
+        computed_means=tally.computed_sums / (len(rows) - 1),
+        nan=int(tally.counts[NAN]),
+        differing=int(tally.counts[ENTRIES] - tally.counts[WITHIN]),
+        zeroed=int(tally.counts[ZEROED]),
+        farthest_zero=tally.farthest_zero,
+        diagonal=float(tally.diagonal.max()) if off > 0 else 0.0,
+    )
 
 
 def _rows_of(bundle: Bundle, matrix: StoredMatrix) -> np.ndarray:
@@ -222,33 +271,3 @@ def _rows_of(bundle: Bundle, matrix: StoredMatrix) -> np.ndarray:
             f"#{absent[0]} for one"
         )
     return rows
-
-
-def _agreeing_lists(
-    matrix: StoredMatrix, points: np.ndarray, chosen: np.ndarray, k: int, rtol: float, atol: float
-) -> int:
-    """Count the rows whose k nearest by the matrix are the k nearest by the points, up to ties."""
-    agreeing = 0
-    everything = points.astype(np.float64)
-    squares = np.einsum("ij,ij->i", everything, everything)
-    for start in range(0, len(chosen), _ROWS_PER_BLOCK):
-        block = chosen[start : start + _ROWS_PER_BLOCK]
-        computed = squares[block, None] + squares - 2 * everything[block] @ everything.T
-        np.sqrt(np.maximum(computed, 0, out=computed), out=computed)
-        for row, distances in zip(block.tolist(), computed, strict=True):
-            stored = matrix.row(row).astype(np.float64)
-            agreeing += _same_nearest(stored, distances, row, k, rtol, atol)
-    return agreeing
-
-
-def _same_nearest(stored: np.ndarray, computed: np.ndarray, own: int, k: int, rtol: float, atol: float) -> bool:
-    """Whether the k nearest by the stored row are the k nearest by the computed one, up to ties."""
-    if np.isnan(stored).any():
-        return False
-    stored, computed = stored.copy(), computed.copy()
-    stored[own] = computed[own] = np.inf
-    listed = np.argpartition(stored, k - 1)[:k]
-    border = np.partition(computed, k - 1)[k - 1]
-    slack = 2 * (rtol * border + atol)
-    certain = np.flatnonzero(computed < border - slack)
-    return bool((computed[listed] <= border + slack).all()) and bool(np.isin(certain, listed).all())
