@@ -13,7 +13,7 @@ from index.build.spaces import map_points
 from index.bundle import write as writer
 from index.bundle.arrow import columns_table
 from index.bundle.bundle import density_column
-from index.geometry.maps import Geometry, norms
+from index.geometry.maps import Geometry, norms, uncentered_norms
 from index.measures import density
 from index.measures.density import Rule, hubness
 from index.measures.overlap import OVERLAP_TOPS, overlap_shares
@@ -36,7 +36,7 @@ def token_table(folder: Path, rows: Rows, density_k: int) -> pa.Table:
         "twin_group": rows.twins,
         "twin_count": counts.astype(np.int32),
         "euclidean_norm": norms(gamma),
-        "causal_norm": norms(map_points(folder, Geometry.CAUSAL, gamma.shape)),
+        "causal_norm": uncentered_norms(map_points(folder, Geometry.CAUSAL, gamma.shape), gamma, rows.metric),
     }
     for rule in Rule:
         means = density.mean_distances(causal.distances, causal.distinct_distances, rule, density_k)

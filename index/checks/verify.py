@@ -41,6 +41,7 @@ class Verification(Answer):
     quadratic_form: QuadraticForm
     deep: DeepCheck | None  # against gamma itself, where that was asked for
     versions: dict[str, str]  # of what built it
+    coarse: dict[Geometry, str]  # spaces whose resolution is more than a hundredth of usual distances, in words
 
     columns: ClassVar = {"name": str, "value": str}
 
@@ -69,7 +70,10 @@ class Verification(Answer):
         if self.unlisted:
             rows.append(("  not of the bundle", ", ".join(map(display, self.unlisted))))
         rows.append(("graphs", "stored lists against float64 brute force over the points"))
-        rows += [_list_line(geometry, check) for geometry, check in self.graphs.items()]
+        for geometry, check in self.graphs.items():
+            rows.append(_list_line(geometry, check))
+            if geometry in self.coarse:
+                rows.append(("    note", self.coarse[geometry]))
         worst = max(form.random.worst_error, form.nearest.worst_error)
         pairs = form.random.pairs + form.nearest.pairs
         rows.append(
@@ -89,6 +93,7 @@ class Verification(Answer):
             "quadratic_form": {"passed": self.quadratic_form.passed, **asdict(self.quadratic_form)},
             "deep": None if self.deep is None else self.deep.json(),
             "versions": self.versions,
+            "coarse": {geometry.value: said for geometry, said in self.coarse.items()},
         }
 
 
@@ -126,6 +131,7 @@ def verify(
         check_quadratic_form(bundle, pairs),
         found,
         dict(bundle.manifest.versions),
+        {geometry: said for geometry, space in bundle.spaces.items() if (said := space.facts.coarse) is not None},
     )
 
 
