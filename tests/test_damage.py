@@ -82,6 +82,15 @@ def test_a_newer_format_names_the_version_to_install(copy: Path) -> None:
     assert "has bundle format 4, this version reads 3; install logoscope 0.9.1" in outcome.said
 
 
+def test_a_former_format_is_to_be_built_again(copy: Path) -> None:
+    """Its causal points are of uncentered rows: a vector mapped now would lie elsewhere."""
+    resealed(copy, format_version=2)
+    outcome = invoke("query.py", "analogy", "#7", "--index", copy)
+    assert outcome.code == 2
+    assert "has bundle format 2, this version reads 3; build it again" in outcome.said
+    assert outcome.err.count("\n") == 1
+
+
 @pytest.mark.parametrize("name", ["../outside", "/etc/hostname", "..", "folder/file"])
 def test_a_manifest_that_names_files_elsewhere_is_refused(copy: Path, name: str) -> None:
     files = json.loads((copy / "manifest.json").read_text(encoding="utf-8"))["files"]

@@ -38,6 +38,7 @@ from index.bundle.manifest import (
 from index.checks.crosscheck import CrossCheck, crosscheck
 from index.checks.stored_matrix import open_matrix
 from index.geometry.maps import Geometry
+from index.geometry.metric import Metric, large_ridge
 from index.search.graph import check_k
 from index.sources.load import Source, load
 from index.sources.sample import sampled_rows
@@ -61,6 +62,7 @@ class Built:
     orphans: int  # rows without text
     zero_ids: tuple[int, ...]  # tokens whose row is zero: they have no cosine
     crosscheck: CrossCheck | None  # None where no matrix was given
+    notes: tuple[str, ...]  # what to know of its numbers: a ridge that removes much, a resolution that is coarse
     reused: tuple[Geometry, ...]  # spaces that a build which was stopped or killed had finished
 
 
@@ -209,8 +211,18 @@ def _finish(job: _Job, rows: Rows, facts: dict[Geometry, SpaceFacts], reused: tu
         sum(kind == Kind.ORPHAN for kind in rows.vocabulary.kinds.to_pylist()),
         tuple(int(rows.vocabulary.token_ids[row]) for row in facts[Geometry.COSINE].excluded_rows),
         outcome,
+        tuple(_notes(rows.metric, facts)),
         reused,
     )
+
+
+def _notes(metric: Metric, facts: dict[Geometry, SpaceFacts]) -> Iterator[str]:
+    said = None if metric.ridge is None else large_ridge(metric.ridge, metric.dimensions_lost or 0.0, len(metric.mean))
+    if said is not None:
+        yield said
+    for geometry, space in facts.items():
+        if space.coarse is not None:
+            yield f"{geometry.label}: {space.coarse}"
 
 
 def _manifest(job: _Job, rows: Rows, facts: dict[Geometry, SpaceFacts], files: dict[str, FileFacts]) -> Manifest:

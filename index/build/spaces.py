@@ -20,10 +20,14 @@ from index.build.settings import Settings
 from index.bundle import write as writer
 from index.bundle.manifest import Recall, SpaceFacts
 from index.bundle.stored import map_flat
+from index.errors import MetricError, parameter
 from index.geometry import maps
 from index.geometry.blocks import row_slices
 from index.geometry.maps import Geometry
 from index.search.graph import KnnGraph, knn_graph
+
+SHORTEST = 2.0**-50
+"""In logometers, of the longest point: the search squares in float32, which holds nothing below 2^-149."""
 
 
 def space_files(geometry: Geometry, settings: Settings) -> list[str]:
@@ -48,7 +52,7 @@ def build_space(
 ) -> SpaceFacts:
     """Map gamma into one space; write its FAISS index, the approximate ones asked for, and its graph; describe it."""
     name, k, (V, D) = geometry.value, settings.neighbors, rows.gamma.shape
-    centered = geometry is Geometry.CAUSAL_COSINE and settings.centered
+    centered = geometry is Geometry.CAUSAL or (geometry is Geometry.CAUSAL_COSINE and settings.centered)
     progress(f"mapping into {geometry.label} space", 0, 1)
     blocks = _point_blocks(rows, geometry, centered=centered)
     points = writer.save_points(folder / f"{name}.faiss", (V, D), blocks, inner_product=geometry.angular)
@@ -56,6 +60,8 @@ def build_space(
     progress(f"mapping into {geometry.label} space", 1, 1)
     excluded = maps.zero_rows(points) if geometry.angular else np.empty(0, dtype=np.int64)
     largest = float(maps.norms(points).max())
+    if geometry is Geometry.CAUSAL:
+        _check_length(largest, rows)
     resolution = maps.resolution(largest)
     approximate = [_approximate(folder, geometry, points, factory) for factory in settings.index_factories]
     step = f"{k} neighbors in {geometry.label} space"
@@ -73,9 +79,29 @@ def build_space(
         centered=centered,
         largest_norm=largest,
         resolution=resolution,
+        median_nearest=_median_nearest(graph),
         excluded_rows=excluded.tolist(),
         approximate=[_with_recall(folder, each, points, graph, resolution) for each in approximate],
     )
+
+
+def _check_length(largest: float, rows: Rows) -> None:
+    """Raise MetricError unless the causal points, `largest` long at most, have squares that float32 holds."""
+    if largest >= SHORTEST and np.isfinite(largest):
+        return
+    variance = rows.metric.eigenvalues[-1]
+    short = f"no two tokens are further apart than {2 * largest:.3g} logometers" if largest < 1 else "points overflow"
+    advice = f"; pass a smaller {parameter('ridge')}" if rows.metric.ridge and largest < 1 else ""
+    raise MetricError(
+        f"{short} in the metric of {rows.metric.origin}: Cov(gamma) has eigenvalues up to {variance:.3g}{advice}"
+    )
+
+
+def _median_nearest(graph: KnnGraph) -> float | None:
+    """Return the median distance from a token to the nearest one at another point; None where there is none."""
+    nearest = graph.distinct_distances[:, 0]
+    nearest = nearest[np.isfinite(nearest)]
+    return float(np.median(nearest)) if len(nearest) else None
 
 
 def _point_blocks(rows: Rows, geometry: Geometry, *, centered: bool) -> Iterator[np.ndarray]:

@@ -14,7 +14,7 @@ from index.bundle import write as writer
 from index.bundle.arrow import columns_table
 from index.bundle.bundle import density_column
 from index.bundle.manifest import SpaceFacts
-from index.geometry.maps import Geometry, norms
+from index.geometry.maps import Geometry, norms, uncentered_norms
 from index.measures import density
 from index.measures.density import Rule
 from index.measures.hubness import hubness
@@ -38,7 +38,7 @@ def token_table(folder: Path, rows: Rows, facts: dict[Geometry, SpaceFacts], den
         "twin_group": rows.twins,
         "twin_count": counts.astype(np.int32),
         "euclidean_norm": norms(gamma),
-        "causal_norm": norms(map_points(folder, Geometry.CAUSAL, gamma.shape)),
+        "causal_norm": uncentered_norms(map_points(folder, Geometry.CAUSAL, gamma.shape), gamma, rows.metric),
     }
     for rule in Rule:
         means = density.mean_distances(causal.distances[:], causal.distinct_distances[:], rule, density_k)

@@ -1,6 +1,7 @@
 """What `manifest.json` says of a bundle, as a record, so that no reader meets a value of another kind.
 
-The records have the names and the order of the file's JSON. Format version 3 means exactly these.
+The records have the names and the order of the file's JSON. Format version 3 means exactly these: causal points are of
+rows less the mean row, where version 2 had those of the rows themselves.
 """
 
 from __future__ import annotations
@@ -78,11 +79,24 @@ class SpaceFacts(Struct, frozen=True, kw_only=True):
 
     unit: str  # of distances, in words
     search: str  # what the FAISS index compares, in words
-    centered: bool  # whether directions are taken at the mean row instead of at zero
+    centered: bool  # whether points are of rows less the mean row: always in the causal space
     largest_norm: Number  # of a point
     resolution: Number  # distances closer than this are tied: in logometers, or of the chord
+    median_nearest: Number | None  # of the distances to the nearest other point; None: there is no other
     excluded_rows: list[Count]  # rows that have no point in this space: zero rows have no direction
     approximate: list[Recall]
+
+    @property
+    def coarse(self) -> str | None:
+        """What the resolution cannot order, where it is more than a hundredth of the distances to the nearest."""
+        if self.median_nearest is None:
+            return "no token has another point than the others here: all tie"
+        if self.resolution <= self.median_nearest / 100:
+            return None
+        return (
+            f"the resolution of {self.resolution:.3g} is more than a hundredth of the distance to the nearest other "
+            f"token, {self.median_nearest:.3g} at the median: many tokens tie here that are not alike"
+        )
 
 
 class SpacesFacts(Struct, frozen=True, kw_only=True):

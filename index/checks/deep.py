@@ -8,15 +8,15 @@ is measured: a product rounds equal rows differently in different places, and th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from index.bundle.bundle import Bundle
+from index.bundle.bundle import Bundle, Space
 from index.checks.stored_lists import ListCheck, check_list, total
-from index.geometry.blocks import row_blocks
+from index.geometry.blocks import BLOCK_BYTES, row_blocks
 from index.geometry.maps import Geometry
 from index.geometry.twins import Groups, twin_groups
 
@@ -91,14 +91,28 @@ class _Maps:
 
     def __call__(self, rows: np.ndarray) -> dict[Geometry, np.ndarray]:
         rows = rows.astype(np.float64)
-        # Centered first: distances are the same, and the expansion loses fewer digits.
-        causal = (rows - self.mean) @ self.factor
-        angles = causal if self.centered else causal + self.mean @ self.factor
+        causal = self._causal(rows)
         return {
             Geometry.CAUSAL: causal,
             Geometry.COSINE: _unit(rows),
-            Geometry.CAUSAL_COSINE: _unit(angles),
+            Geometry.CAUSAL_COSINE: _unit(self._angles(causal)),
         }
+
+    def one(self, geometry: Geometry, rows: np.ndarray) -> np.ndarray:
+        """Return the vectors of one geometry."""
+        rows = rows.astype(np.float64)
+        if geometry is Geometry.COSINE:
+            return _unit(rows)
+        causal = self._causal(rows)
+        return causal if geometry is Geometry.CAUSAL else _unit(self._angles(causal))
+
+    def _causal(self, rows: np.ndarray) -> np.ndarray:
+        """Centered first: distances are the same, and the expansion loses fewer digits."""
+        causal: np.ndarray = (rows - self.mean) @ self.factor
+        return causal
+
+    def _angles(self, causal: np.ndarray) -> np.ndarray:
+        return causal if self.centered else causal + self.mean @ self.factor
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:
@@ -142,26 +156,44 @@ def _expanded(queries: np.ndarray, points: np.ndarray) -> np.ndarray:
 def _check_lists(
     bundle: Bundle, geometry: Geometry, maps: _Maps, rows: np.ndarray, twins: Groups, candidates: np.ndarray
 ) -> ListCheck:
+    """Measure the candidates of a block of rows together: a product of many rows takes little more than one of few."""
     space, K = bundle.spaces[geometry], bundle.manifest.K
+    height = max(1, BLOCK_BYTES // (8 * bundle.manifest.D * (2 * K + SPARE)))
 
-    def check(row: int, found: np.ndarray) -> ListCheck:
-        ids = space.ids[row].astype(np.int64)
-        found = found[found >= 0]
-        firsts = np.unique(np.concatenate([twins.first[[row, *ids]], found]))
-        vectors = maps(bundle.gamma[firsts])[geometry]
-        apart = np.linalg.norm(vectors - vectors[np.searchsorted(firsts, twins.first[row])], axis=1)
+    def checks() -> Iterator[ListCheck]:
+        for start in range(0, len(rows), height):
+            block, near = rows[start : start + height], candidates[start : start + height]
+            ids = space.ids[block].astype(np.int64)
+            firsts = np.unique(np.concatenate([twins.first[block], twins.first[ids].ravel(), near[near >= 0]]))
+            vectors = maps.one(geometry, bundle.gamma[firsts])
+            for row, listed, found in zip(block.tolist(), ids, near, strict=True):
+                yield _check_row(space, row, listed, found[found >= 0], _Measured(firsts, vectors, twins), K)
 
-        def measured(some: np.ndarray) -> np.ndarray:
-            distances: np.ndarray = apart[np.searchsorted(firsts, twins.first[some])]
-            return distances
+    return total(checks(), space.resolution)
 
-        nearest = np.full((K, 2), (-1, np.inf))
-        if row not in space.excluded:
-            others = np.concatenate([twins.members(first) for first in found.tolist()])
-            others = others[others != row]
-            distances = measured(others)
-            order = np.lexsort((others, distances))[:K]
-            nearest[: len(order)] = np.column_stack([others[order], distances[order]])
-        return check_list(ids, space.distances[row], measured(ids), nearest, row, space.resolution)
 
-    return total((check(int(row), found) for row, found in zip(rows, candidates, strict=True)), space.resolution)
+@dataclass(frozen=True, eq=False)
+class _Measured:
+    """The float64 vectors of some firsts of twins."""
+
+    firsts: np.ndarray  # (n,) ascending
+    vectors: np.ndarray  # (n, D)
+    twins: Groups
+
+    def from_row(self, row: int, others: np.ndarray) -> np.ndarray:
+        """Return the distances from a row to others; twins are measured as their first."""
+        own = self.vectors[np.searchsorted(self.firsts, self.twins.first[row])]
+        places = np.searchsorted(self.firsts, self.twins.first[others])
+        distances: np.ndarray = np.linalg.norm(self.vectors[places] - own, axis=1)
+        return distances
+
+
+def _check_row(space: Space, row: int, ids: np.ndarray, found: np.ndarray, measured: _Measured, K: int) -> ListCheck:
+    nearest = np.full((K, 2), (-1, np.inf))
+    if row not in space.excluded:
+        others = np.concatenate([np.empty(0, np.int64), *map(measured.twins.members, found.tolist())])
+        others = others[others != row]
+        distances = measured.from_row(row, others)
+        order = np.lexsort((others, distances))[:K]
+        nearest[: len(order)] = np.column_stack([others[order], distances[order]])
+    return check_list(ids, space.distances[row], measured.from_row(row, ids), nearest, row, space.resolution)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Annotated, Any, ClassVar
@@ -14,16 +14,16 @@ from index.answers.page import Block, Words, facts, passed
 from index.bundle.bundle import Bundle, Space
 from index.bundle.checksums import file_sha256, unreadable
 from index.bundle.manifest import MANIFEST
+from index.checks.brute import nearest_points
 from index.checks.crosscheck import QuadraticForm, check_quadratic_form
 from index.checks.deep import DeepCheck, deep_check, lists_json
 from index.checks.stored_lists import ListCheck, check_list, total
-from index.geometry.maps import Geometry, distances_to
+from index.geometry.maps import Geometry, row_distances
 from index.questions.parameters import PAIRS, POSITIVE
 from index.questions.question import Doc, Progress, silent
 from index.tokens.display import display
 
 _SEED = 42
-_QUERIES_PER_BLOCK = 64
 
 ROUNDING = 1e-12
 """What float64 sums in another order leave of a difference: its digits depend on the processor and say nothing."""
@@ -40,6 +40,7 @@ class Verification(Answer):
     quadratic_form: QuadraticForm
     deep: DeepCheck | None  # against gamma itself, where that was asked for
     versions: dict[str, str]  # of what built it
+    coarse: dict[Geometry, str]  # spaces whose resolution is more than a hundredth of usual distances, in words
 
     columns: ClassVar = {"name": str, "value": str}
 
@@ -68,7 +69,10 @@ class Verification(Answer):
         if self.unlisted:
             rows.append(("  not of the bundle", ", ".join(map(display, self.unlisted))))
         rows.append(("graphs", "stored lists against float64 brute force over the points"))
-        rows += [_list_line(geometry, check) for geometry, check in self.graphs.items()]
+        for geometry, check in self.graphs.items():
+            rows.append(_list_line(geometry, check))
+            if geometry in self.coarse:
+                rows.append(("    note", self.coarse[geometry]))
         worst = max(form.random.worst_error, form.nearest.worst_error)
         pairs = form.random.pairs + form.nearest.pairs
         rows.append(
@@ -88,6 +92,7 @@ class Verification(Answer):
             "quadratic_form": {"passed": self.quadratic_form.passed, **asdict(self.quadratic_form)},
             "deep": None if self.deep is None else self.deep.json(),
             "versions": self.versions,
+            "coarse": {geometry.value: said for geometry, said in self.coarse.items()},
         }
 
 
@@ -125,6 +130,7 @@ def verify(
         check_quadratic_form(bundle, pairs),
         found,
         dict(bundle.manifest.versions),
+        {geometry: said for geometry, space in bundle.spaces.items() if (said := space.facts.coarse) is not None},
     )
 
 
@@ -152,26 +158,19 @@ def _check_files(bundle: Bundle, progress: Progress) -> None:
 
 def _check_graph(space: Space, rows: np.ndarray, progress: Callable[[float], None]) -> ListCheck:
     """Check the stored lists of some rows against float64 brute force over the points."""
-    checks = []
-    for start in range(0, len(rows), _QUERIES_PER_BLOCK):
-        block = rows[start : start + _QUERIES_PER_BLOCK]
-        distances = distances_to(space.points, space.points[block].astype(np.float64))
-        distances[:, list(space.excluded)] = np.inf
-        checks += [_check_row(space, int(row), found) for row, found in zip(block, distances, strict=True)]
-        progress((start + len(block)) / len(rows))
-    return total(checks, space.resolution)
+    K = space.ids.shape[1]
 
+    def checks() -> Iterator[ListCheck]:
+        found = nearest_points(space.points, rows, K, space.excluded)
+        for done, (row, (nearest_ids, distances)) in enumerate(zip(rows.tolist(), found, strict=True), 1):
+            ids = space.ids[row].astype(np.int64)
+            exact = row_distances(space.points[np.maximum(ids, 0)], space.points[row])  # not read where an id is -1
+            nearest = np.full((K, 2), (-1, np.inf))
+            nearest[: len(nearest_ids)] = np.column_stack([nearest_ids, distances])
+            yield check_list(ids, space.distances[row], exact, nearest, row, space.resolution)
+            progress(done / len(rows))
 
-def _check_row(space: Space, row: int, distances: np.ndarray) -> ListCheck:
-    ids = space.ids[row].astype(np.int64)
-    exact = distances[ids]
-    others = np.where(np.arange(len(distances)) == row, np.inf, distances)
-    if row in space.excluded:
-        others = np.full_like(others, np.inf)
-    order = np.argsort(others, kind="stable")[: len(ids)]
-    there = np.isfinite(others[order])
-    nearest = np.column_stack([np.where(there, order, -1), others[order]])
-    return check_list(ids, space.distances[row], exact, nearest, row, space.resolution)
+    return total(checks(), space.resolution)
 
 
 def _deep_lines(deep: DeepCheck) -> list[tuple[str, Words]]:

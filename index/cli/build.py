@@ -136,6 +136,7 @@ def _build_and_report(settings: Settings, *, as_json: bool) -> bool:
         listed = ", ".join(f"#{token_id}" for token_id in built.zero_ids[:10])
         more = f" and {len(built.zero_ids) - 10} more" if len(built.zero_ids) > 10 else ""
         notes.append(f"zero rows have no direction and no cosine neighbors: {listed}{more}")
+    notes += built.notes
     if built.crosscheck is not None:
         outcome = built.crosscheck.refusal or "the stored distances agree"
         notes.append(f"{outcome} (query.py crosscheck says more)")

@@ -47,6 +47,7 @@ def map_rows(
 ) -> np.ndarray:
     """Map rows of gamma (V, D) to the points of a geometry; `centered` is of causal cosines alone.
 
+    Causal points are those of rows less the mean row, so that any row mapped here lies where the stored ones do.
     Points are float32, rounded once, unless `out` is something else.
     """
     if geometry is Geometry.CAUSAL:
@@ -57,14 +58,27 @@ def map_rows(
 
 
 def causal_points(gamma: np.ndarray, metric: Metric, *, out: np.ndarray | None = None) -> np.ndarray:
-    """Map rows (V, D) so that Euclidean distance is causal distance, in logometers: gamma @ L, uncentered.
+    """Map rows (V, D) so that Euclidean distance is causal distance, in logometers: (gamma - mean) @ L.
 
-    Multiplied in float64 and rounded once.
+    Multiplied in float64 and rounded once. The mean changes no distance, and off it, points are shorter and round less.
     """
     points = np.empty(gamma.shape, dtype=np.float32) if out is None else out
     for where, block in row_blocks(gamma):
+        block -= metric.mean
         points[where] = block @ metric.factor
     return points
+
+
+def uncentered_norms(points: Matrix, gamma: Matrix, metric: Metric) -> np.ndarray:
+    """Return the causal norm of each row of gamma (V, D), not of its point, which is that of the row less the mean.
+
+    In logometers, float64 of shape (V,); a row of zeros has 0.
+    """
+    lengths = np.empty(len(points))
+    for where, block in row_blocks(points):
+        block += metric.mean @ metric.factor
+        lengths[where] = np.where(gamma[where].any(axis=1), np.linalg.norm(block, axis=1), 0)
+    return lengths
 
 
 def cosine_points(gamma: np.ndarray, *, out: np.ndarray | None = None) -> np.ndarray:

@@ -32,6 +32,21 @@ class Metric:
     ridge: float | None  # added to the diagonal of Cov(gamma); None for a given M
     origin: str  # where M comes from, in words
 
+    @property
+    def dimensions_lost(self) -> float | None:
+        """Return ridge tr M, what is missing to D of the variance of points, in logometers^2; None for a given M."""
+        return None if self.ridge is None else float((self.ridge / (self.eigenvalues + self.ridge)).sum())
+
+
+def large_ridge(ridge: float, lost: float, D: int) -> str | None:
+    """Say what a ridge removes that takes `lost` of D dimensions off the variance of points; None below a tenth."""
+    if lost <= D / 10:
+        return None
+    return (
+        f"the ridge of {ridge:g} takes {lost:.4g} of {D:,} dimensions off the variance of points: what differs along "
+        "directions of less variance than the ridge hardly counts"
+    )
+
 
 def covariance(gamma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the mean row (D,) and the population covariance (D, D), divided by V, of gamma (V, D), both float64.

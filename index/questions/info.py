@@ -61,6 +61,8 @@ def info_facts(manifest: Manifest) -> list[tuple[str, str]]:
         centered = ", of centered rows" if space.centered else ""
         what = f"resolution {space.resolution:.3g} {space.unit}, {space.search}{centered}{zero}"
         rows.append((Geometry(name).label, what))
+        if space.coarse is not None:
+            rows.append(("  note", space.coarse))
         rows += [("  approximate", _recall_line(each)) for each in space.approximate]
     check = manifest.crosscheck
     rows.append(("cross-check", "not run at the build" if check is None else passed(check.passed)))

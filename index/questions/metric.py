@@ -17,7 +17,7 @@ from index.answers.answer import Answer, Row, jsonable, nested_rows
 from index.answers.page import Block, Heading, Sentence, Table, Words, facts, table
 from index.bundle.bundle import Bundle
 from index.geometry.maps import pair_distances
-from index.geometry.metric import Metric
+from index.geometry.metric import Metric, large_ridge
 from index.measures.pairs import random_pairs
 from index.questions.parameters import PAIRS
 from index.questions.question import Doc, Limit
@@ -46,6 +46,7 @@ class Ridge:
     highest_with: float  # M's highest eigenvalue;
     highest_without: float  # infinite where Cov(gamma) is singular
     dimensions_lost: float  # ridge tr M: by so many logometers squared the mean squared causal norm is below D
+    dimensions: int  # D
 
 
 @dataclass(frozen=True)
@@ -103,10 +104,13 @@ class MetricReport(Answer):
                 ),
             ]
             blocks += [Heading("What the ridge changed"), facts(rows)]
+            said = large_ridge(ridge.value, ridge.dimensions_lost, ridge.dimensions)
+            if said is not None:
+                blocks.append(Sentence(said))
         blocks += [Heading("Lengths in logometers, beside what the identities say"), self._lengths()]
         if self.norms.expected_mean_square is None:
-            said = "M was given: the identities hold for M = (Cov(gamma) + ridge I)^-1 only"
-            blocks.append(Sentence(said, aside=True))
+            given = "M was given: the identities hold for M = (Cov(gamma) + ridge I)^-1 only"
+            blocks.append(Sentence(given, aside=True))
         elif self.sampled:
             blocks.append(Sentence("this is a sample: the identities hold for the whole vocabulary only", aside=True))
         return blocks
@@ -186,15 +190,16 @@ def _expected_variance(found: Metric) -> float | None:
     """Return tr(M C) = D - ridge tr M; None for a given M, for which C is another matrix than M^-1."""
     if found.ridge is None:
         return None
-    return len(found.mean) - found.ridge * float(_eigenvalues_of_m(found).sum())
+    return len(found.mean) - (found.dimensions_lost or 0.0)
 
 
 def _ridge(found: Metric) -> Ridge | None:
-    if found.ridge is None:
+    lost = found.dimensions_lost
+    if found.ridge is None or lost is None:
         return None
     lowest, of_m = float(found.eigenvalues[0]), _eigenvalues_of_m(found)
     without = 1 / lowest if lowest > 0 else float("inf")
-    return Ridge(found.ridge, float(of_m[-1]), without, found.ridge * float(of_m.sum()))
+    return Ridge(found.ridge, float(of_m[-1]), without, lost, len(found.mean))
 
 
 def _lengths(values: np.ndarray, standard_error: float, expected: float | None) -> Lengths:
