@@ -16,6 +16,7 @@ from index.errors import ParameterError
 from index.geometry.maps import Geometry, map_rows
 from index.questions.among import Subset
 from index.questions.lists import (
+    PIECE,
     PLACE_COLUMNS,
     Lists,
     among_facts,
@@ -57,7 +58,7 @@ class Analogy(Answer):
     among: Subset | None = None  # what the lists keep to
     undefined: tuple[Geometry, ...] = ()  # where the sum is zero and has no direction
 
-    columns: ClassVar = {"terms": str, "geometry": str, **PLACE_COLUMNS}
+    columns: ClassVar = {"terms": str, "geometry": str, **PLACE_COLUMNS, **PIECE}
 
     def why_none(self, geometry: Geometry) -> str:
         """Return why the list in a geometry is empty."""
@@ -77,7 +78,10 @@ class Analogy(Answer):
     def json(self) -> dict[str, Any]:
         """Return the terms and a list for each geometry; a sign is 1 or -1."""
         return {
-            "terms": [{"sign": term.sign, "id": term.token.id, "text": term.token.text} for term in self.terms],
+            "terms": [
+                {"sign": term.sign, "id": term.token.id, "text": term.token.text, "piece": term.token.piece}
+                for term in self.terms
+            ],
             **lists_json(self.lists),
             **among_json(self.among),
         }

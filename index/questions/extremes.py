@@ -17,7 +17,7 @@ from index.geometry.maps import Geometry
 from index.measures import density
 from index.measures.density import Rule, hubness
 from index.measures.overlap import overlap_shares
-from index.questions.lists import TOKEN_COLUMNS
+from index.questions.lists import PIECE, TOKEN_COLUMNS
 from index.questions.parameters import (
     CAUSAL_AND_COSINE,
     KEPT,
@@ -77,7 +77,7 @@ class Extremes(Answer):
     lowest: tuple[Placed, ...]
     level: tuple[int, int]  # how many tokens share the highest value, and the lowest
 
-    columns: ClassVar = {"end": str, "rank": int, **TOKEN_COLUMNS, "value": float, "percentile": float}
+    columns: ClassVar = {"end": str, "rank": int, **TOKEN_COLUMNS, "value": float, "percentile": float, **PIECE}
 
     def rows(self) -> list[Row]:
         """Return one record for each token at either end."""
