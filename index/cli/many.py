@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -25,10 +25,13 @@ STANDARD_INPUT = Path("-")
 
 
 def ask_many(question: Question[Any, Any], name: str, given: dict[str, Any], index: Path | None, form: Form) -> None:
-    """Ask for each value named, or for the one on each line of a file; exit code 2 where some lines have no answer."""
+    """Ask for each value named, or for the one on each line of a file; exit code 2 where some have no answer."""
     named, file = given.pop(name), given.pop("file")
     if bool(named) is (file is not None):
-        raise ParameterError(f"name {name}s, or a {parameter('file')} with one on each line, or - for standard input")
+        raise ParameterError(
+            f"name {name}s, or a {parameter('file')} with one on each line, or - for standard input"
+            + ("" if named else "; a #id is quoted, or the shell takes it for a comment: '#7'")
+        )
     if named == [str(STANDARD_INPUT)]:
         file = STANDARD_INPUT
     if file is not None and form.svg is not None:
@@ -37,26 +40,30 @@ def ask_many(question: Question[Any, Any], name: str, given: dict[str, Any], ind
         )
     bundle = open_index(index)
     ask, columns = partial(question, bundle, **given), question.answer.columns
+    refused: list[str] = []
     if file is None:
-        found = [ask(**{name: each}) for each in named]
-        _show_all(found, columns, form, _title(found, question.name, bundle.name))
-        return
-    refused = 0
-    with open_lines(file) as lines:
-
-        def answers() -> Iterator[Answer]:
-            nonlocal refused
-            for number, text in numbered(lines):
-                try:
-                    yield ask(**{name: text})
-                except TokenError as error:  # the others are answered
-                    refused += 1
-                    where = "standard input" if file == STANDARD_INPUT else one_line(str(file))
-                    print(f"error: {where}, line {number}: {error}", file=sys.stderr)
-
-        _stream(answers(), columns, form)
+        found = list(_answers(ask, name, (("", each) for each in named), refused))
+        if found:
+            _show_all(found, columns, form, _title(found, question.name, bundle.name))
+    else:
+        where = "standard input" if file == STANDARD_INPUT else one_line(str(file))
+        with open_lines(file) as lines:
+            texts = ((f"{where}, line {number}: ", text) for number, text in numbered(lines))
+            _stream(_answers(ask, name, texts, refused), columns, form)
     if refused:
         raise typer.Exit(2)
+
+
+def _answers(
+    ask: Callable[..., Answer], name: str, texts: Iterable[tuple[str, str]], refused: list[str]
+) -> Iterator[Answer]:
+    """Yield the answers to texts, each with where it stands; what is no token is said, and the others are answered."""
+    for where, text in texts:
+        try:
+            yield ask(**{name: text})
+        except TokenError as error:
+            refused.append(text)
+            print(f"error: {where}{error}", file=sys.stderr)
 
 
 def numbered(lines: Iterable[bytes]) -> Iterator[tuple[int, str]]:

@@ -214,6 +214,8 @@ class Vocabulary:
             why = f"; {absent}"
         elif self.single(query) is not None:
             why = f"; the tokenizer makes one token of it: {parts[0]}"
+        if re.fullmatch(r"\d{1,18}", query) and (row := self.row_of_id(int(query))) is not None:
+            why += f"; the token of this id is '#{int(query)}': '{self.display(row)}'"
         closest = ", ".join(f"'{self.display(row)}' (#{self.token_ids[row]})" for row in self._closest(query))
         return f"no token has the text '{shown}'{why}" + (f"; closest: {closest}" if closest else "")
 
