@@ -31,6 +31,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "benchmarks")]
 import models  # noqa: E402
 import numpy as np  # noqa: E402
 
+from index.tokens.display import display  # noqa: E402
+
 TERMINAL = {"COLUMNS": "100", "NO_COLOR": "1"}
 APPS = {"query": "query", "build": "build_index"}
 OPTIONS = {"query": 0.2, "build": 0.07}
@@ -329,8 +331,11 @@ def ask_every_token(bundle: Path) -> int:
     table = pq.read_table(bundle / "tokens.parquet", columns=["token_id", "text", "piece"])
     ids, texts, pieces = (table[name].to_pylist() for name in ("token_id", "text", "piece"))
     by_text, by_piece = defaultdict(list), defaultdict(list)
+    printed = {display(text, piece): token_id for token_id, text, piece in zip(ids, texts, pieces, strict=True)}
     for token_id, text, piece in zip(ids, texts, pieces, strict=True):
         by_text[text].append(token_id)
+        if text is not None and "\\" in text and text in printed:  # the text may be how another token is printed
+            by_text[text] = sorted({*by_text[text], printed[text]})
         by_piece[piece].append(token_id)
     wrong = 0
     for way, typed in (("#id", [f"#{token_id}" for token_id in ids]), ("text", texts), ("piece", pieces)):

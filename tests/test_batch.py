@@ -21,7 +21,7 @@ from index.cli import many
 from index.errors import ParameterError
 from index.questions.neighbors import Neighborhood
 
-NAMES = ["token_id", "token", "geometry", "rank", "row", "id", "text", "similarity", "distance", "tied"]
+NAMES = ["token_id", "token", "geometry", "rank", "row", "id", "text", "similarity", "distance", "tied", "piece"]
 LINES = ["planet", " planet", "", "#7", "plannett", "Ġthe", "#99999999", "vier"]
 ANSWERED = ["planet", " planet", "#7", "Ġthe", "vier"]
 
@@ -66,7 +66,16 @@ def test_parquet(group: int, tokens: Path, smollm2: Built, tmp_path: Path, monke
     check_refusals(outcome.err, str(tokens))
     file = pq.ParquetFile(path)
     assert file.metadata.num_row_groups == (1 if group > 100 else 5)
-    types = [pa.int64(), pa.string(), pa.string(), *[pa.int64()] * 3, pa.string(), *[pa.float64()] * 2, pa.bool_()]
+    types = [
+        pa.int64(),
+        pa.string(),
+        pa.string(),
+        *[pa.int64()] * 3,
+        pa.string(),
+        *[pa.float64()] * 2,
+        pa.bool_(),
+        pa.string(),
+    ]
     assert dict(zip(file.schema_arrow.names, file.schema_arrow.types, strict=True)) == dict(
         zip(NAMES, types, strict=True)
     )

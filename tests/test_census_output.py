@@ -70,7 +70,9 @@ def test_no_groups_is_an_answer(tmp_path: Path) -> None:
     build(tmp_path / "gamma.npy", "--out", tmp_path / "plain", "--neighbors", 20)
     assert query("duplicates", "--index", tmp_path / "plain") == {"tokens": 0, "groups": []}
     assert "0 of twins" in invoke("query.py", "duplicates", "--index", tmp_path / "plain").said
-    assert invoke("query.py", "duplicates", "--csv", "--index", tmp_path / "plain").out == "group,size,row,id,text\n"
+    assert (
+        invoke("query.py", "duplicates", "--csv", "--index", tmp_path / "plain").out == "group,size,row,id,text,piece\n"
+    )
 
 
 def test_records_become_frames(smollm2: Built) -> None:

@@ -253,8 +253,8 @@ def test_a_zero_row_has_no_cosine_neighbors(small: Path) -> None:
 def test_twins_are_named(small: Path) -> None:
     found = json.loads(ask("neighbors", "#40", "--index", small, "--json").stdout)[0]
     assert found["token"]["twins"] == [90]
-    assert found["causal"][0] | {"text": None} == {
-        "rank": 1, "row": 90, "id": 90, "text": None, "distance": 0.0, "tied": False,
+    assert found["causal"][0] | {"text": None, "piece": None} == {
+        "rank": 1, "row": 90, "id": 90, "text": None, "piece": None, "distance": 0.0, "tied": False,
     }  # fmt: skip
 
 

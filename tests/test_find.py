@@ -1,6 +1,7 @@
 """`find`: which tokens a text can mean."""
 
 import csv
+import re
 from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +16,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from index.errors import TokenError
 from index.pictures.explore.suggest import Suggestions
 from index.questions.find import find
+from index.sources.load import load
 from index.tokens.vocabulary import Vocabulary
 
 
@@ -59,7 +61,10 @@ def test_every_way(text: str, tokens: list[tuple[int, str, str]], smollm2: Built
 
 def test_known_words(smollm2: Built) -> None:
     found = query("find", "planet", "--top", 1, "--index", smollm2.path)
-    assert found["exact"] == {"count": 1, "tokens": [{"row": 46835, "id": 46835, "text": "planet"}]}
+    assert found["exact"] == {
+        "count": 1,
+        "tokens": [{"row": 46835, "id": 46835, "text": "planet", "piece": "planet"}],
+    }
     assert found["with_space"]["tokens"][0]["id"] == 3925
     assert found["other_cases"]["tokens"][0]["text"] == " Planet"
     assert found["prefixes"]["count"] == 3
@@ -160,6 +165,25 @@ def test_a_part_that_a_sample_does_not_hold(smollm2_sample: Built) -> None:
         assert all(part["row"] == held.get(part["id"]) for part in found["split"])
 
 
+def test_a_text_whose_token_a_sample_does_not_hold() -> None:
+    """The model has it, and the sample has not: that is said, with the id."""
+    vocabulary = load(None).vocabulary.take(np.arange(1_000))
+    said = "the model has 'planet' (#46835), which is not among the 1,000 tokens here"
+    with pytest.raises(TokenError, match=re.escape(f"no token has the text 'planet'; {said}; closest")):
+        vocabulary.resolve("planet")
+    with pytest.raises(TokenError, match="no token has the id #46835: the model has 'planet' there, but the 1000 ids"):
+        vocabulary.resolve("#46835")
+    found = find(SimpleNamespace(vocabulary=vocabulary), "planet")  # type: ignore[arg-type]
+    assert found.refusal == f"no token can be meant by 'planet'; {said}"
+
+
+def test_the_token_behind_a_space_that_a_sample_does_not_hold() -> None:
+    tokenizer = Tokenizer(models.WordLevel({"a": 0, " b": 1, "c": 2}, unk_token="c"))
+    sample = Vocabulary.from_tokens(["a", " b", "c"], ["a", " b", "c"], tokenizer_json=tokenizer.to_str())
+    with pytest.raises(TokenError, match=r"the model has '␣b' \(#1\), which is not among the 2 tokens here"):
+        sample.take(np.array([0, 2])).resolve("b")
+
+
 def test_csv(smollm2: Built) -> None:
     done = invoke("query.py", "find", "planet", "--csv", "--index", smollm2.path)
     lines = list(csv.DictReader(StringIO(done.out)))
@@ -168,4 +192,4 @@ def test_csv(smollm2: Built) -> None:
     ]  # fmt: skip
     assert lines[-1]["match"] == "split"
     nothing = invoke("query.py", "find", "\udcff", "--csv", "--index", smollm2.path)
-    assert nothing.out == "match,count,row,id,text\n"
+    assert nothing.out == "match,count,row,id,text,piece\n"

@@ -54,7 +54,8 @@ def expected(smollm2: Built) -> tuple[int, list[dict[str, object]]]:
     """How many tokens begin with `plan`, and the first three, read off the table of tokens."""
     table = pq.read_table(smollm2.path / "tokens.parquet").to_pylist()
     found = [line for line in table if line["text"].startswith("plan")]
-    return len(found), [{"row": line["row"], "id": line["token_id"], "text": line["text"]} for line in found[:3]]
+    names = {"row": "row", "id": "token_id", "text": "text", "piece": "piece"}
+    return len(found), [{name: line[column] for name, column in names.items()} for line in found[:3]]
 
 
 def test_the_help_has_its_example(tree: Path) -> None:

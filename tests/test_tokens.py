@@ -6,9 +6,11 @@ from pathlib import Path
 import models
 import numpy as np
 import pytest
+from conftest import invoke
 from gguf import TokenType
 from tokenizers import Tokenizer
 
+from index.errors import SourceError
 from index.sources.gguf_tokens import SPLITS
 from index.sources.load import Source, load
 from index.tokens.vocabulary import Vocabulary
@@ -65,10 +67,44 @@ def test_texts_are_what_transformers_decodes(tmp_path: Path) -> None:
     assert {vocabulary.kinds[row].as_py() for row in range(size, ROWS)} == {"orphan"}
 
 
-def test_tokens_beyond_the_rows_are_left_out(tmp_path: Path) -> None:
+def test_added_tokens_beyond_the_rows_are_left_out_and_counted(tmp_path: Path) -> None:
     models.save_tokenizer(tmp_path, models.byte_level_tokenizer())
-    every = tokens(tmp_path, tmp_path).texts.to_pylist()
-    assert tokens(tmp_path, tmp_path, rows=50).texts.to_pylist() == every[:50]
+    every = tokens(tmp_path, tmp_path)
+    short = tokens(tmp_path, tmp_path, rows=models.TOKENS - 2)
+    assert short.texts.to_pylist() == every.texts.to_pylist()[: models.TOKENS - 2]
+    assert (every.left_out, short.left_out) == (0, 2)
+    assert short.take(np.arange(3)).left_out == 2
+
+
+def test_a_build_says_that_added_tokens_are_left_out(tmp_path: Path) -> None:
+    models.save_tokenizer(tmp_path, models.byte_level_tokenizer())
+    np.save(tmp_path / "gamma.npy", np.random.default_rng(1).normal(size=(models.TOKENS - 1, 8)))
+    options = ["--tokenizer", tmp_path, "--neighbors", 20, "--out", tmp_path / "bundle"]
+    done = invoke("build_index.py", tmp_path / "gamma.npy", *options)
+    assert done.code == 0
+    assert "the tokenizer has 1 added token beyond the rows: left out\n" in done.err
+
+
+def test_the_tokenizer_of_another_matrix_is_refused(tmp_path: Path) -> None:
+    """One ordinary token beyond the rows is enough."""
+    models.save_tokenizer(tmp_path, models.byte_level_tokenizer())
+    ordinary = models.TOKENS - 2
+    for rows in (50, ordinary - 1):
+        with pytest.raises(SourceError, match=r"another matrix: .* ordinary ones beyond the") as error:
+            tokens(tmp_path, tmp_path, rows=rows)
+        assert f"{ordinary - rows} of its {models.TOKENS} tokens are ordinary" in str(error.value)
+        assert f"(#{rows})" in str(error.value)
+        assert str(error.value).endswith("give the matrix its own with tokenizer")
+
+
+def test_the_tokens_of_a_gguf_file_beyond_the_rows(tmp_path: Path) -> None:
+    pieces = [f"▁{row}" for row in range(ROWS)] + ["<s>", "[UNUSED]"]
+    types = [TokenType.NORMAL] * ROWS + [TokenType.CONTROL, TokenType.UNUSED]
+    models.write_gguf(tmp_path / "x.gguf", MATRIX, tokenizer="llama", pieces=pieces, types=types)
+    assert load(str(tmp_path / "x.gguf")).vocabulary.left_out == 2
+    models.write_gguf(tmp_path / "y.gguf", MATRIX, tokenizer="llama", pieces=[*pieces, "▁more"])
+    with pytest.raises(SourceError, match=r"3 of its 403 tokens are ordinary ones beyond the 400 rows"):
+        load(str(tmp_path / "y.gguf"))
 
 
 def test_sentencepiece_texts_keep_their_space(tmp_path: Path) -> None:

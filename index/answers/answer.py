@@ -77,10 +77,10 @@ class Answer:
         found = self.rows()
         if not found:
             return "<p>nothing found</p>"
-        head = "".join(f"<th>{escape(name)}</th>" for name in found[0])
+        names = list(columns_of(self))
+        head = "".join(f"<th>{escape(name)}</th>" for name in names)
         body = "".join(
-            f"<tr>{''.join(f'<td>{escape(_cell(value))}</td>' for value in row.values())}</tr>"
-            for row in found[:HTML_ROWS]
+            f"<tr>{''.join(f'<td>{escape(_cell(row[name]))}</td>' for name in names)}</tr>" for row in found[:HTML_ROWS]
         )
         more = f"<p>{len(found) - HTML_ROWS:,} more; to_pandas() has all</p>" if len(found) > HTML_ROWS else ""
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"

@@ -60,6 +60,7 @@ class Built:
     bytes: int  # of all its files
     seconds: float
     orphans: int  # rows without text
+    left_out: int  # added tokens of the tokenizer that have no row
     zero_ids: tuple[int, ...]  # tokens whose row is zero: they have no cosine
     crosscheck: CrossCheck | None  # None where no matrix was given
     notes: tuple[str, ...]  # what to know of its numbers: a ridge that removes much, a resolution that is coarse
@@ -209,6 +210,7 @@ def _finish(job: _Job, rows: Rows, facts: dict[Geometry, SpaceFacts], reused: tu
         files_bytes,
         time.perf_counter() - job.started,
         sum(kind == Kind.ORPHAN for kind in rows.vocabulary.kinds.to_pylist()),
+        rows.vocabulary.left_out,
         tuple(int(rows.vocabulary.token_ids[row]) for row in facts[Geometry.COSINE].excluded_rows),
         outcome,
         tuple(_notes(rows.metric, facts)),

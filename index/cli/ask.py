@@ -63,12 +63,14 @@ def answering(spelled: Spelled = as_option) -> Iterator[None]:
 
 
 def open_index(path: Path | None) -> Bundle:
-    """Open the bundle that was named, or the only one there is."""
+    """Open the bundle that was named, by its folder or by its name under `ROOT`, or the only one there is."""
     from index.bundle.bundle import open_bundle
     from index.bundle.manifest import MANIFEST
 
     if path is not None:
-        return open_bundle(path)
+        named = ROOT / path
+        alone = path.name == str(path) and not os.path.lexists(path)
+        return open_bundle(named if alone and os.path.isfile(named / MANIFEST) else path)
     found = sorted(manifest.parent for manifest in ROOT.glob(f"[!.]*/{MANIFEST}"))
     if not found:
         raise BundleError(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from index.answers.page import counted
 from index.cli.ask import answering, print_json, print_page, settle_encoding
 from index.errors import one_line
 
@@ -132,6 +133,8 @@ def _build_and_report(settings: Settings, *, as_json: bool) -> bool:
         notes.append(f"kept from a build that did not end: {names}")
     if built.orphans:
         notes.append(f"{built.orphans:,} of the {V:,} rows are orphans: no token of the tokenizer, no text")
+    if built.left_out:
+        notes.append(f"the tokenizer has {counted(built.left_out, 'added token')} beyond the rows: left out")
     if built.zero_ids:
         listed = ", ".join(f"#{token_id}" for token_id in built.zero_ids[:10])
         more = f" and {len(built.zero_ids) - 10} more" if len(built.zero_ids) > 10 else ""

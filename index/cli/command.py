@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import inspect
+import shlex
 from collections.abc import Iterator, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
+from typer.core import TyperCommand
 
 from index.answers.page import parts
 from index.cli.ask import Spelled, answering, as_option, ask_opened, show
 from index.cli.form import Form
 from index.cli.many import ask_many
 from index.cli.progress import progress_of
+from index.errors import ParameterError
 
 if TYPE_CHECKING:
     from index.answers.answer import Answer
@@ -23,7 +26,12 @@ if TYPE_CHECKING:
 
 Index = Annotated[
     Path | None,
-    typer.Option("--index", metavar="DIR", help="The bundle's folder.", show_default="the one under data/indexes"),
+    typer.Option(
+        "--index",
+        metavar="DIR",
+        help="The bundle's folder, or its name.",
+        show_default="the one under data/indexes",
+    ),
 ]
 
 _SHARED: dict[str, tuple[Any, Any]] = {
@@ -46,6 +54,37 @@ _FORMS = ("json", "csv", "parquet", "svg")
 
 _TYPED = (int, float, bool, Path, list[str])
 """What typer reads; everything else is a text that the question reads."""
+
+
+class _Command(TyperCommand):
+    """Shows the line to type where a shell has taken a text apart, or has taken it away."""
+
+    texts: frozenset[str] = frozenset()  # the arguments that may be any text
+    many = False  # whether it takes any number of them
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the arguments; of one too many or too few say how it is quoted."""
+        typed = " ".join(map(shlex.quote, (*ctx.command_path.split(" "), *args)))
+        ctx.allow_extra_args = len(self.texts) == 1 and not self.many
+        try:
+            rest = super().parse_args(ctx, args)
+        except typer.BadParameter as error:
+            # Without a message of its own it is click's MissingParameter, which typer does not show.
+            if error.message or error.param is None or error.param.name not in self.texts:
+                raise
+            with answering():
+                raise ParameterError(
+                    f"{error.format_message().rstrip('.')}; a #id is quoted, or the shell takes it for a comment: "
+                    f"{typed} '#7'"
+                ) from None
+        if rest:
+            (text,) = (ctx.params[name] for name in self.texts)
+            whole = shlex.quote(" ".join([text, *rest]))
+            with answering():
+                raise ParameterError(
+                    f"{1 + len(rest)} arguments where one is wanted; quote it: {ctx.command_path} {whole}"
+                )
+        return rest
 
 
 def add_command(app: typer.Typer, question: Question[Any, Any]) -> None:
@@ -78,8 +117,10 @@ def add_command(app: typer.Typer, question: Question[Any, Any]) -> None:
     shared = {name: option for name, option in _SHARED.items() if name not in own}
     declared += [_keyword(name, kind, told, False if kind is bool else None) for name, (kind, told) in shared.items()]
     run.__signature__ = inspect.Signature(declared)  # type: ignore[attr-defined]
+    texts = frozenset(each.name for each in question.parameters if each.positional and each.kind is str)
+    command = type("QuestionCommand", (_Command,), {"texts": texts, "many": many is not None})
     signs = {"ignore_unknown_options": any(each.doc.minus for each in question.parameters)}
-    app.command(question.name, epilog=f"Example: {question.example}", context_settings=signs)(run)
+    app.command(question.name, cls=command, epilog=f"Example: {question.example}", context_settings=signs)(run)
 
 
 def _declared(parameter: Parameter) -> Iterator[inspect.Parameter]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from index.files import brief
 
 if TYPE_CHECKING:
     from index.answers.answer import Answer, Row
+    from index.bundle.bundle import Bundle
     from index.questions.question import Question
 
 LONGEST_LINE = 1 << 20
@@ -26,10 +27,13 @@ STANDARD_INPUT = Path("-")
 
 
 def ask_many(question: Question[Any, Any], name: str, given: dict[str, Any], index: Path | None, form: Form) -> None:
-    """Ask for each value named, or for the one on each line of a file; exit code 2 where some lines have no answer."""
+    """Ask for each value named, or for the one on each line of a file; exit code 2 where some have no answer."""
     named, file = given.pop(name), given.pop("file")
     if bool(named) is (file is not None):
-        raise ParameterError(f"name {name}s, or a {parameter('file')} with one on each line, or - for standard input")
+        raise ParameterError(
+            f"name {name}s, or a {parameter('file')} with one on each line, or - for standard input"
+            + ("" if named else "; a #id is quoted, or the shell takes it for a comment: '#7'")
+        )
     if named == [str(STANDARD_INPUT)]:
         file = STANDARD_INPUT
     if file is not None and form.svg is not None:
@@ -37,26 +41,34 @@ def ask_many(question: Question[Any, Any], name: str, given: dict[str, Any], ind
             f"{parameter('svg')} is of {name}s named on the command line; leave {parameter('file')} and - out"
         )
     columns = question.answer.columns
+    refused: list[str] = []
+
+    def ask_all(bundle: Bundle, texts: Iterable[tuple[str, str]]) -> Iterator[Answer]:
+        return _answers(partial(question, bundle, **given), name, texts, refused)
+
     if file is None:
-        bundle, found = ask_opened(index, lambda bundle: [question(bundle, **given, **{name: each}) for each in named])
-        _show_all(found, columns, form, _title(found, question.name, bundle.name))
-        return
-    ask, refused = partial(question, open_index(index), **given), 0
-    with open_lines(file) as lines:
-
-        def answers() -> Iterator[Answer]:
-            nonlocal refused
-            for number, text in numbered(lines):
-                try:
-                    yield ask(**{name: text})
-                except TokenError as error:  # the others are answered
-                    refused += 1
-                    where = "standard input" if file == STANDARD_INPUT else one_line(str(file))
-                    print(f"error: {where}, line {number}: {error}", file=sys.stderr)
-
-        _stream(answers(), columns, form)
+        bundle, found = ask_opened(index, lambda bundle: list(ask_all(bundle, (("", each) for each in named))))
+        if found:
+            _show_all(found, columns, form, _title(found, question.name, bundle.name))
+    else:
+        where = "standard input" if file == STANDARD_INPUT else one_line(str(file))
+        with open_lines(file) as lines:
+            texts = ((f"{where}, line {number}: ", text) for number, text in numbered(lines))
+            _stream(ask_all(open_index(index), texts), columns, form)
     if refused:
         raise typer.Exit(2)
+
+
+def _answers(
+    ask: Callable[..., Answer], name: str, texts: Iterable[tuple[str, str]], refused: list[str]
+) -> Iterator[Answer]:
+    """Yield the answers to texts, each with where it stands; what is no token is said, and the others are answered."""
+    for where, text in texts:
+        try:
+            yield ask(**{name: text})
+        except TokenError as error:
+            refused.append(text)
+            print(f"error: {where}{error}", file=sys.stderr)
 
 
 def numbered(lines: Iterable[bytes]) -> Iterator[tuple[int, str]]:

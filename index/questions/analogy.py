@@ -16,6 +16,7 @@ from index.errors import ParameterError
 from index.geometry.maps import Geometry, map_rows
 from index.questions.among import Subset
 from index.questions.lists import (
+    PIECE,
     PLACE_COLUMNS,
     Lists,
     among_facts,
@@ -28,6 +29,7 @@ from index.questions.lists import (
 from index.questions.parameters import OTHERS, Among, list_length
 from index.questions.question import Doc
 from index.search.finder import search_with_ties
+from index.tokens.display import display
 from index.tokens.vocabulary import Token
 
 USUAL_LENGTH = 10
@@ -56,8 +58,24 @@ class Analogy(Answer):
     lists: Lists  # one is empty where it is `undefined`, and where no other token, or none of the subset, has a place
     among: Subset | None = None  # what the lists keep to
     undefined: tuple[Geometry, ...] = ()  # where the sum is zero and has no direction
+    fragments: tuple[tuple[Token, Token], ...] = ()  # terms that continue a word, each with the one that begins it
 
-    columns: ClassVar = {"terms": str, "geometry": str, **PLACE_COLUMNS}
+    columns: ClassVar = {"terms": str, "geometry": str, **PLACE_COLUMNS, **PIECE}
+
+    @property
+    def note(self) -> str | None:
+        """Say which terms continue a word, where a token begins with the same letters behind a space."""
+        if not self.fragments:
+            return None
+        named = (
+            f"'{display(part.text)}' (#{part.id}) continues a word, '{display(word.text)}' (#{word.id}) begins one"
+            for part, word in self.fragments
+        )
+        written = {part.id: f"' {part.text}'" for part, _ in self.fragments}
+        terms = " ".join(
+            f"{'+' if term.sign > 0 else '-'} {written.get(term.token.id, f'#{term.token.id}')}" for term in self.terms
+        )
+        return f'{"; ".join(named)}: "{terms.removeprefix("+ ")}"'
 
     def why_none(self, geometry: Geometry) -> str:
         """Return why the list in a geometry is empty."""
@@ -77,7 +95,10 @@ class Analogy(Answer):
     def json(self) -> dict[str, Any]:
         """Return the terms and a list for each geometry; a sign is 1 or -1."""
         return {
-            "terms": [{"sign": term.sign, "id": term.token.id, "text": term.token.text} for term in self.terms],
+            "terms": [
+                {"sign": term.sign, "id": term.token.id, "text": term.token.text, "piece": term.token.piece}
+                for term in self.terms
+            ],
             **lists_json(self.lists),
             **among_json(self.among),
         }
@@ -117,7 +138,8 @@ def analogy(
     'Star'
     """
     length = list_length(bundle, top, USUAL_LENGTH)
-    signed = [(sign, bundle.vocabulary.resolve(text)) for sign, text in parse_terms(expression)]
+    parsed = parse_terms(expression)
+    signed = [(sign, bundle.vocabulary.resolve(text)) for sign, text in parsed]
     vector = _signed_sum(bundle, signed)
     left_out = () if include_terms else tuple({row for _, row in signed})
     rows = None if among is None else among.rows
@@ -133,7 +155,17 @@ def analogy(
         found = search_with_ties(space.points, query, length, space.resolution, exclude=exclude, rows=rows)
         lists[geometry] = neighbor_list(bundle, space, *found, length)
     terms = tuple(Term(sign, bundle.vocabulary.token(row)) for sign, row in signed)
-    return Analogy(terms, lists, among, tuple(undefined))
+    return Analogy(terms, lists, among, tuple(undefined), _fragments(bundle, [text for _, text in parsed]))
+
+
+def _fragments(bundle: Bundle, texts: list[str]) -> tuple[tuple[Token, Token], ...]:
+    """Return of the terms' texts those that a token has and another has behind a space: both tokens, once each."""
+    vocabulary = bundle.vocabulary
+    words = [text for text in dict.fromkeys(texts) if text.isalpha()]
+    pairs = [(vocabulary.meanings.exact(word), vocabulary.meanings.with_space(word)) for word in words]
+    return tuple(
+        (vocabulary.token(part[0]), vocabulary.token(word[0])) for part, word in pairs if len(part) == len(word) == 1
+    )
 
 
 def parse_terms(expression: str) -> list[tuple[int, str]]:

@@ -76,6 +76,7 @@ class Densest(Answer):
                     rule.value: {
                         "id": winner.token.id,
                         "text": winner.token.text,
+                        "piece": winner.token.piece,
                         "density": json_number(winner.density),
                         "tied": winner.tied,
                     }

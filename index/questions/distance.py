@@ -15,6 +15,7 @@ from index.questions.parameters import TokenText
 from index.tokens.vocabulary import Token
 
 PAIR_COLUMNS = {"a_id": int, "a": str, "b_id": int, "b": str, "geometry": str}
+PAIR_PIECES = {"a_piece": str, "b_piece": str}
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Distance(Answer):
     b: Token
     distances: dict[Geometry, float | None]  # logometers, or the chord; None where one of the two has no direction
 
-    columns: ClassVar = {**PAIR_COLUMNS, "similarity": float, "distance": float}
+    columns: ClassVar = {**PAIR_COLUMNS, "similarity": float, "distance": float, **PAIR_PIECES}
 
     def similarity(self, geometry: Geometry) -> float | None:
         """Return the cosine of the angle in an angular geometry."""
@@ -97,5 +98,6 @@ def pair_facts(a: Token, b: Token) -> list[tuple[str, Words]]:
 
 
 def pair_record(a: Token, b: Token, geometry: Geometry) -> Row:
-    """Return what stands at the head of each record of two tokens: `PAIR_COLUMNS`."""
-    return {"a_id": a.id, "a": a.text, "b_id": b.id, "b": b.text, "geometry": geometry.value}
+    """Return what each record of two tokens has: `PAIR_COLUMNS`, and `PAIR_PIECES` as its last columns."""
+    texts = {"a_id": a.id, "a": a.text, "b_id": b.id, "b": b.text, "geometry": geometry.value}
+    return {**texts, "a_piece": a.piece, "b_piece": b.piece}

@@ -12,7 +12,7 @@ from index.answers.answer import Answer, Row
 from index.answers.page import TEXT, Block, Column, Heading, Sentence, Words, facts, table
 from index.bundle.bundle import Bundle
 from index.measures.groups import connected_groups
-from index.questions.lists import TOKEN_COLUMNS
+from index.questions.lists import PIECE, TOKEN_COLUMNS
 from index.questions.parameters import POSITIVE
 from index.questions.question import Doc, Limit
 from index.tokens.vocabulary import Token
@@ -29,7 +29,7 @@ class Duplicates(Answer):
     groups: tuple[tuple[Token, ...], ...]  # largest first, then by first row; two tokens or more in each
     listed: int  # how many groups a page shows
 
-    columns: ClassVar = {"group": int, "size": int, **TOKEN_COLUMNS}
+    columns: ClassVar = {"group": int, "size": int, **TOKEN_COLUMNS, **PIECE}
 
     @property
     def tokens(self) -> int:
@@ -49,7 +49,12 @@ class Duplicates(Answer):
         return {
             "tokens": self.tokens,
             "groups": [
-                {"size": len(group), "ids": [token.id for token in group], "texts": [token.text for token in group]}
+                {
+                    "size": len(group),
+                    "ids": [token.id for token in group],
+                    "texts": [token.text for token in group],
+                    "pieces": [token.piece for token in group],
+                }
                 for group in self.groups
             ],
         }

@@ -18,7 +18,7 @@ from index.measures import density
 from index.measures.density import Rule, tied_with
 from index.measures.hubness import hubness
 from index.measures.overlaps import overlaps
-from index.questions.lists import TOKEN_COLUMNS
+from index.questions.lists import PIECE, TOKEN_COLUMNS
 from index.questions.parameters import (
     CAUSAL_AND_COSINE,
     KEPT,
@@ -97,6 +97,7 @@ class Extremes(Answer):
         "rank": int,
         **TOKEN_COLUMNS,
         **dict.fromkeys(("value", "percentile", "lowest", "highest"), float),
+        **PIECE,
     }
 
     def rows(self) -> list[Row]:

@@ -9,7 +9,7 @@ from index.answers.answer import Answer, Row
 from index.answers.page import TEXT, Block, Column, Heading, Words, counted, facts, table
 from index.bundle.bundle import Bundle
 from index.errors import ParameterError, parameter
-from index.questions.lists import TOKEN_COLUMNS
+from index.questions.lists import PIECE, TOKEN_COLUMNS
 from index.questions.parameters import POSITIVE
 from index.questions.question import Doc
 from index.tokens.display import display
@@ -21,6 +21,7 @@ WAYS = {
     "tokenized": "as tokenized",
     "other_cases": "in other cases",
     "pieces": "this piece",
+    "printed": "printed so",
     "prefixes": "beginning with it",
 }
 """How a token can answer to a text, in words: the fields of `Found`."""
@@ -44,10 +45,12 @@ class Found(Answer):
     tokenized: Matches  # the one token that the tokenizer makes of it, as one that normalizes does of other texts
     other_cases: Matches  # whose text differs in case, in compatible forms (NFKC), or in the space around it
     pieces: Matches  # whose entry in the tokenizer's own spelling it is (`Ġplanet`)
+    printed: Matches  # whose printed form it is (`␣planet`)
     prefixes: Matches  # whose text begins with it, behind a space or not: shortest first
     split: tuple[Part, ...]  # the tokens that the tokenizer makes of it; empty without a tokenizer
+    absent: str | None = None  # where a sample lacks a token of this text: which one
 
-    columns: ClassVar = {"match": str, "count": int, **TOKEN_COLUMNS}
+    columns: ClassVar = {"match": str, "count": int, **TOKEN_COLUMNS, **PIECE}
 
     @property
     def ways(self) -> dict[str, Matches]:
@@ -62,7 +65,8 @@ class Found(Answer):
     @property
     def refusal(self) -> str | None:
         """A text that can mean no token is answered with no."""
-        return None if self.any else f"no token can be meant by '{display(self.text[:60])}'"
+        why = f"; {self.absent}" if self.absent else ""
+        return None if self.any else f"no token can be meant by '{display(self.text[:60])}'{why}"
 
     def rows(self) -> list[Row]:
         """Return one record for each token named, and for each part of the split text."""
@@ -71,10 +75,7 @@ class Found(Answer):
             for way, matches in self.ways.items()
             for token in matches.tokens
         ]
-        parts = [
-            {"match": "split", "count": len(self.split), "row": part.row, "id": part.id, "text": part.text}
-            for part in self.split
-        ]
+        parts = [{"match": "split", "count": len(self.split), **part.json()} for part in self.split]
         return named + parts
 
     def json(self) -> dict[str, Any]:
@@ -85,7 +86,7 @@ class Found(Answer):
                 way: {"count": matches.count, "tokens": [token.json() for token in matches.tokens]}
                 for way, matches in self.ways.items()
             },
-            "split": [{"row": part.row, "id": part.id, "text": part.text, "piece": part.piece} for part in self.split],
+            "split": [part.json() for part in self.split],
         }
 
     def page(self) -> list[Block]:
@@ -141,6 +142,8 @@ def find(
         matches([] if made is None else [made]),
         matches(meanings.in_other_cases(text)),
         matches(meanings.as_piece(text)),
+        matches(meanings.as_printed(text)),
         matches(meanings.beginning(text)),
         vocabulary.split(text),
+        vocabulary.absent(text),
     )

@@ -33,7 +33,7 @@ class Neighbor:
         return {"rank": self.rank, **self.token.json(), **similarity, "distance": self.distance, "tied": self.tied}
 
     def record(self) -> dict[str, Any]:
-        """Return the place as a flat record of `PLACE_COLUMNS`."""
+        """Return the place as a flat record of `PLACE_COLUMNS` and its piece."""
         return {
             "rank": self.rank,
             **self.token.json(),
@@ -47,8 +47,10 @@ Lists = dict[Geometry, tuple[Neighbor, ...]]
 """Neighbor lists, nearest first, by geometry."""
 
 TOKEN_COLUMNS = {"row": int, "id": int, "text": str}
+PIECE = {"piece": str}
+"""The last column wherever a row names a token: among those without a text of their own it tells which it is."""
 PLACE_COLUMNS = {"rank": int, **TOKEN_COLUMNS, "similarity": float, "distance": float, "tied": bool}
-"""Of one place, in CSV and Parquet files and DataFrames."""
+"""Of one place, in CSV and Parquet files and DataFrames, without its piece."""
 
 NEAREST_BY = {
     Geometry.CAUSAL: "in the causal metric",

@@ -18,6 +18,7 @@ from index.measures.density import Rule
 from index.measures.overlap import FEWEST, Overlap, Verdict
 from index.questions.among import Subset
 from index.questions.lists import (
+    PIECE,
     PLACE_COLUMNS,
     Lists,
     among_facts,
@@ -76,7 +77,7 @@ class Neighborhood(Answer):
     among: Subset | None = None  # what the lists, but not the density, keep to
     undefined: tuple[Geometry, ...] = ()  # where the token's row is zero and has no direction
 
-    columns: ClassVar = {"token_id": int, "token": str, "geometry": str, **PLACE_COLUMNS}
+    columns: ClassVar = {"token_id": int, "token": str, "geometry": str, **PLACE_COLUMNS, **PIECE}
 
     @property
     def density_unit(self) -> str:
@@ -166,7 +167,12 @@ class Neighborhood(Answer):
     def _shared_json(self) -> list[dict[str, Any]]:
         names = [f"{geometry.value}_rank" for geometry in self.lists]
         return [
-            {"id": each.token.id, "text": each.token.text, **dict(zip(names, each.ranks, strict=True))}
+            {
+                "id": each.token.id,
+                "text": each.token.text,
+                "piece": each.token.piece,
+                **dict(zip(names, each.ranks, strict=True)),
+            }
             for each in self.shared
         ]
 

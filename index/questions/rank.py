@@ -13,7 +13,7 @@ from index.answers.page import Block, Sentence, facts, table
 from index.bundle.bundle import Bundle, Space
 from index.errors import ParameterError
 from index.geometry.maps import Geometry, distances_to
-from index.questions.distance import PAIR_COLUMNS, pair_facts, pair_record
+from index.questions.distance import PAIR_COLUMNS, PAIR_PIECES, pair_facts, pair_record
 from index.questions.parameters import TokenText
 from index.tokens.vocabulary import Token
 
@@ -44,7 +44,7 @@ class Ranks(Answer):
     a_in_b: dict[Geometry, Place | None]
     lengths: dict[Geometry, int]  # how many tokens such a list holds
 
-    columns: ClassVar = {**PAIR_COLUMNS, **dict.fromkeys(_PLACES, int)}
+    columns: ClassVar = {**PAIR_COLUMNS, **dict.fromkeys(_PLACES, int), **PAIR_PIECES}
 
     def rows(self) -> list[Row]:
         """Return one record for each geometry."""

@@ -12,7 +12,7 @@ from index.answers.page import Block, Heading, Sentence, Words, facts
 from index.bundle.bundle import Bundle, Space
 from index.errors import ParameterError, parameter
 from index.geometry.maps import Geometry, chord_of
-from index.questions.lists import PLACE_COLUMNS, TIES, TWINS, Neighbor, neighbor_list, neighbors_table
+from index.questions.lists import PIECE, PLACE_COLUMNS, TIES, TWINS, Neighbor, neighbor_list, neighbors_table
 from index.questions.parameters import OTHERS, TokenText
 from index.questions.question import Doc, Limit
 from index.search.finder import search
@@ -37,7 +37,7 @@ class Within(Answer):
     has_direction: bool  # False for a zero row in an angular geometry: nothing is within reach of it
     listed: int  # how many neighbors a page shows
 
-    columns: ClassVar = {"token_id": int, "token": str, "geometry": str, **PLACE_COLUMNS, "twin": bool}
+    columns: ClassVar = {"token_id": int, "token": str, "geometry": str, **PLACE_COLUMNS, "twin": bool, **PIECE}
 
     def rows(self) -> list[Row]:
         """Return one record for each neighbor."""

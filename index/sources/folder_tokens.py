@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from index.errors import SourceError
+from index.errors import SourceError, parameter
 from index.files import read_bytes, read_json, require_size
 from index.sources.hub import Folder
 from index.tokens.decoding import decoded
+from index.tokens.display import display
 from index.tokens.tokenizer import LARGEST_ID, LONGEST_PIECE, MOST_BYTES, parse_tokenizer, reading_tokenizer
 from index.tokens.vocabulary import Vocabulary
 
@@ -28,6 +30,9 @@ TOKENIZER_FILES = (
 )
 """What a tokenizer without a tokenizer.json may be made of."""
 
+_NAMED = 3
+"""How many tokens a refusal names."""
+
 
 def orphans(rows: int) -> Vocabulary:
     """Return the vocabulary of a bare matrix: V rows without a text."""
@@ -38,8 +43,8 @@ def tokens_of_folder(folder: Folder, rows: int, *, required: bool) -> Vocabulary
     """Read the tokens of the first V rows out of a model folder.
 
     It holds a tokenizer.json, or the files of an older tokenizer that transformers can convert. Rows beyond the
-    tokenizer have no text; tokens beyond the rows are left out. A folder without a tokenizer is an error if it is
-    required; if not, every row is an orphan.
+    tokenizer have no text; added tokens beyond the rows are left out, and ordinary ones refused. A folder without a
+    tokenizer is an error if it is required; if not, every row is an orphan.
     """
     path = folder.get("tokenizer.json")
     if path is not None:
@@ -120,8 +125,26 @@ def _vocabulary(tokenizer: Tokenizer, rows: int, path: Path) -> Vocabulary:
     # What a text splits into must not depend on how long a model's inputs are padded or cut.
     tokenizer.no_padding()
     tokenizer.no_truncation()
-    ids = {token_id: piece for piece, token_id in vocabulary.items() if token_id < rows}
+    ids = {token_id: piece for piece, token_id in vocabulary.items()}
+    added = tokenizer.get_added_tokens_decoder()
+    left_out = left_out_tokens(ids, rows, added, path)
     pieces = [ids.get(row) for row in range(rows)]
-    special = {token_id for token_id, token in tokenizer.get_added_tokens_decoder().items() if token.special}
+    special = {token_id for token_id, token in added.items() if token.special}
     texts = decoded(tokenizer, pieces, path)
-    return Vocabulary.from_tokens(texts, pieces, special=special, tokenizer_json=tokenizer.to_str())
+    return Vocabulary.from_tokens(texts, pieces, special=special, left_out=left_out, tokenizer_json=tokenizer.to_str())
+
+
+def left_out_tokens(ids: Mapping[int, str], rows: int, added: Container[int], path: Path) -> int:
+    """Return how many tokens have an id beyond the rows; SourceError if any of them was not added to the vocabulary.
+
+    A matrix may lack rows for tokens that were added later. One without rows for ordinary tokens is another model's.
+    """
+    beyond = sorted(token_id for token_id in ids if token_id >= rows)
+    ordinary = [token_id for token_id in beyond if token_id not in added]
+    if ordinary:
+        shown = ", ".join(f"'{display(ids[token_id])}' (#{token_id})" for token_id in ordinary[:_NAMED])
+        raise SourceError(
+            f"{path} is the tokenizer of another matrix: {len(ordinary):,} of its {len(ids):,} tokens are ordinary "
+            f"ones beyond the {rows:,} rows, as {shown}; give the matrix its own with {parameter('tokenizer')}"
+        )
+    return len(beyond)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from index.errors import SourceError
-from index.sources.folder_tokens import orphans
+from index.sources.folder_tokens import left_out_tokens, orphans
 from index.sources.gguf import GgufHeader
 from index.tokens.decoding import SPACE_PIECE
 from index.tokens.display import byte_alphabet
@@ -104,6 +104,8 @@ def tokens_of_gguf(header: GgufHeader, rows: int, *, required: bool) -> Vocabula
     types += [NORMAL] * (len(pieces) - len(types))
     if max(map(len, pieces), default=0) > LONGEST_PIECE:
         raise SourceError(f"{path} has a piece of {max(map(len, pieces)):,} characters, more than {LONGEST_PIECE:,}")
+    added = {token_id for token_id, kind in enumerate(types) if kind in (UNKNOWN, CONTROL, USER_DEFINED, UNUSED)}
+    left_out = left_out_tokens(dict(enumerate(pieces)), rows, added, path)
     model, pre = (metadata.get(f"tokenizer.ggml.{key}") for key in ("model", "pre"))
     byte_level = model == "gpt2" and not (isinstance(pre, str) and pre in _UTF8_PIECES)
     kept: list[str | None] = [
@@ -115,7 +117,7 @@ def tokens_of_gguf(header: GgufHeader, rows: int, *, required: bool) -> Vocabula
     special = {row for row, kind in enumerate(types[:rows]) if kind in (UNKNOWN, CONTROL)}
     with reading_tokenizer(path):
         rebuilt = _rebuilt(pieces, types, metadata) if byte_level else None
-    return Vocabulary.from_tokens(texts, kept, special=special, tokenizer_json=rebuilt)
+    return Vocabulary.from_tokens(texts, kept, special=special, left_out=left_out, tokenizer_json=rebuilt)
 
 
 def _decode_byte_level(piece: str, kind: int) -> str:

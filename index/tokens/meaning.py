@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from index.tokens.display import byte_spelling, display, undisplayed, without_isolates
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -24,7 +26,7 @@ class Named(NamedTuple):
     """What a text names."""
 
     rows: list[int]  # ascending; empty where it names no token
-    how: str  # what of these tokens it is: their "text" or their "piece"
+    how: str  # what of these tokens it is: their "text", their "piece", their "printed form"
     text: str  # as they have it: as asked for, or behind a space
 
 
@@ -41,20 +43,24 @@ class Meanings:
         return [None if text is None else form_of(text) for text in self.texts.to_pylist()]
 
     def named(self, text: str) -> Named:
-        """Return the tokens that `text` names in the first way that any answers to: as text, as piece, behind a space.
+        """Return the tokens that `text` names in the first way that any answers to.
 
-        Cheap: nothing is made of all the texts.
+        As text, as piece, behind a space, as printed; what else is printed so is named beside the first, because it may
+        have been copied from a table. Cheap: nothing is made of all the texts.
         """
         ways = (
             (self.exact, "text", text),
             (self.as_piece, "piece", text),
             (self.with_space, "text", " " + text),
         )
+        printed = self.as_printed(text) if undisplayed(text) != text else []
         for rows_of, how, spelled in ways:
             rows = rows_of(text)
-            if rows:
+            if rows and set(printed) <= set(rows):
                 return Named(rows, how, spelled)
-        return Named([], "text", text)
+            if rows:
+                return Named(sorted({*rows, *printed}), f"{how} or the printed form", text)
+        return Named(printed, "printed form", text)
 
     def exact(self, text: str) -> list[int]:
         """Return the rows whose text it is."""
@@ -67,6 +73,23 @@ class Meanings:
     def as_piece(self, text: str) -> list[int]:
         """Return the rows whose entry in the tokenizer's own spelling it is (`Ġplanet`)."""
         return _equal(self.pieces, text)
+
+    def as_printed(self, form: str) -> list[int]:
+        """Return the rows that are printed in this form (`␣planet`), with or without what isolates its letters."""
+        text, bare = undisplayed(form), without_isolates(form)
+        if _encoded(form) is None:
+            return []
+        if _encoded(text) is not None:
+            rows = _equal(self.texts, text)
+        else:  # stray bytes
+            try:
+                rows = _equal(self.pieces, byte_spelling(text.encode("utf-8", errors="surrogateescape")))
+            except UnicodeEncodeError:
+                return []
+        return [row for row in rows if without_isolates(self._display(row)) == bare]
+
+    def _display(self, row: int) -> str:
+        return display(self.texts[row].as_py(), self.pieces[row].as_py())
 
     def in_other_cases(self, text: str) -> list[int]:
         """Return the rows whose text differs in no more than its form does not show, equal ones among them."""

@@ -30,6 +30,10 @@ class Splitter:
         with reading_tokenizer(_PATH):
             return self._decoder.text(token_id)
 
+    def holds(self, token_id: int) -> bool:
+        """Whether the tokenizer has a token of this id."""
+        return self._tokenizer.id_to_token(token_id) is not None
+
     @cached_property
     def _decoder(self) -> Decoder:
         ids = {token_id: piece for piece, token_id in self._tokenizer.get_vocab().items()}

@@ -68,8 +68,8 @@ class Token:
     piece: str | None  # in the tokenizer's own spelling (`Ġplanet`); None for an orphan row
 
     def json(self) -> dict[str, int | str | None]:
-        """Return the token with its exact text."""
-        return {"row": self.row, "id": self.id, "text": self.text}
+        """Return the token with its exact text, and its piece where several have no text of their own (`\ufffd`)."""
+        return {"row": self.row, "id": self.id, "text": self.text, "piece": self.piece}
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,10 @@ class Part:
     text: str  # the token's own, which need not be what stands in the text
     piece: str  # its entry in the tokenizer's own spelling
     row: int | None  # None where the bundle does not hold the token
+
+    def json(self) -> dict[str, int | str | None]:
+        """Return the part under the names of a token's fields."""
+        return {"row": self.row, "id": self.id, "text": self.text, "piece": self.piece}
 
     def __str__(self) -> str:
         return f"'{display(self.text, self.piece)}' (#{self.id})"
@@ -94,6 +98,7 @@ class Vocabulary:
     pieces: pa.StringArray  # (V,) in the tokenizer's own spelling (`Ġplanet`); null where a row has no text
     kinds: pa.StringArray  # (V,) values of `Kind`
     tokenizer_json: str | None = None  # as the `tokenizers` library reads it, where the source has one
+    left_out: int = 0  # added tokens of the tokenizer that a source's matrix has no row for; not kept in a bundle
 
     @classmethod
     def from_tokens(
@@ -102,6 +107,7 @@ class Vocabulary:
         pieces: Sequence[str | None],
         *,
         special: Collection[int] = (),
+        left_out: int = 0,
         tokenizer_json: str | None = None,
     ) -> Vocabulary:
         """Make the vocabulary of rows 0, 1, 2, ... from their texts and pieces; None for a row without text.
@@ -120,6 +126,7 @@ class Vocabulary:
             pa.array(pieces, pa.string()),
             pa.array([str(kind) for kind in kinds], pa.string()),
             tokenizer_json,
+            left_out,
         )
 
     def __len__(self) -> int:
@@ -136,6 +143,7 @@ class Vocabulary:
             self.pieces.take(indices),
             self.kinds.take(indices),
             self.tokenizer_json,
+            self.left_out,
         )
 
     @cached_property
@@ -160,9 +168,9 @@ class Vocabulary:
     def resolve(self, query: str) -> int:
         """Return the row of the one token that `query` names.
 
-        Tried in this order: `#id`, an exact text, an exact piece (`Ġplanet`), the text with a leading space.
-        TokenError when no token or more than one answers to it; the message lists them, the tokens the text splits
-        into, or the closest texts.
+        Tried in this order: `#id`, an exact text, an exact piece (`Ġplanet`), the text with a leading space, a printed
+        form (`␣planet`). TokenError when no token or more than one answers to it, as where a text is the printed form
+        of another token; the message lists them, the tokens the text splits into, or the closest texts.
         """
         if re.fullmatch(r"#\d+", query):
             return self._row_of_id(query)
@@ -172,9 +180,8 @@ class Vocabulary:
         if len(rows) > 1:
             shown = ", ".join(f"#{self.token_ids[row]}" for row in rows[:LISTED_IDS])
             more = f" and {len(rows) - LISTED_IDS} more" if len(rows) > LISTED_IDS else ""
-            raise TokenError(
-                f"{len(rows)} tokens have the {how} '{display(text)}': {shown}{more}; ask for one by its #id"
-            )
+            seen = text if how.endswith("form") else display(text)
+            raise TokenError(f"{len(rows)} tokens have the {how} '{seen}': {shown}{more}; ask for one by its #id")
         return rows[0]
 
     def row_of_id(self, token_id: int) -> int | None:
@@ -186,11 +193,15 @@ class Vocabulary:
         digits = query[1:].lstrip("0") or "0"
         row = self.row_of_id(int(digits)) if len(digits) < 19 else None
         if row is None:
-            raise TokenError(
-                f"no token has the id {query[:24]}: the {len(self)} ids here lie between {self.token_ids.min()} "
-                f"and {self.token_ids.max()}"
-            )
+            known = self._text_of_absent(int(digits)) if len(digits) < 9 else None
+            here = f"the {len(self)} ids here lie between {self.token_ids.min()} and {self.token_ids.max()}"
+            model = f"the model has '{display(known)}' there, but " if known else ""
+            raise TokenError(f"no token has the id {query[:24]}: {model}{here}")
         return row
+
+    def _text_of_absent(self, token_id: int) -> str | None:
+        known = self._splitter is not None and self._splitter.holds(token_id)
+        return self._splitter.text(token_id) if known and self._splitter is not None else None
 
     def _no_such_token(self, query: str) -> str:
         shown = display(query[:60]) + ("…" if len(query) > 60 else "")
@@ -199,8 +210,12 @@ class Vocabulary:
         if len(parts) > 1:
             listed = ", ".join(map(str, parts[:LISTED_IDS])) + (", …" if len(parts) > LISTED_IDS else "")
             why = f"; it is {len(parts)} tokens: {listed}"
+        elif absent := self.absent(query):
+            why = f"; {absent}"
         elif self.single(query) is not None:
             why = f"; the tokenizer makes one token of it: {parts[0]}"
+        if re.fullmatch(r"\d{1,18}", query) and (row := self.row_of_id(int(query))) is not None:
+            why += f"; the token of this id is '#{int(query)}': '{self.display(row)}'"
         closest = ", ".join(f"'{self.display(row)}' (#{self.token_ids[row]})" for row in self._closest(query))
         return f"no token has the text '{shown}'{why}" + (f"; closest: {closest}" if closest else "")
 
@@ -219,6 +234,14 @@ class Vocabulary:
         parts = self.split(text)
         row = parts[0].row if len(parts) == 1 else None
         return None if row is None or self.kinds[row].as_py() == Kind.SPECIAL else row
+
+    def absent(self, text: str) -> str | None:
+        """Say that the model has a token of this text, or of this text behind a space, which is not among these."""
+        if self._splitter is None:
+            return None
+        found = [parts[0] for parts in (self.split(text), self.split(f" {text}")) if len(parts) == 1]
+        missing = [part for part in found if part.row is None and part.text in (text, f" {text}")]
+        return f"the model has {missing[0]}, which is not among the {len(self):,} tokens here" if missing else None
 
     @cached_property
     def _splitter(self) -> Splitter | None:

@@ -21,9 +21,9 @@ class Suggestions:
     def rows(self, typed: str, *, count: int = SUGGESTED) -> list[int]:
         """Return the rows of the tokens that `typed` may mean, the likeliest first.
 
-        An id; the exact text, alone or behind a space; an exact piece; what the tokenizer makes of it; the text in
-        other cases; what begins with it, the shortest first; then what looks most like it (normalized indel
-        similarity).
+        An id; the exact text, alone or behind a space; an exact piece; what is printed so; what the tokenizer makes
+        of it; the text in other cases; what begins with it, the shortest first; then what looks most like it
+        (normalized indel similarity).
         """
         typed = typed[:LONGEST]
         found: dict[int, None] = {}
@@ -47,6 +47,7 @@ class Suggestions:
         yield self._meanings.exact(typed)
         yield self._meanings.with_space(typed)
         yield self._meanings.as_piece(typed)
+        yield self._meanings.as_printed(typed)
         made = self._vocabulary.single(typed)
         yield [] if made is None else [made]
         yield self._meanings.in_other_cases(typed)
