@@ -8,18 +8,20 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 
 from index.answers.answer import Answer, Row, jsonable, nested_rows
 from index.answers.page import Block, Words, counted, facts, passed
 from index.bundle.bundle import Bundle
-from index.checks.matrix import Decade, MatrixCheck, check_matrix
 from index.measures.pairs import random_pairs
 from index.questions.parameters import PAIRS
 from index.questions.question import Doc, Progress, silent
 from index.tokens.display import display
+
+if TYPE_CHECKING:
+    from index.checks.matrix import Decade, MatrixCheck
 
 _PAIRS_PER_BLOCK = 4096
 _SEED = 42
@@ -114,7 +116,11 @@ def crosscheck(
     Raises DistancesError when `distances` is no distance matrix.
     """
     checking = partial(progress, "checking the stored distances")
-    matrix = None if distances is None else check_matrix(bundle, distances, checking)
+    if distances is None:
+        return CrossCheck(None, check_quadratic_form(bundle, pairs))
+    from index.checks.matrix import check_matrix
+
+    matrix = check_matrix(bundle, distances, checking)
     return CrossCheck(matrix, check_quadratic_form(bundle, pairs))
 
 

@@ -11,7 +11,6 @@ import numpy as np
 
 from index.bundle.bundle import Bundle
 from index.errors import ParameterError, parameter
-from index.sources.sample import read_sample
 
 COLUMNS = ("kind", "script")
 """What of `tokens.parquet` a subset can be named by: `kind=word`, `script=Thai,Lao`."""
@@ -63,6 +62,8 @@ def _rows_where(bundle: Bundle, column: str, values: list[str]) -> np.ndarray:
 
 def _read_ids(path: Path) -> np.ndarray:
     if path.suffix in (".npy", ".pt") and os.path.isfile(path):
+        from index.sources.sample import read_sample
+
         return read_sample(path, named="among")
     try:
         if path.exists() and not path.is_file():
