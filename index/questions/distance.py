@@ -98,4 +98,4 @@ def pair_facts(a: Token, b: Token) -> list[tuple[str, Words]]:
 
 def pair_record(a: Token, b: Token, geometry: Geometry) -> Row:
     """Return what stands at the head of each record of two tokens: `PAIR_COLUMNS`."""
-    return {"a_id": a.id, "a": a.text, "b_id": b.id, "b": b.text, "geometry": geometry.value}
+    return {"a_id": a.id, "a": a.text, "b_id": b.id, "b": b.text, "geometry": geometry.label}

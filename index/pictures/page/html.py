@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from index.answers.terminal import shown
+from index.answers.lines import shown
 from index.bundle.bundle import Bundle
 from index.bundle.manifest import MANIFEST
 from index.files import placing, require
