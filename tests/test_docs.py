@@ -1,8 +1,11 @@
 """What README.md and docs/ show is what the programs print, and they tell all that the programs take."""
 
 import doctest
+import json
 import re
 import shlex
+import shutil
+import subprocess
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -136,6 +139,29 @@ def test_command_lines_can_be_typed(program: str, arguments: list[str]) -> None:
         app, arguments = app.commands[arguments[0]], arguments[1:]
     if arguments != ["--help"]:
         app.make_context(program, arguments)
+
+
+PIPED = [
+    (line, found)
+    for page in TEXTS
+    for block in fenced(page, "sh")
+    for line in block.splitlines()
+    if (found := re.search(rf"{QUERY}(.*) \| jq '(.*)'", line))
+]
+
+
+@pytest.mark.usefixtures("at_home")
+@pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed")
+@pytest.mark.parametrize(("arguments", "wanted"), [pytest.param(*found.groups(), id=line) for line, found in PIPED])
+def test_what_is_piped_into_jq_runs(arguments: str, wanted: str) -> None:
+    printed = CliRunner().invoke(query.app, shlex.split(arguments), input="planet\nstar\n").output
+    done = subprocess.run(["jq", wanted], input=printed, capture_output=True, text=True, check=True)
+    assert len(done.stdout.splitlines()) == 2
+    assert all(isinstance(json.loads(line), str) for line in done.stdout.splitlines())
+
+
+def test_there_is_a_line_for_jq() -> None:
+    assert [found[2] for _, found in PIPED] == [".causal[0].text"]
 
 
 def options(command: click.Command) -> Iterator[str]:

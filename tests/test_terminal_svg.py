@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.text import Text
 from texts import WORST
 
+from index.answers.lines import shown
 from index.answers.page import Sentence
-from index.answers.terminal import COLUMNS, shown, terminal_svg
+from index.answers.terminal import COLUMNS, terminal_svg
 from index.tokens.vocabulary import Token
 
 SVG = "{http://www.w3.org/2000/svg}"

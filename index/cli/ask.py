@@ -133,7 +133,8 @@ def print_text(text: str) -> None:
 
 def write_svg(page: Iterable[Block], form: Form, title: Words) -> None:
     """Write a page as a picture of a terminal."""
-    from index.answers.terminal import plain, terminal_svg
+    from index.answers.lines import plain
+    from index.answers.terminal import terminal_svg
 
     picture = terminal_svg(page, title=plain(title))
     with form.placing() as path:
@@ -142,6 +143,11 @@ def write_svg(page: Iterable[Block], form: Form, title: Words) -> None:
 
 def print_page(page: Iterable[Block]) -> None:
     """Print a page, in color only on a terminal."""
+    print_pages([page])
+
+
+def print_pages(pages: Iterable[Iterable[Block]]) -> None:
+    """Print pages one behind the other, each as soon as it is there."""
     from rich.console import Console
 
     from index.answers.terminal import renderable
@@ -151,8 +157,10 @@ def print_page(page: Iterable[Block]) -> None:
             """Leave it to `answering`; rich would exit with code 1."""
             raise BrokenPipeError
 
-    with _standard_output():
-        Printer(highlight=False).print(renderable(page))
+    printer = Printer(highlight=False)
+    for page in pages:
+        with _standard_output():
+            printer.print(renderable(page))
 
 
 def settle_encoding() -> None:

@@ -49,6 +49,8 @@ _SHARED: dict[str, tuple[Any, Any]] = {
 }
 """The options of every command: their types and what they say."""
 
+_JSON_OF_MANY = "Print JSON, with exact texts: one array, indented; with --file or -, each answer on a line of its own."
+
 _FORMS = ("json", "csv", "parquet", "svg")
 """Those that say in which form an answer leaves."""
 
@@ -115,6 +117,8 @@ def add_command(app: typer.Typer, question: Question[Any, Any]) -> None:
     run.__doc__, run.__annotations__ = question.help, {}
     declared = [each for parameter in question.parameters for each in _declared(parameter)]
     shared = {name: option for name, option in _SHARED.items() if name not in own}
+    if many is not None:
+        shared["json"] = (bool, typer.Option("--json", help=_JSON_OF_MANY))
     declared += [_keyword(name, kind, told, False if kind is bool else None) for name, (kind, told) in shared.items()]
     run.__signature__ = inspect.Signature(declared)  # type: ignore[attr-defined]
     texts = frozenset(each.name for each in question.parameters if each.positional and each.kind is str)

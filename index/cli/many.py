@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import typer
 
 from index.answers.page import Words, parts
-from index.cli.ask import ask_opened, open_index, print_json, print_page, print_text, write_svg
+from index.cli.ask import ask_opened, open_index, print_json, print_pages, print_text, write_svg
 from index.cli.form import Form
 from index.errors import LogoscopeError, ParameterError, TokenError, one_line, parameter
 from index.files import brief
@@ -144,8 +144,7 @@ def _write(found: Iterator[Answer], columns: Mapping[str, type], form: Form) -> 
         for each in found:
             print_text(to_csv(tuple(columns), each.rows(), head=False))
     else:
-        for each in found:
-            print_page(each.page())
+        print_pages(each.page() for each in found)
 
 
 def _rows(found: Iterator[Answer]) -> Iterator[list[Row]]:

@@ -87,7 +87,7 @@ class Analogy(Answer):
         """Return one record for each geometry and neighbor; terms are signed ids."""
         terms = " ".join(f"{'+' if term.sign > 0 else '-'}#{term.token.id}" for term in self.terms)
         return [
-            {"terms": terms, "geometry": geometry.value, **neighbor.record()}
+            {"terms": terms, "geometry": geometry.label, **neighbor.record()}
             for geometry, neighbors in self.lists.items()
             for neighbor in neighbors
         ]

@@ -99,5 +99,5 @@ def pair_facts(a: Token, b: Token) -> list[tuple[str, Words]]:
 
 def pair_record(a: Token, b: Token, geometry: Geometry) -> Row:
     """Return what each record of two tokens has: `PAIR_COLUMNS`, and `PAIR_PIECES` as its last columns."""
-    texts = {"a_id": a.id, "a": a.text, "b_id": b.id, "b": b.text, "geometry": geometry.value}
+    texts = {"a_id": a.id, "a": a.text, "b_id": b.id, "b": b.text, "geometry": geometry.label}
     return {**texts, "a_piece": a.piece, "b_piece": b.piece}

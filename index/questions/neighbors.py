@@ -103,7 +103,7 @@ class Neighborhood(Answer):
     def rows(self) -> list[Row]:
         """Return one record for each geometry and neighbor."""
         return [
-            {"token_id": self.token.id, "token": self.token.text, "geometry": geometry.value, **neighbor.record()}
+            {"token_id": self.token.id, "token": self.token.text, "geometry": geometry.label, **neighbor.record()}
             for geometry, neighbors in self.lists.items()
             for neighbor in neighbors
         ]

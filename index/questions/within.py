@@ -41,7 +41,7 @@ class Within(Answer):
 
     def rows(self) -> list[Row]:
         """Return one record for each neighbor."""
-        around = {"token_id": self.token.id, "token": self.token.text, "geometry": self.geometry.value}
+        around = {"token_id": self.token.id, "token": self.token.text, "geometry": self.geometry.label}
         return [{**around, **each.record(), "twin": each.token.row in self.twins} for each in self.neighbors]
 
     def json(self) -> dict[str, Any]:

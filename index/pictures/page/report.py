@@ -160,7 +160,7 @@ def write_html_report(
 
 
 def _named(token: Token) -> str:
-    from index.answers.terminal import shown  # rich takes a while to load
+    from index.answers.lines import shown  # rich takes a while to load
 
     return called(token) if token.text is None else shown(token)
 
