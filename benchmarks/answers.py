@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -86,6 +87,23 @@ def main() -> None:
         ("neighbors: all records, overlap, verdict", lambda row: vocabulary.neighbors(f"#{ids[row]}")),
     ):
         print("{:<56} {:>9.0f} {:>9.0f}".format(name, *warm(work, rows)))
+    print(f"\n{'what reads all points, warm':<56} {'each':>9} {'finder':>9}  microseconds; ratio")
+    each = index.open(options.bundle)
+    for space, read in zip(vocabulary.spaces.values(), each.spaces.values(), strict=True):
+        read.finder_if_worth = lambda: None  # type: ignore[method-assign]
+        _ = space.finder
+    for name, long in (
+        ("neighbors, top=300", lambda asked, row: asked.neighbors(f"#{ids[row]}", top=300)),
+        ("rank", lambda asked, row: asked.rank(f"#{ids[row]}", f"#{ids[row - 1]}")),
+    ):
+        before, after = (warm(partial(long, asked), rows[:20])[0] for asked in (each, vocabulary))
+        print(f"{name:<56} {before:>9.0f} {after:>9.0f}  {before / after:.1f}")
+    lines = "".join(f"#{ids[row]}\n" for row in rows[:200]).encode()
+    for form in ([], ["--csv"]):
+        command = [sys.executable, "query.py", "neighbors", "-", *form, "--index", str(options.bundle.absolute())]
+        start = time.perf_counter()
+        subprocess.run(command, cwd=ROOT, input=lines, stdout=subprocess.DEVNULL, check=True)
+        print(f"200 tokens, {'CSV' if form else 'tables':<44} {time.perf_counter() - start:>9.2f}  s")
 
 
 def _lists(ranked: Callable[..., object], vocabulary: object, row: int) -> list[object]:

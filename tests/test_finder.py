@@ -1,9 +1,10 @@
-"""What a `Finder` refuses, each in one line, and that no path leads to a row without a point."""
+"""A `Finder`: what it refuses, that no path leads to a row without a point, that it answers as reading all does."""
 
 import numpy as np
 import pytest
 from conftest import build
 from numpy.typing import NDArray
+from synthetic import planted
 
 import index
 from index.api import OpenVocabulary
@@ -132,3 +133,38 @@ def test_chance_counts_tokens_that_can_be_listed(with_zero_rows: OpenVocabulary)
     for geometries, others in (("cosine,causal-cosine", 36), ("causal,cosine", 39)):
         found = with_zero_rows.overlap(tops=[10], geometries=geometries)
         assert found.tops[10].chance == 10 / others
+
+
+# --- in place of reading all points -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def crowded(tmp_path_factory: pytest.TempPathFactory) -> OpenVocabulary:
+    """Rows with twins, near-twins, many equal distances, and a zero row."""
+    folder = tmp_path_factory.mktemp("crowded")
+    rows = np.concatenate([planted(1500, 8, seed=3).gamma.astype(np.float32), np.eye(8), -np.eye(8), np.zeros((1, 8))])
+    np.save(folder / "gamma.npy", rows.astype(np.float32))
+    build(folder / "gamma.npy", "--out", folder / "bundle", "--neighbors", 10, "--density-k", 5)
+    return index.open(folder / "bundle")
+
+
+def test_lists_and_ranks_are_those_of_all_points(crowded: OpenVocabulary) -> None:
+    """Bit for bit, ties and twins included: one vocabulary has its finders, the other never gets one."""
+    slow = index.open(crowded.folder)
+    for geometry, space in slow.spaces.items():
+        space.finder_if_worth = lambda: None  # type: ignore[method-assign]
+        assert crowded.spaces[geometry].finder is crowded.spaces[geometry].finder_if_worth()
+    V = len(slow)
+    some = [*range(0, V, 97), *range(V - 17, V)]
+    for row in some:
+        for top in (11, 40, 300, V - 2):
+            assert crowded.neighbors(f"#{row}", top=top).json() == slow.neighbors(f"#{row}", top=top).json()
+    for a, b in zip(some, reversed(some), strict=True):
+        if a != b:
+            assert crowded.rank(f"#{a}", f"#{b}").json() == slow.rank(f"#{a}", f"#{b}").json()
+
+
+def test_a_finder_is_made_when_it_pays(crowded: OpenVocabulary) -> None:
+    space = index.open(crowded.folder).causal
+    made = [space.finder_if_worth() is not None for _ in range(10)]
+    assert made == [False] * 8 + [True] * 2

@@ -47,7 +47,7 @@ class Space:
         self.facts: SpaceFacts = getattr(manifest.spaces, self.name)
         self.resolution = float(self.facts.resolution)  # distances closer than this are tied: logometers, or of chords
         self.excluded = tuple(self.facts.excluded_rows)  # rows without a point: zero rows have no direction
-        self._checksums = checksums
+        self._checksums, self._searches = checksums, 0
         self._shape, self._graph_shape = (manifest.V, manifest.D), (manifest.V, manifest.K)
 
     @cached_property
@@ -102,6 +102,11 @@ class Space:
         from index.search.finder import Finder
 
         return Finder(self.points.whole, excluded=self.excluded)
+
+    def finder_if_worth(self) -> Finder | None:
+        """Return the finder to a question that would read all points: from the ninth on, for it costs about eight."""
+        self._searches += 1
+        return self.finder if self._searches > 8 or "finder" in self.__dict__ else None
 
     @cached_property
     def index(self) -> Any:

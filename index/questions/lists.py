@@ -83,7 +83,11 @@ def ranked(space: Space, row: int, top: int, among: Subset | None = None) -> tup
         ids, distances = _twins_expanded(space, row, top)
         if len(ids) > top and distances[-1] > distances[top - 1] + space.resolution:
             return ids, distances
-    found = search_with_ties(space.points, space.points[row], top, space.resolution, exclude=left_out, rows=rows)
+    finder = space.finder_if_worth() if rows is None else None
+    if finder is not None:
+        found = finder.search_with_ties(space.points[row], top, space.resolution, exclude=left_out)
+    else:
+        found = search_with_ties(space.points, space.points[row], top, space.resolution, exclude=left_out, rows=rows)
     return _in_the_graphs_order(space, row, *found)
 
 

@@ -21,6 +21,9 @@ from index.search.graph import as_plain, check_points, core_count
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
 Answer = tuple[NDArray[np.int32], NDArray[np.float64]]
+SUMS = 1e-12
+"""By how much, of themselves, distances from float64 sums in another order differ at most, for any D in use."""
+
 Measured = tuple[Rows, NDArray[np.float64]]  # rows and their squared distances
 
 
@@ -55,11 +58,16 @@ def search_with_ties(
     """
     ids, exact = search(points, query, k=len(points), exclude=exclude, rows=rows)
     distances = exact.astype(np.float32)
-    if len(ids) == 0:
-        return ids, distances
-    border = distances[min(top, len(ids)) - 1] + resolution
-    n = max(top, int(np.searchsorted(distances, border, side="right"))) + 1
+    n = _with_ties(distances, top, resolution)
     return ids[:n], distances[:n]
+
+
+def _with_ties(distances: np.ndarray, top: int, resolution: float) -> int:
+    """Return how many of the ascending distances, (n,), go to the first that does not tie with the one at `top`."""
+    if len(distances) == 0:
+        return 0
+    border = distances[min(top, len(distances)) - 1] + resolution
+    return max(top, int(np.searchsorted(distances, border, side="right"))) + 1
 
 
 class Finder:
@@ -104,8 +112,49 @@ class Finder:
 
         return _answer(measure, (len(self._rows), self._points.shape[1]), queries, k, exclude)
 
+    def search_with_ties(
+        self, query: Floats, top: int, resolution: float, *, exclude: Collection[int] = ()
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return what the function `search_with_ties` does of one float32 query, bit for bit."""
+        left = len(self._points) - len(set(exclude))
+        k = top
+        while True:
+            k = min(2 * k + 2, left)
+            if 4 * k > left:  # reading all is as fast
+                return search_with_ties(self._points, query, top, resolution, exclude=exclude)
+            found, measured = self.search(query[np.newaxis], k=k, exclude=[exclude])
+            rows = np.sort(found[0])
+            exact = distances_to(self._points, query[np.newaxis], rows=rows)[0]
+            # The last ones, and what was not found, may stand in another order by sums that round otherwise.
+            sure = exact < measured[0, -1] * (1 - SUMS)
+            rows, exact = rows[sure], exact[sure]
+            order = np.lexsort((rows, exact))
+            distances = exact[order].astype(np.float32)
+            if len(rows) > top and (n := _with_ties(distances, top, resolution)) <= len(rows):
+                return rows[order][:n], distances[:n]
+
+    def around(self, query: Floats, nearest: float, farthest: float) -> tuple[Rows, Rows]:
+        """Return the rows that may be from `nearest` to `farthest` away from one query, and those certainly nearer."""
+        bounded = self._bounded(query)
+        if bounded is None:
+            return self._rows, np.empty(0, np.int64)
+        lower, upper = bounded
+        nearer = upper < (nearest * self._filter.scale) ** 2 / 2
+        rows = self._filter.bounds.rows
+        return np.sort(rows[~nearer & (lower <= (farthest * self._filter.scale) ** 2 / 2)]), rows[nearer]
+
     def _within_bounds(self, query: Floats, k: int) -> Rows:
         """Return the rows whose lower bound is within the k-th smallest upper bound."""
+        bounded = self._bounded(query)
+        if bounded is None:
+            return self._rows
+        lower, upper = bounded
+        limit = np.partition(upper, k - 1)[k - 1] if k <= len(self._rows) else np.inf
+        rows: Rows = self._filter.bounds.rows[lower <= limit]
+        return rows
+
+    def _bounded(self, query: Floats) -> tuple[Floats, Floats] | None:
+        """Return bounds of half the squared scaled distances, (n,) each of n points, by position; None for none."""
         from index.search.filter import bound_query
 
         n = len(self._rows)
@@ -116,7 +165,7 @@ class Finder:
             v = (query - center) * self._filter.scale
             squared_norm = float(v @ v)
             if not squared_norm < 1e30:  # float32 could overflow: no bound
-                return self._rows
+                return None
             for start, stop in zip(*_shares(starts[g], starts[g + 1], self._pool), strict=True):
                 tasks.append((start, stop, g, v.astype(np.float32), squared_norm))
 
@@ -125,9 +174,7 @@ class Finder:
             bound_query(start, stop, g, v, squared_norm, self._residuals, bounds, lower, upper)
 
         list(self._pool.map(bound, tasks))
-        limit = np.partition(upper, k - 1)[k - 1] if k <= n else np.inf
-        rows: Rows = self._filter.bounds.rows[lower <= limit]
-        return rows
+        return lower, upper
 
 
 def _shares(start: int, stop: int, pool: ThreadPoolExecutor) -> tuple[list[int], list[int]]:
