@@ -17,6 +17,7 @@ from index.cli.ask import Form, Spelled, answering, as_option, open_index, show
 from index.cli.many import ask_many
 from index.cli.progress import progress_of
 from index.errors import ParameterError
+from index.questions.reading import TokenName
 
 if TYPE_CHECKING:
     from index.questions.question import Parameter, Question
@@ -100,7 +101,7 @@ def add_command(app: typer.Typer, question: Question[Any, Any]) -> None:
     declared = [each for parameter in question.parameters for each in _declared(parameter)]
     declared += [_keyword(name, kind, told, False if kind is bool else None) for name, (kind, told) in _SHARED.items()]
     run.__signature__ = inspect.Signature(declared)  # type: ignore[attr-defined]
-    texts = frozenset(each.name for each in question.parameters if each.positional and each.kind is str)
+    texts = frozenset(each.name for each in question.parameters if each.positional and each.kind in (str, TokenName))
     command = type("QuestionCommand", (_Command,), {"texts": texts, "many": many is not None})
     signs = {"ignore_unknown_options": any(each.doc.minus for each in question.parameters)}
     app.command(question.name, cls=command, epilog=f"Example: {question.example}", context_settings=signs)(run)
