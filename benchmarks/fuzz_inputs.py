@@ -336,7 +336,7 @@ def _bundle(name: str, file: str, seal: Callable[[Path], None], folder: Path) ->
     from index.build.settings import Settings
 
     np.save(folder / "gamma.npy", MATRIX)
-    models.byte_level_tokenizer().save(str(folder / "tokenizer.json"))
+    models.word_tokenizer(len(MATRIX)).save(str(folder / "tokenizer.json"))
     target = folder / "bundle"
     build(
         Settings(

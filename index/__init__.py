@@ -26,6 +26,8 @@ from index.geometry.maps import Geometry
 if TYPE_CHECKING:
     from index.api import OpenVocabulary
 
+__version__ = "0.1.0"
+
 __all__ = [
     "Bundle",
     "BundleError",

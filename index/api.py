@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ import numpy as np
 from index.bundle.bundle import Bundle, open_bundle
 from index.checks.crosscheck import crosscheck
 from index.checks.verify import verify
+from index.errors import LogoscopeError
 from index.export.export import export
 from index.geometry.maps import Geometry
 from index.pictures.page.report import report
@@ -33,7 +35,9 @@ from index.questions.overlap import overlap
 from index.questions.parameters import KEPT
 from index.questions.question import Question
 from index.questions.rank import rank
+from index.questions.reading import TokenName, read
 from index.questions.within import within
+from index.tokens.vocabulary import Token
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -44,7 +48,8 @@ __all__ = ["QUESTIONS", "OpenVocabulary", "open_vocabulary"]
 class OpenVocabulary(Bundle):
     """A bundle with its questions as methods. Opening reads the manifest alone; threads may share one.
 
-    A token is given as on the command line: `#id`, an exact text, a piece, or a text without its leading space. Answers
+    A token is given as on the command line, `#id`, an exact text, a piece, or a text without its leading space; or as
+    its id, or as a Token. Answers
     are frozen records: they have `to_pandas()`, and show themselves as tables in a notebook.
     """
 
@@ -66,6 +71,36 @@ class OpenVocabulary(Bundle):
     crosscheck = Question(crosscheck)
     verify = Question(verify)
 
+    def __getitem__(self, token: TokenName) -> Token:
+        """Return the token that a text, an id or a piece names; TokenError for none or several.
+
+        >>> index.open("data/indexes/smollm2-135m")["planet"].id
+        46835
+        """
+        return self.vocabulary.token(self._row(token))
+
+    def __contains__(self, token: object) -> bool:
+        """Whether it names one token."""
+        try:
+            self._row(token)
+        except LogoscopeError:
+            return False
+        return True
+
+    def __iter__(self) -> Iterator[Token]:
+        return map(self.vocabulary.token, range(len(self)))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return open_vocabulary, (self.folder.absolute(),)
+
+    def vector(self, token: TokenName) -> np.ndarray:
+        """Return a token's row of gamma, (D,): float64 where the source is, float32 for every narrower dtype."""
+        row = self.gamma[self._row(token)]
+        return row.astype(np.float64 if row.dtype == np.float64 else np.float32)
+
+    def _row(self, token: object) -> int:
+        return self.vocabulary.resolve(read("token", TokenName, token, self))
+
     def kneighbors_graph(self, n_neighbors: int | None = None, *, geometry: str = "causal") -> csr_array:
         """Return the k-NN graph as a SciPy sparse array of distances, (V, V), rows sorted by distance.
 
@@ -76,8 +111,8 @@ class OpenVocabulary(Bundle):
         """
         from scipy.sparse import csr_array
 
-        space = self.spaces[Geometry(geometry)]
-        k = space.ids.shape[1] if n_neighbors is None else n_neighbors
+        space = self.spaces[read("geometry", Geometry, geometry, self)]
+        k = space.ids.shape[1] if n_neighbors is None else read("n_neighbors", int, n_neighbors, self)
         KEPT.check("n_neighbors", k, self)
         ids, distances = space.ids[:, :k], space.distances[:, :k]
         kept = ids >= 0

@@ -37,6 +37,12 @@ def byte_level_tokenizer() -> Tokenizer:
     return tokenizer
 
 
+def word_tokenizer(count: int) -> Tokenizer:
+    """A tokenizer of so many words, for a matrix that has no rows for a larger one."""
+    words = {f"w{number}": number for number in range(count)}
+    return Tokenizer(models.WordLevel(words, unk_token="w0"))
+
+
 def sentencepiece_like_tokenizer() -> Tokenizer:
     """A tokenizer in the shape of Llama-2's: `▁` for spaces, byte fallback, a decoder that drops the first space."""
     pieces = ["<unk>", "<s>", *(f"<0x{byte:02X}>" for byte in range(256)), "▁", "a", "b", "p", "l", "▁a", "▁ab", "pl"]

@@ -197,7 +197,7 @@ def test_no_form_loads_pandas(smollm2: Built, tmp_path: Path) -> None:
     commands = [
         ["neighbors", "planet", "--parquet", str(tmp_path / "p.parquet"), *common],
         ["neighbors", "planet", "--among", "kind=word", *common],
-        ["analogy", "vier - four + planet", "--json", *common],
+        ["analogy", "vier - #13996 + #46835", "--json", *common],
         ["within", "planet", "--similarity", "0.3", "--csv", "--index", str(smollm2.path)],
         ["rank", "planet", "vier", "--index", str(smollm2.path)],
         ["distance", "planet", "vier", "--index", str(smollm2.path)],

@@ -35,7 +35,7 @@ V = 60
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("built")
     np.save(folder / "gamma.npy", np.random.default_rng(0).normal(size=(V, 8)).astype(np.float32))
-    models.byte_level_tokenizer().save(str(folder / "tokenizer.json"))
+    models.word_tokenizer(V).save(str(folder / "tokenizer.json"))
     names = {"source": str(folder / "gamma.npy"), "tokenizer": str(folder / "tokenizer.json")}
     build(Settings(**names, out=folder / "bundle", neighbors=30))
     return folder / "bundle"

@@ -7,20 +7,21 @@ read of them that was not checked (`index.bundle.checksums`).
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import ArrayLike, DTypeLike
 
 from index.bundle.arrow import columns_fit, numbers, read_parquet
 from index.bundle.checksums import DAMAGED, Checksums
 from index.bundle.manifest import Manifest, SpaceFacts, read_manifest
 from index.bundle.stored import StoredArray, flat_index_points, npy_array, safetensors_array
-from index.errors import BundleError
+from index.errors import BundleError, ParameterError
 from index.files import brief
-from index.geometry.maps import Geometry
+from index.geometry.maps import Geometry, map_rows
 from index.geometry.metric import Metric
 from index.geometry.twins import Groups
 from index.measures.density import Rule
@@ -41,13 +42,15 @@ METRIC = "metric.safetensors"
 class Space:
     """One geometry of an open bundle."""
 
-    def __init__(self, geometry: Geometry, manifest: Manifest, checksums: Checksums) -> None:
+    def __init__(
+        self, geometry: Geometry, manifest: Manifest, checksums: Checksums, metric: Callable[[], Metric]
+    ) -> None:
         self.geometry = geometry
         self.name = geometry.value  # files and JSON keys are called by it
         self.facts: SpaceFacts = getattr(manifest.spaces, self.name)
         self.resolution = float(self.facts.resolution)  # distances closer than this are tied: logometers, or of chords
         self.excluded = tuple(self.facts.excluded_rows)  # rows without a point: zero rows have no direction
-        self._checksums, self._searches = checksums, 0
+        self._checksums, self._metric, self._searches = checksums, metric, 0
         self._shape, self._graph_shape = (manifest.V, manifest.D), (manifest.V, manifest.K)
 
     @cached_property
@@ -93,6 +96,20 @@ class Space:
         """The points, (V, D) float32, mapped from the file of the FAISS index."""
         return flat_index_points(self._checksums.file(f"{self.name}.faiss"), self._shape)
 
+    def map(self, rows: ArrayLike) -> np.ndarray:
+        """Map rows of gamma's space, (n, D) or one (D,), into this one: float64, whose rounding to float32 is a point.
+
+        A row without direction is zero in the angular spaces. ParameterError for another width.
+        """
+        given = np.asarray(rows)
+        if given.ndim not in (1, 2) or given.shape[-1] != self._shape[1]:
+            raise ParameterError(f"rows of {self._shape[1]} numbers are mapped, got an array of shape {given.shape}")
+        block = np.atleast_2d(given).astype(np.float64)
+        points: np.ndarray = map_rows(
+            block, self.geometry, self._metric(), centered=self.facts.centered, out=np.empty_like(block)
+        )
+        return points.reshape(given.shape)
+
     @cached_property
     def finder(self) -> Finder:
         """For exact searches of any vectors, many in one process: it keeps a bfloat16 copy of the points.
@@ -133,10 +150,16 @@ class Bundle:
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self.folder, self.manifest, self.name = folder, manifest, manifest.name
         self.checksums = Checksums(folder, manifest.files, self.was_replaced)
-        self.spaces = {geometry: Space(geometry, manifest, self.checksums) for geometry in Geometry}
+        self.spaces = {geometry: Space(geometry, manifest, self.checksums, self._read_metric) for geometry in Geometry}
 
     def __len__(self) -> int:
         return self.manifest.V
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return open_bundle, (self.folder.absolute(),)
+
+    def _read_metric(self) -> Metric:
+        return self.metric
 
     def __repr__(self) -> str:
         facts = self.manifest

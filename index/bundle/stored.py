@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import DTypeLike
 
 from index.bundle.checksums import DAMAGED, StoredFile
@@ -24,8 +25,8 @@ FLAT_L2, FLAT_INNER_PRODUCT = (b"IxF2", 1), (b"IxFI", 0)
 """The name and the metric of either kind."""
 
 
-class StoredArray:
-    """An array in a file of a bundle, to index like one.
+class StoredArray(NDArrayOperatorsMixin):
+    """An array in a file of a bundle, to index, compare and compute with like one.
 
     A row, some rows or a slice of rows are read, and checked, alone; anything else takes the whole.
     """
@@ -40,6 +41,23 @@ class StoredArray:
 
     def __len__(self) -> int:
         return self.shape[0]
+
+    def __repr__(self) -> str:
+        return f"StoredArray(shape={self.shape}, dtype={self.dtype})"
+
+    @property
+    def ndim(self) -> int:
+        """How many axes it has."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """How many numbers it holds."""
+        return math.prod(self.shape)
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        arrays = (each.whole if isinstance(each, StoredArray) else each for each in inputs)
+        return getattr(ufunc, method)(*arrays, **kwargs)
 
     def __getitem__(self, key: Any) -> np.ndarray:
         self._check(key[0] if isinstance(key, tuple) else key)

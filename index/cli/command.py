@@ -18,6 +18,7 @@ from index.cli.form import Form
 from index.cli.many import ask_many
 from index.cli.progress import progress_of
 from index.errors import ParameterError
+from index.questions.reading import TokenName
 
 if TYPE_CHECKING:
     from index.answers.answer import Answer
@@ -121,7 +122,7 @@ def add_command(app: typer.Typer, question: Question[Any, Any]) -> None:
         shared["json"] = (bool, typer.Option("--json", help=_JSON_OF_MANY))
     declared += [_keyword(name, kind, told, False if kind is bool else None) for name, (kind, told) in shared.items()]
     run.__signature__ = inspect.Signature(declared)  # type: ignore[attr-defined]
-    texts = frozenset(each.name for each in question.parameters if each.positional and each.kind is str)
+    texts = frozenset(each.name for each in question.parameters if each.positional and each.kind in (str, TokenName))
     command = type("QuestionCommand", (_Command,), {"texts": texts, "many": many is not None})
     signs = {"ignore_unknown_options": any(each.doc.minus for each in question.parameters)}
     app.command(question.name, cls=command, epilog=f"Example: {question.example}", context_settings=signs)(run)

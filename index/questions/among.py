@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +44,14 @@ def subset(bundle: Bundle, wanted: str) -> Subset:
     if equals and column in COLUMNS:
         return Subset(wanted, _rows_where(bundle, column, [value.strip() for value in values.split(",")]))
     return Subset(wanted, _rows_of_ids(bundle, _read_ids(Path(wanted)), wanted))
+
+
+def ids_subset(bundle: Bundle, ids: Sequence[int]) -> Subset:
+    """Return the tokens of these ids; ParameterError for such as are not there, or for none."""
+    if not ids:
+        raise ParameterError(f"{_AMONG} is empty; wanted token ids")
+    wanted = "ids" if len(ids) > 1 else f"#{ids[0]}"
+    return Subset(wanted, _rows_of_ids(bundle, np.array(ids, dtype=np.int64), wanted))
 
 
 def _rows_where(bundle: Bundle, column: str, values: list[str]) -> np.ndarray:

@@ -128,7 +128,7 @@ def analogy(
 ) -> Analogy:
     """The tokens nearest to a signed sum of tokens, in every geometry.
 
-    Example: uv run query.py analogy "vier - four + planet"
+    Example: uv run query.py analogy "' Paris' - ' France' + ' Germany'"
 
     The sum is taken of rows of gamma and then mapped as one row, all in float64: times L in the causal geometry, to its
     direction in the angular ones, less the mean first where the bundle's causal cosines are centered.

@@ -19,7 +19,7 @@ from index.questions.parameters import (
     Among,
     DensityK,
     DensityRule,
-    Geometries,
+    ListedGeometries,
     Top,
     density_k_of,
 )
@@ -126,7 +126,7 @@ def densest(
     top: Top = None,
     density_k: DensityK = None,
     rule: DensityRule = Rule.NOTEBOOK,
-    geometries: Geometries = CAUSAL_AND_COSINE,
+    geometries: ListedGeometries = CAUSAL_AND_COSINE,
     among: Among = None,
 ) -> Densest:
     """The token at the densest point, and its neighbors in both geometries.

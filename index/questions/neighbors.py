@@ -34,13 +34,13 @@ from index.questions.parameters import (
     Among,
     DensityK,
     DensityRule,
-    Geometries,
+    ListedGeometries,
     Top,
     density_k_of,
     list_length,
 )
 from index.questions.question import Doc
-from index.questions.reading import Pair
+from index.questions.reading import Some, TokenName
 from index.tokens.vocabulary import Token
 
 NAMED_TWINS = 5
@@ -63,7 +63,7 @@ class Shared:
 
 @dataclass(frozen=True)
 class Neighborhood(Answer):
-    """A token and its nearest others in two geometries."""
+    """A token and its nearest others, in two geometries, in one or in all."""
 
     token: Token
     twins: tuple[Token, ...]  # the other tokens with the same vector
@@ -72,7 +72,7 @@ class Neighborhood(Answer):
     rule: Rule
     density_k: int
     lists: Lists  # one is empty where it is `undefined`, and where no other token, or none of the subset, has a place
-    overlap: Overlap | None  # None where a list is empty
+    overlap: Overlap | None  # of the first two lists; None where one of them is empty, or there is one list
     shared: tuple[Shared, ...]  # by rank in the first list
     among: Subset | None = None  # what the lists, but not the density, keep to
     undefined: tuple[Geometry, ...] = ()  # where the token's row is zero and has no direction
@@ -156,7 +156,7 @@ class Neighborhood(Answer):
         lines: Iterator[tuple[Words, ...]] = (
             (*map(str, each.ranks), str(each.token.id), each.token) for each in self.shared
         )
-        return table((*(geometry.label for geometry in self.lists), "id", TEXT), lines)
+        return table((*[geometry.label for geometry in self.lists][:2], "id", TEXT), lines)
 
     def _verdict(self, found: Overlap) -> str:
         if found.verdict is None:
@@ -165,7 +165,7 @@ class Neighborhood(Answer):
         return f"{found.verdict.value.upper()}: {meaning}"
 
     def _shared_json(self) -> list[dict[str, Any]]:
-        names = [f"{geometry.value}_rank" for geometry in self.lists]
+        names = [f"{geometry.value}_rank" for geometry in self.lists][:2]
         return [
             {
                 "id": each.token.id,
@@ -179,12 +179,14 @@ class Neighborhood(Answer):
 
 def neighbors(
     bundle: Bundle,
-    token: Annotated[str, Doc("#id, an exact text, a piece, or a text without its space", metavar="TOKEN", many=True)],
+    token: Annotated[
+        TokenName, Doc("#id, an exact text, a piece, or a text without its space", metavar="TOKEN", many=True)
+    ],
     *,
     top: Top = None,
     density_k: DensityK = None,
     rule: DensityRule = Rule.NOTEBOOK,
-    geometries: Geometries = CAUSAL_AND_COSINE,
+    geometries: ListedGeometries = CAUSAL_AND_COSINE,
     among: Among = None,
 ) -> Neighborhood:
     """The nearest tokens in both geometries, and how far the two lists agree.
@@ -207,17 +209,22 @@ def neighborhood(
     top: int | None,
     density_k: int,
     rule: Rule,
-    geometries: Pair,
+    geometries: Some,
     among: Subset | None,
 ) -> Neighborhood:
     """Return what surrounds the token of a row."""
     length = list_length(bundle, top)
-    first, second = (bundle.spaces[geometry] for geometry in geometries)
-    found = {space.geometry: ranked(space, row, length, among) for space in (first, second)}
+    spaces = [bundle.spaces[geometry] for geometry in geometries]
+    first = spaces[0]
+    found = {space.geometry: ranked(space, row, length, among) for space in spaces}
     mean = density.mean_distances(
         first.distances[row : row + 1], first.distinct_distances[row : row + 1], rule, density_k
     )
-    agreement, shared = _agreement(bundle, first, second, found[first.geometry], found[second.geometry], length)
+    agreement: Overlap | None = None
+    shared: tuple[Shared, ...] = ()
+    if len(spaces) > 1:
+        second = spaces[1]
+        agreement, shared = _agreement(bundle, first, second, found[first.geometry], found[second.geometry], length)
     return Neighborhood(
         bundle.vocabulary.token(row),
         tuple(map(bundle.vocabulary.token, bundle.twins.others(row))),
@@ -225,11 +232,11 @@ def neighborhood(
         float(mean[0]),
         rule,
         density_k,
-        {space.geometry: neighbor_list(bundle, space, *found[space.geometry], length) for space in (first, second)},
+        {space.geometry: neighbor_list(bundle, space, *found[space.geometry], length) for space in spaces},
         agreement,
         shared,
         among,
-        tuple(space.geometry for space in (first, second) if row in space.excluded),
+        tuple(space.geometry for space in spaces if row in space.excluded),
     )
 
 

@@ -9,7 +9,7 @@ from index.geometry.maps import Geometry
 from index.measures.density import Rule
 from index.questions.among import Subset
 from index.questions.question import Doc, Limit
-from index.questions.reading import Pair
+from index.questions.reading import Pair, Some, TokenName
 
 CAUSAL_AND_COSINE: Pair = (Geometry.CAUSAL, Geometry.COSINE)
 
@@ -29,7 +29,7 @@ POSITIVE = Limit(1)
 PAIRS = Limit(1, 10_000_000)
 """Random pairs are drawn, and held, all at once."""
 
-TokenText = Annotated[str, Doc("#id, an exact text, a piece, or a text without its space.", metavar="TOKEN")]
+TokenText = Annotated[TokenName, Doc("#id, an exact text, a piece, or a text without its space.", metavar="TOKEN")]
 Top = Annotated[int | None, Doc("Length of the neighbor lists.", default="30, or all"), OTHERS]
 DensityK = Annotated[int | None, Doc("Neighbors averaged in a density.", default="the build's own, 20"), KEPT]
 DensityRule = Annotated[Rule, Doc("What the zero distances of twins do in a density.")]
@@ -38,6 +38,14 @@ Geometries = Annotated[
     Doc(
         "The two to compare, of causal, cosine and causal-cosine; densities are taken in the first.",
         metavar="A,B",
+        option="--geometry",
+    ),
+]
+ListedGeometries = Annotated[
+    Some,
+    Doc(
+        "Those to list, of causal, cosine and causal-cosine; the first two are compared, densities are of the first.",
+        metavar="A,...",
         option="--geometry",
     ),
 ]

@@ -165,7 +165,8 @@ class Question(Generic[P, A]):
 def _parameter(declared: inspect.Parameter, hint: Any) -> Parameter:
     kind, *notes = get_args(hint) if get_origin(hint) is Annotated else (hint,)
     if get_origin(kind) in (Union, UnionType):
-        (kind,) = (each for each in get_args(kind) if each is not NoneType)
+        kinds = [each for each in get_args(kind) if each is not NoneType]
+        kind = kinds[0] if len(kinds) == 1 else kind
     doc = next((note for note in notes if isinstance(note, Doc)), None)
     if doc is None:
         raise TypeError(f"the parameter '{declared.name}' of a question has no Doc")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,14 @@ from typing import Any
 from index.bundle.bundle import Bundle
 from index.errors import ParameterError, parameter
 from index.geometry.maps import Geometry
-from index.questions.among import Subset, subset
+from index.questions.among import Subset, ids_subset, subset
 from index.tokens.display import display
+from index.tokens.vocabulary import Token
 
 Pair = tuple[Geometry, Geometry]
+Some = tuple[Geometry, ...]
+TokenName = str | int | Token
+"""What names a token: a text in any of the ways that are understood, its id, or itself."""
 
 
 def read(name: str, kind: Any, value: Any, bundle: Bundle) -> Any:
@@ -53,7 +57,8 @@ def _number(name: str, value: Any, bundle: Bundle) -> float:
 
 def _whole_numbers(name: str, value: Any, bundle: Bundle) -> tuple[int, ...]:
     if not isinstance(value, str):
-        return tuple(_whole_number(name, each, bundle) for each in value)
+        values = value if isinstance(value, Iterable) else (value,)
+        return tuple(_whole_number(name, each, bundle) for each in values)
     parts = [part.strip() for part in value.split(",")]
     if not all(part.isdecimal() and len(part) < 10 for part in parts):
         raise ParameterError(
@@ -63,8 +68,8 @@ def _whole_numbers(name: str, value: Any, bundle: Bundle) -> tuple[int, ...]:
 
 
 def _geometry(name: str, value: Any, bundle: Bundle) -> Geometry:
-    found = _geometries([value])
-    if not found:
+    found = _geometries(value)
+    if len(found) != 1:
         known = ", ".join(each.label for each in Geometry)
         raise ParameterError(f"{parameter(name)} must be one of {known}, got: {_shown(value)}")
     return found[0]
@@ -72,7 +77,7 @@ def _geometry(name: str, value: Any, bundle: Bundle) -> Geometry:
 
 def two_geometries(name: str, value: Any, bundle: Bundle) -> Pair:
     """Read `causal,cosine`, or two names or members, as two different geometries."""
-    found = _geometries(value.split(",") if isinstance(value, str) else value)
+    found = _geometries(value)
     if len(found) != 2:
         known = ", ".join(each.label for each in Geometry)
         raise ParameterError(f"{parameter(name)} must name two of {known}, as in causal,cosine; got: {_shown(value)}")
@@ -81,19 +86,59 @@ def two_geometries(name: str, value: Any, bundle: Bundle) -> Pair:
     return found[0], found[1]
 
 
-def _geometries(values: Sequence[Any]) -> list[Geometry]:
+def _some_geometries(name: str, value: Any, bundle: Bundle) -> Some:
+    """Read one geometry or several, each once."""
+    found = _geometries(value)
+    if not found or len(set(found)) < len(found):
+        known = ", ".join(each.label for each in Geometry)
+        raise ParameterError(
+            f"{parameter(name)} must name one or more of {known}, each once, as in causal,cosine; got: {_shown(value)}"
+        )
+    return tuple(found)
+
+
+def _geometries(value: Any) -> list[Geometry]:
     """Return the geometries of names, in both spellings of `causal-cosine`; none of them if one is no geometry."""
+    values = value.split(",") if isinstance(value, str) else value if isinstance(value, Iterable) else ()
     known = {each.label: each for each in Geometry}
     found = [known.get(str(value).strip().replace("_", "-")) for value in values]
     return [] if None in found else [each for each in found if each is not None]
 
 
 def _subset(name: str, value: Any, bundle: Bundle) -> Subset:
-    return value if isinstance(value, Subset) else subset(bundle, value)
+    if isinstance(value, Subset):
+        return value
+    if isinstance(value, str | Path):
+        return subset(bundle, str(value))
+    if not isinstance(value, Iterable):
+        raise ParameterError(
+            f"{parameter(name)} must be ids, kind=VALUE, script=VALUE or a file of ids, got: {_shown(value)}"
+        )
+    return ids_subset(
+        bundle, [each.id if isinstance(each, Token) else _whole_number(name, each, bundle) for each in value]
+    )
+
+
+def _text(name: str, value: Any, bundle: Bundle) -> str:
+    if not isinstance(value, str):
+        raise ParameterError(f"{parameter(name)} must be a text, got: {_shown(value)}")
+    return value
+
+
+def _token(name: str, value: Any, bundle: Bundle) -> TokenName:
+    if isinstance(value, str | Token):
+        return value
+    try:
+        return _whole_number(name, value, bundle)
+    except ParameterError:
+        raise ParameterError(f"{parameter(name)} must be a text, an id or a Token, got: {_shown(value)}") from None
 
 
 def _path(name: str, value: Any, bundle: Bundle) -> Path:
-    return Path(value)
+    try:
+        return Path(value)
+    except TypeError:
+        raise ParameterError(f"{parameter(name)} must be a path, got: {_shown(value)}") from None
 
 
 def _shown(value: Any) -> str:
@@ -106,6 +151,9 @@ _READERS: dict[Any, Callable[[str, Any, Bundle], Any]] = {
     tuple[int, ...]: _whole_numbers,
     Geometry: _geometry,
     Pair: two_geometries,
+    Some: _some_geometries,
+    TokenName: _token,
+    str: _text,
     Subset: _subset,
     Path: _path,
 }

@@ -165,13 +165,17 @@ class Vocabulary:
         """Return the printable form of a row's text."""
         return display(self.text(row), self.pieces[row].as_py())
 
-    def resolve(self, query: str) -> int:
-        """Return the row of the one token that `query` names.
+    def resolve(self, query: str | int | Token) -> int:
+        """Return the row of the one token that `query` names: an id, a token, or a text.
 
         Tried in this order: `#id`, an exact text, an exact piece (`Ġplanet`), the text with a leading space, a printed
         form (`␣planet`). TokenError when no token or more than one answers to it, as where a text is the printed form
         of another token; the message lists them, the tokens the text splits into, or the closest texts.
         """
+        if isinstance(query, Token):
+            query = query.id
+        if not isinstance(query, str):
+            return self._row_of_id(f"#{query}")
         if re.fullmatch(r"#\d+", query):
             return self._row_of_id(query)
         rows, how, text = self.meanings.named(query)
@@ -193,7 +197,7 @@ class Vocabulary:
         digits = query[1:].lstrip("0") or "0"
         row = self.row_of_id(int(digits)) if len(digits) < 19 else None
         if row is None:
-            known = self._text_of_absent(int(digits)) if len(digits) < 9 else None
+            known = self._text_of_absent(int(digits)) if digits.isdecimal() and len(digits) < 9 else None
             here = f"the {len(self)} ids here lie between {self.token_ids.min()} and {self.token_ids.max()}"
             model = f"the model has '{display(known)}' there, but " if known else ""
             raise TokenError(f"no token has the id {query[:24]}: {model}{here}")
