@@ -33,13 +33,15 @@ SMALL = ("--sample", "3000", "--threads", "1")
 SPARE = 2 << 20  # bytes of a disk beyond two bundles
 
 
-def start(target: Path, sample: tuple[str, ...], log: Path, *options: str) -> int:
-    """Run build_index.py in a forked process; return its id."""
+def start(target: Path, sample: tuple[str, ...], log: Path, *options: str, stopped: bool = False) -> int:
+    """Run build_index.py in a forked process, which first waits for SIGCONT if it is `stopped`; return its id."""
     process = os.fork()
     if process == 0:
         output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(output, 1)
         os.dup2(output, 2)
+        if stopped:
+            os.kill(os.getpid(), signal.SIGSTOP)
         code = 70
         with contextlib.suppress(BaseException):
             code = build_index.app([*sample, *options, "--out", str(target), "--json"], standalone_mode=False) or 0
