@@ -182,8 +182,8 @@ def test_a_no_is_said(app: Starlette) -> None:
         ("neighbors?token=%236&top=" + "9" * 5000, "got: more than any number here"),
         ("find?text=a&top=" + "9" * 400, "top must be 1 or more, got: more than any number here"),
         ("neighbors?token=%236&rule=none", "rule must be one of notebook"),
-        ("neighbors?token=%236&geometries=causal&geometries=causal", "two different geometries"),
-        ("neighbors?token=%236&geometries=causal", "geometries must name two"),
+        ("overlap?geometries=causal&geometries=causal", "two different geometries"),
+        ("overlap?geometries=causal", "geometries must name two"),
         ("neighbors?token=%236&unheard=1", "neighbors has no parameter &#39;unheard&#39;; it has among, density_k"),
         ("neighbors?token=%236&among=%2Fetc%2Fhostname", "which reads no file"),
         ("neighbors?token=%236&among=ids=5", "which reads no file"),
@@ -240,13 +240,13 @@ def test_what_was_asked_stands_in_the_form(app: Starlette) -> None:
         "top": "7",
         "among": "kind=word",
     }
-    assert (shown.selected["rule"], shown.selected["geometries"]) == (["distinct"], ["cosine", "causal-cosine"])
+    assert (shown.selected["rule"], shown.selected["geometries"]) == (["distinct"], ["cosine", "causal-cosine", ""])
     top, density_k = shown.controls["top"][0], shown.controls["density_k"][0]
     assert (top["type"], top["min"], top["max"], top["step"]) == ("number", "1", str(len(TEXTS) - 1), "1")
     assert density_k["max"] == "20"
     assert shown.controls["token"][0]["role"] == "combobox"
     plain = Shown(request(app, "/ask/neighbors").text)
-    assert (plain.selected["rule"], plain.selected["geometries"]) == (["notebook"], ["causal", "cosine"])
+    assert (plain.selected["rule"], plain.selected["geometries"]) == (["notebook"], ["causal", "cosine", ""])
 
 
 # --- texts are data ---------------------------------------------------------------------------------------------------

@@ -162,7 +162,7 @@ def test_ties_are_shown(smollm2: Built) -> None:
 
 
 def test_csv(smollm2: Built) -> None:
-    for command, columns in (("distance", 7), ("rank", 11)):
+    for command, columns in (("distance", 9), ("rank", 13)):
         out = invoke("query.py", command, "planet", "star", "--csv", "--index", smollm2.path).out
         lines = list(csv.DictReader(StringIO(out)))
         assert [line["geometry"] for line in lines] == ["causal", "cosine", "causal-cosine"]

@@ -159,17 +159,20 @@ def test_crowded_lists_are_those_of_a_search(
 
 
 def test_exact_ties_have_one_order_however_long_the_list(tmp_path: Path) -> None:
-    """Rows that permute one vector are equally far from zero, but sums of their squares round differently."""
+    """Rows that permute one vector are equally far from zero, but sums of their squares round differently.
+
+    With each row stands its negative, so that the mean which is taken off is zero.
+    """
     rng = np.random.default_rng(5)
     base = rng.normal(size=48)
-    rows = [np.zeros(48), *(rng.permutation(base) for _ in range(6)), *(3 * rng.normal(size=(134, 48)))]
-    np.save(tmp_path / "gamma.npy", np.array(rows, np.float32))
+    half = np.array([*(rng.permutation(base) for _ in range(6)), *(3 * rng.normal(size=(67, 48)))], np.float32)
+    np.save(tmp_path / "gamma.npy", np.concatenate([np.zeros((1, 48), np.float32), half, -half]))
     np.save(tmp_path / "M.npy", np.eye(48))
     options = ("--metric-tensor", tmp_path / "M.npy", "--neighbors", 30)
     build(tmp_path / "gamma.npy", *options, "--out", tmp_path / "bundle")
     stored = np.load(tmp_path / "bundle" / "causal.ids.npy")[0].tolist()
     distances = np.load(tmp_path / "bundle" / "causal.distances.npy")[0]
-    assert len(set(distances[:6].tolist())) == 1
+    assert len(set(distances[:12].tolist())) == 1
     for top in (3, 29, 30, 60, 140):
         listed = query("neighbors", "#0", "--top", top, "--index", tmp_path / "bundle")[0]["causal"]
         assert [place["id"] for place in listed][:30] == stored[: min(top, 30)], top

@@ -35,6 +35,12 @@ class Splitter:
         return self._tokenizer.id_to_token(token_id) is not None
 
     @cached_property
+    def unknown(self) -> int | None:
+        """The id of what stands for whatever the tokenizer does not know, special or not; None where it has none."""
+        piece = getattr(self._tokenizer.model, "unk_token", None)
+        return None if piece is None else self._tokenizer.token_to_id(piece)
+
+    @cached_property
     def _decoder(self) -> Decoder:
         ids = {token_id: piece for piece, token_id in self._tokenizer.get_vocab().items()}
         return Decoder(self._tokenizer, [ids.get(token_id) for token_id in range(max(ids, default=-1) + 1)])

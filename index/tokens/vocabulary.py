@@ -236,7 +236,9 @@ class Vocabulary:
         A tokenizer that normalizes makes tokens of texts that no token has. What stands for the unknown is no answer.
         """
         parts = self.split(text)
-        row = parts[0].row if len(parts) == 1 else None
+        if self._splitter is None or len(parts) != 1 or parts[0].id == self._splitter.unknown:
+            return None
+        row = parts[0].row
         return None if row is None or self.kinds[row].as_py() == Kind.SPECIAL else row
 
     def absent(self, text: str) -> str | None:

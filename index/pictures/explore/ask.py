@@ -15,7 +15,7 @@ from index.geometry.maps import Geometry
 from index.pictures.explore.address import Choice, Link, link
 from index.questions.among import COLUMNS, Subset
 from index.questions.question import Parameter, Question
-from index.questions.reading import Pair
+from index.questions.reading import Pair, Some
 from index.tokens.vocabulary import Token
 
 Typed = Mapping[str, Sequence[str]]
@@ -34,7 +34,7 @@ class Field:
     name: str
     help: str
     kind: str  # "choice", "token", "lines", or the type of an input
-    values: tuple[str, ...]  # what stands in it; two where two are chosen
+    values: tuple[str, ...]  # what stands in it; two or three where so many are chosen
     required: bool
     choices: tuple[str, ...] = ()  # an empty one is the default
     least: float | None = None
@@ -74,7 +74,8 @@ def arguments(question: Question[Any, Any], typed: Typed) -> dict[str, Any]:
         raise ParameterError(f"{question.name} has no parameter {unknown[0]!r:.60}; it has {', '.join(sorted(known))}")
     given = {}
     for each in question.parameters:
-        text = ",".join(typed.get(each.name, ())) if each.kind == Pair else next(iter(typed.get(each.name, ())), "")
+        values = [value for value in typed.get(each.name, ()) if value]
+        text = ",".join(values if each.kind in (Pair, Some) else values[:1])
         if text:
             given[each.name] = _value(each, text)
         elif each.required:
@@ -110,9 +111,10 @@ def _field(each: Parameter, typed: tuple[str, ...], bundle: Bundle) -> Field:
     told = each.doc.default or default
     told_of = f"{each.doc.text.rstrip('.')}; a page reads no file" if each.kind is Subset else each.doc.text
     help = told_of.rstrip(".") + (f". Default: {told}." if told and each.kind is not bool else ".")
-    if each.kind == Pair:
+    if each.kind in (Pair, Some):
         chosen = tuple(",".join(typed or [default or ""]).split(","))
-        return Field(each.name, help, "choice", (*chosen, "")[:2], each.required, _choices(Geometry))
+        choices = _choices(Geometry) if each.kind == Pair else ("", *_choices(Geometry))  # of some, one may be none
+        return Field(each.name, help, "choice", (*chosen, "", "")[: len(choices) - 1], each.required, choices)
     if each.kind is bool or (isinstance(each.kind, type) and issubclass(each.kind, Enum)):
         choices = (NO, YES) if each.kind is bool else _choices(each.kind)
         choices = choices if default or each.required else ("", *choices)
