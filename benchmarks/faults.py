@@ -95,6 +95,8 @@ def fail_calls(traced: Traced, calls: str, error: str, numbers: range) -> None:
             rounds.found["built in spite of it"] += 1
         elif code == 2 and len(said) == 1 and said[0].startswith("error: "):
             rounds.found["refused in one line"] += 1
+        elif code == 2 and len(said) == 2 and said[0].startswith("built ") and said[1].startswith("error: "):
+            rounds.found["built, and what its report could not read is one line"] += 1
         else:
             rounds.found[f"WRONG: exit code {code}: {' '.join(said)[-300:]}"] += 1
         rounds.check(old=True)
