@@ -117,7 +117,7 @@ def main() -> None:
         last = traced.count(calls)
         for error in errors:
             rounds.found = Counter()
-            numbers = range(draw.randint(1, options.every), last + 1, options.every)
+            numbers = range(draw.randint(1, max(1, min(options.every, last))), last + 1, options.every)
             fail_calls(traced, calls, error, numbers)
             print(f"{calls}: {error} in {len(numbers)} of {last} calls", flush=True)
             for what, count in sorted(rounds.found.items()):
