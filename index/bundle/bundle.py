@@ -25,6 +25,7 @@ from index.geometry.maps import Geometry, map_rows
 from index.geometry.metric import Metric
 from index.geometry.twins import Groups
 from index.measures.density import Rule
+from index.measures.hubness import hubs
 from index.measures.lists import NeighborLists
 from index.tokens.vocabulary import Vocabulary
 
@@ -224,6 +225,21 @@ class Bundle:
     def twins(self) -> Groups:
         """Which tokens share a vector."""
         return Groups(_numbers(self.columns("twin_group")["twin_group"]))
+
+    @cached_property
+    def hubness(self) -> np.ndarray:
+        """In how many causal lists of the build's `density_k` each token is, (V,) float64."""
+        return _numbers(self.columns("hubness")["hubness"])
+
+    @cached_property
+    def hubs(self) -> np.ndarray:
+        """Which tokens are in far more lists than their share, (V,) bool."""
+        return hubs(self.hubness, self.manifest.settings.density_k)
+
+    @cached_property
+    def untrained(self) -> np.ndarray:
+        """Which tokens training never moved apart from the others like them, (V,) bool: those with twins."""
+        return np.asarray(_numbers(self.columns("twin_count")["twin_count"]) > 1)
 
     @cached_property
     def gamma(self) -> StoredArray:
