@@ -36,6 +36,7 @@ from index.questions.parameters import (
     Geometries,
     Overwrite,
     Top,
+    Without,
     list_length,
 )
 from index.questions.question import Doc
@@ -89,6 +90,7 @@ def report(
     rule: DensityRule = Rule.NOTEBOOK,
     geometries: Geometries = CAUSAL_AND_COSINE,
     among: Among = None,
+    without: Without = None,
     overwrite: Overwrite = False,
 ) -> Reported:
     """Write an answer as one HTML file that needs no network: verdict, tables, charts. Needs the extra `report`.
@@ -103,6 +105,7 @@ def report(
         "rule": rule,
         "geometries": geometries,
         "among": among,
+        "without": without,
     }
     answers = [
         densest(bundle, **settings) if question == DENSEST else neighbors(bundle, question, **settings)
