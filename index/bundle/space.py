@@ -8,11 +8,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from msgspec import UNSET
 from numpy.typing import ArrayLike, DTypeLike
 
-from index.bundle.checksums import Checksums
+from index.bundle.checksums import Checksums, damaged
 from index.bundle.manifest import Manifest, SpaceFacts
-from index.bundle.stored import StoredArray, flat_index_points, npy_array
+from index.bundle.stored import PatchedArray, StoredArray, flat_index_points, npy_array
 from index.errors import ParameterError
 from index.files import brief
 from index.geometry.maps import Geometry, map_rows
@@ -49,14 +50,21 @@ class Space:
         return self._graph_array("distances", np.float32)
 
     @cached_property
-    def distinct_ids(self) -> StoredArray:
+    def distinct_ids(self) -> PatchedArray:
         """Rows of the K nearest distinct points, the first row of each, (V, K) int32; -1 where there are no more."""
-        return self._graph_array("distinct_ids", np.int32, below=self._shape[0])
+        patches = self._graph_array("distinct_ids", np.int32, len(self._distinct_rows), below=self._shape[0])
+        return PatchedArray(self.ids, self._distinct_rows, patches)
 
     @cached_property
-    def distinct_distances(self) -> StoredArray:
+    def distinct_distances(self) -> PatchedArray:
         """Distances to the K nearest distinct points, (V, K) float32; infinite where there are no more."""
-        return self._graph_array("distinct_distances", np.float32)
+        patches = self._graph_array("distinct_distances", np.float32, len(self._distinct_rows))
+        return PatchedArray(self.distances, self._distinct_rows, patches)
+
+    @cached_property
+    def _distinct_rows(self) -> np.ndarray:
+        """Rows whose lists hold twins, (n,) ascending: only theirs are stored twice."""
+        return self._rows_array("distinct_rows")
 
     @cached_property
     def groups(self) -> Groups:
@@ -125,5 +133,20 @@ class Space:
         self._checksums.require_same()  # FAISS opens a file of its own
         return index
 
-    def _graph_array(self, name: str, dtype: DTypeLike, *, below: int | None = None) -> StoredArray:
-        return npy_array(self._checksums.file(f"{self.name}.{name}.npy"), self._graph_shape, dtype, below)
+    def _graph_array(
+        self, name: str, dtype: DTypeLike, rows: int | None = None, *, below: int | None = None
+    ) -> StoredArray:
+        V, K = self._graph_shape
+        return npy_array(
+            self._checksums.file(f"{self.name}.{name}.npy"), (V if rows is None else rows, K), dtype, below
+        )
+
+    def _rows_array(self, name: str) -> np.ndarray:
+        """Return some of the V rows, ascending; the manifest says how many."""
+        file = self._checksums.file(f"{self.name}.{name}.npy")
+        shape = self._checksums.files[file.path.name].shape
+        n = shape[0] if shape is not UNSET and len(shape) == 1 else -1
+        rows = npy_array(file, (n,), np.int32, self._shape[0]).whole if 0 <= n <= self._shape[0] else np.array([-1])
+        if len(rows) and not (rows[0] >= 0 and (np.diff(rows) > 0).all()):
+            raise damaged(f"{file.path} holds no ascending rows")
+        return rows
