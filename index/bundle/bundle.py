@@ -116,6 +116,14 @@ class Bundle:
         return Groups(_numbers(self.columns("twin_group")["twin_group"]))
 
     @cached_property
+    def untrained(self) -> np.ndarray:
+        """Which tokens training never moved, (V,) bool."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        return _numbers(pc.cast(self.columns("untrained")["untrained"], pa.uint8())).astype(bool)
+
+    @cached_property
     def gamma(self) -> StoredArray:
         """The rows in the source's own dtype, (V, D), mapped."""
         return safetensors_array(self.checksums.file(GAMMA), "gamma", (len(self), self.manifest.D))
