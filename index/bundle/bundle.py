@@ -23,6 +23,7 @@ from index.geometry.maps import Geometry
 from index.geometry.metric import Metric
 from index.geometry.twins import Groups
 from index.measures.density import Rule
+from index.measures.hubness import hubs
 from index.tokens.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -114,6 +115,16 @@ class Bundle:
     def twins(self) -> Groups:
         """Which tokens share a vector."""
         return Groups(_numbers(self.columns("twin_group")["twin_group"]))
+
+    @cached_property
+    def hubness(self) -> np.ndarray:
+        """In how many causal lists of the build's `density_k` each token is, (V,) float64."""
+        return _numbers(self.columns("hubness")["hubness"])
+
+    @cached_property
+    def hubs(self) -> np.ndarray:
+        """Which tokens are in far more lists than their share, (V,) bool."""
+        return hubs(self.hubness, self.manifest.settings.density_k)
 
     @cached_property
     def untrained(self) -> np.ndarray:
