@@ -150,7 +150,10 @@ class Bundle:
             tensors = load(file.read())
         except (SafetensorError, KeyError) as error:
             raise BundleError(f"{file.path} cannot be read: {brief(error)}; build the bundle again") from error
-        facts = self.manifest.metric
+        facts, D = self.manifest.metric, self.manifest.D
+        shapes = {"mean": (D,), "M": (D, D), "factor": (D, D), "eigenvalues": (D,)}
+        if {name: each.shape for name, each in tensors.items() if each.dtype == np.float64} != shapes:
+            raise BundleError(f"{file.path} holds other tensors than a metric of width {D}: {DAMAGED}")
         return Metric(
             tensors["mean"], tensors["M"], tensors["factor"], tensors["eigenvalues"], facts.ridge, facts.origin
         )
