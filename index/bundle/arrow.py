@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 COLUMN_TYPES = {
-    **dict.fromkeys(("text", "piece", "kind", "script"), "string"),
+    **dict.fromkeys(("text", "piece", "kind", "script", "class"), "string"),
     **dict.fromkeys(("row", "twin_group", "twin_count"), "int32"),
     **dict.fromkeys(
         ("euclidean_norm", "causal_norm", "hubness", *(f"density_{rule.value}" for rule in Rule)), "double"
     ),
+    **dict.fromkeys(("moved", "unused_cosine", "unused_cosine_centered", "unused_cosine_residual"), "double"),
     "token_id": "int64",
+    "untrained": "bool",
 }
 """Of `tokens.parquet`."""
 
