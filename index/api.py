@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from index.bundle.bundle import Bundle, open_bundle
+from index.bundle.bundle import Bundle, open_as
 from index.checks.crosscheck import crosscheck
 from index.checks.verify import verify
 from index.errors import LogoscopeError
@@ -131,5 +131,4 @@ def open_vocabulary(path: str | Path) -> OpenVocabulary:
 
     BundleError when there is none, it is damaged, or of another format version.
     """
-    found = open_bundle(path)
-    return OpenVocabulary(found.folder, found.manifest)
+    return open_as(OpenVocabulary, path)

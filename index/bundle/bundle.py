@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
@@ -169,13 +169,16 @@ def density_column(rule: Rule) -> str:
     return f"density_{rule.value}"
 
 
-def open_bundle(path: str | Path) -> Bundle:
-    """Open a built bundle for questions.
+Opened = TypeVar("Opened", bound=Bundle)
 
-    Parameters
-    ----------
-    path : str or Path
-        The bundle's own folder.
+
+def open_bundle(path: str | Path) -> Bundle:
+    """Open a built bundle, by its own folder, for questions; raises what `open_as` raises."""
+    return open_as(Bundle, path)
+
+
+def open_as(kind: type[Opened], path: str | Path) -> Opened:
+    """Open a built bundle, by its own folder, as a kind of `Bundle`.
 
     Raises
     ------
@@ -186,7 +189,7 @@ def open_bundle(path: str | Path) -> Bundle:
     manifest = read_manifest(folder)
     while True:
         try:
-            return Bundle(folder, manifest)
+            return kind(folder, manifest)
         except BundleError:
             # A build may have put another bundle in its place after the manifest was read.
             before, manifest = manifest, read_manifest(folder)
