@@ -34,7 +34,9 @@ V = 60
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("built")
-    np.save(folder / "gamma.npy", np.random.default_rng(0).normal(size=(V, 8)).astype(np.float32))
+    gamma = np.random.default_rng(0).normal(size=(V, 8)).astype(np.float32)
+    gamma[40:43] = gamma[3]  # so that some lists of distinct points are stored
+    np.save(folder / "gamma.npy", gamma)
     models.word_tokenizer(V).save(str(folder / "tokenizer.json"))
     names = {"source": str(folder / "gamma.npy"), "tokenizer": str(folder / "tokenizer.json")}
     build(Settings(**names, out=folder / "bundle", neighbors=30))
@@ -135,7 +137,7 @@ def test_the_manifest_of_a_build_fits(built: Path) -> None:
 @pytest.mark.parametrize("name", ["causal.ids.npy", "causal.distinct_ids.npy", "causal.groups.npy"])
 def test_rows_that_are_not_there(row: int, name: str, bundle: Path) -> None:
     array = np.load(bundle / name)
-    array[3, ...] = row
+    array[...] = row
     np.save(bundle / name, array)
     fuzz_inputs.seal_file(name, bundle)
     space = open_bundle(bundle).causal
@@ -146,6 +148,24 @@ def test_rows_that_are_not_there(row: int, name: str, bundle: Path) -> None:
             assert "rows that are not there" in str(error)  # noqa: PT017 - one of them must
             return
     pytest.fail("no reader saw it")
+
+
+@pytest.mark.parametrize("rows", [[-1], [V], [3, 3], [40, 3]])
+def test_rows_of_distinct_lists_that_are_not_there(rows: list[int], bundle: Path) -> None:
+    array = np.load(bundle / "causal.distinct_rows.npy")
+    array[: len(rows)] = rows
+    np.save(bundle / "causal.distinct_rows.npy", array)
+    fuzz_inputs.seal_file("causal.distinct_rows.npy", bundle)
+    with pytest.raises(BundleError, match=r"holds no ascending rows|rows that are not there"):
+        _ = open_bundle(bundle).causal.distinct_ids
+
+
+@pytest.mark.parametrize("shape", [None, [], [V + 1], [2, 2], [-1]])
+def test_distinct_lists_of_no_number_of_rows(shape: list[int] | None, bundle: Path) -> None:
+    change_manifest(bundle, put("files", "causal.distinct_rows.npy", "shape", value=shape or []))
+    if shape is None:
+        change_manifest(bundle, lambda manifest: manifest["files"]["causal.distinct_rows.npy"].pop("shape"))
+    assert "causal.distinct_rows.npy" in refused(invoke("query.py", "densest", "--index", bundle))
 
 
 def test_rows_that_are_there(bundle: Path) -> None:

@@ -51,14 +51,15 @@ def token_table(folder: Path, rows: Rows, facts: dict[Geometry, SpaceFacts], den
 
 def _lists(folder: Path, geometry: Geometry, facts: SpaceFacts) -> NeighborLists:
     graph = writer.map_graph(folder, geometry.value)
+    groups = graph["groups"][:]
     return NeighborLists(
-        graph.ids,
-        graph.distances,
-        graph.distinct_ids,
-        graph.distinct_distances,
-        graph.groups,
+        graph["ids"],
+        graph["distances"],
+        graph["distinct_ids"],
+        graph["distinct_distances"],
+        groups,
         float(facts.resolution),
-        len(graph.groups) - len(facts.excluded_rows),
+        len(groups) - len(facts.excluded_rows),
     )
 
 
