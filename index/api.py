@@ -36,6 +36,7 @@ from index.questions.parameters import KEPT
 from index.questions.question import Question
 from index.questions.rank import rank
 from index.questions.reading import TokenName, read
+from index.questions.untrained import untrained
 from index.questions.within import within
 from index.tokens.vocabulary import Token
 
@@ -62,6 +63,7 @@ class OpenVocabulary(Bundle):
     overlap = Question(overlap)
     duplicates = Question(duplicates)
     extremes = Question(extremes)
+    census = Question(untrained, "untrained")  # `untrained` are the tokens themselves
     spectrum = Question(metric, "metric")  # `metric` is M itself
     find = Question(find)
     plot = Question(plot)

@@ -7,6 +7,7 @@ section 3.2: distances to the mean of such tokens, Euclidean and by angle.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,7 @@ APART = 0.5
 """From there on, a token that cannot occur by its text has been moved all the same."""
 WIDTH = 0.1
 """What an empty stretch must measure at least to be a gap."""
+_MOST_PLACES, _PLACES_TOGETHER = 4096, 512
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,20 +54,31 @@ def large_groups(twins: np.ndarray) -> np.ndarray:
     return large
 
 
-def unused_mean(gamma: np.ndarray, unused: np.ndarray) -> np.ndarray | None:
-    """Return the mean (D,) of the rows of gamma (V, D) that are `unused`, (V,); None where none of them is more than 0.
+def unused_mean(gamma: np.ndarray, unused: np.ndarray, mean: np.ndarray) -> np.ndarray | None:
+    """Return the mean (D,) of the rows of gamma (V, D) that are `unused`, (V,), and not zero; None without any.
 
-    Those among them that training moved all the same are left out: the ones as far from their coordinate-wise median,
-    which a minority does not move, as half the median token.
+    Only of those where most of them stand: no further from one of them than a tenth of the median token's distance from
+    the mean row (D,). What stands elsewhere was moved all the same, or began there; where each does, it is the mean of
+    them all.
     """
     rows = gamma[np.flatnonzero(unused)].astype(np.float64)
-    rows = rows[rows.any(axis=1)]
+    rows, counts = np.unique(rows[rows.any(axis=1)], axis=0, return_counts=True)
     if len(rows) == 0:
         return None
-    middle = np.median(rows, axis=0)
-    near = np.linalg.norm(rows - middle, axis=1) < APART * np.median(_distances(gamma, middle))
-    mean: np.ndarray = (rows[near] if near.any() else rows).mean(axis=0)
-    return mean
+    radius = BESIDE * np.median(_distances(gamma, mean))
+    some = rows[:: math.ceil(len(rows) / _MOST_PLACES)] - mean
+    others = rows - mean
+    squares = np.einsum("ij,ij->i", others, others)
+    within = np.empty(len(some), dtype=np.int64)
+    for start in range(0, len(some), _PLACES_TOGETHER):
+        block = some[start : start + _PLACES_TOGETHER]
+        apart = np.einsum("ij,ij->i", block, block)[:, None] + squares - 2 * block @ others.T
+        within[start : start + len(block)] = (apart <= radius**2) @ counts
+    near = np.linalg.norm(others - some[within.argmax()], axis=1) <= radius
+    if counts[near].sum() == 1:
+        near[:] = True
+    middle: np.ndarray = np.average(rows[near], axis=0, weights=counts[near])
+    return middle
 
 
 def indicators(gamma: np.ndarray, center: np.ndarray | None, mean: np.ndarray, component: np.ndarray) -> Indicators:
@@ -117,7 +130,22 @@ def find_gap(moved: np.ndarray) -> Gap | None:
     return Gap(float(low[widest]), float(high[widest])) if high[widest] - low[widest] >= WIDTH else None
 
 
-def beside(moved: np.ndarray, gap: Gap | None) -> np.ndarray:
-    """Return which tokens, (V,), stand beside those that cannot occur: nearer than a tenth, or up to the gap."""
-    near: np.ndarray = moved < max(BESIDE, gap.threshold if gap else 0)
-    return near
+def reasons(
+    *, orphan: np.ndarray, unused: np.ndarray, special: np.ndarray, twins: np.ndarray, moved: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Return for each reason to take a token for untrained the tokens, (V,) bool, it holds for.
+
+    All arrays are (V,): rows without text, what cannot occur by its text (these among them), control tokens, the first
+    row equal to each, and `Indicators.moved`. `twins`: in bulk, wherever they stand. `unused`: it cannot occur, and
+    does not stand more than halfway off. `beside`: it stands nearer than a tenth, or up to the gap; a control token
+    needs a twin as well, for no text of the training holds it, and what is trained later on little moves it little.
+    """
+    gap = find_gap(moved)
+    near = moved < max(BESIDE, gap.threshold if gap else 0)
+    twin = np.bincount(twins, minlength=len(twins))[twins] > 1
+    return {
+        "orphan": orphan,
+        "twins": large_groups(twins),
+        "unused": unused & ~orphan & (moved < APART),
+        "beside": near & (twin | ~special),
+    }

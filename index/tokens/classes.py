@@ -13,8 +13,9 @@ from typing import Any
 
 from index.tokens.display import stray_bytes
 from index.tokens.fragments import met_in_texts
-from index.tokens.tokenizer import encode, parse_tokenizer
+from index.tokens.tokenizer import parse_tokenizer
 from index.tokens.vocabulary import Kind, Vocabulary
+from index.tokens.writing import made_of
 
 _PATH = Path("tokenizer.json")
 
@@ -58,7 +59,7 @@ def token_classes(vocabulary: Vocabulary, reached: Sequence[bool | None]) -> lis
     tokenizer = parse_tokenizer(vocabulary.tokenizer_json.encode(), _PATH)
     raw = {row: stray_bytes(texts[row], pieces[row]) for row in missed if not special[row]}
     met = met_in_texts(tokenizer, {ids[row]: each for row, each in raw.items() if each is not None}, _PATH)
-    for row, encoding in zip(missed, encode(tokenizer, [texts[row] for row in missed], _PATH), strict=True):
+    for row, made in zip(missed, made_of(tokenizer, [texts[row] for row in missed], _PATH), strict=True):
         if special[row]:
             classes[row] = TokenClass.UNREACHABLE_SPECIAL
         elif ids[row] in met:
@@ -66,5 +67,14 @@ def token_classes(vocabulary: Vocabulary, reached: Sequence[bool | None]) -> lis
         elif raw[row] is not None and "\ufffd" in texts[row]:
             classes[row] = TokenClass.UNDECODABLE
         else:
-            classes[row] = TokenClass.UNREACHABLE_ONE if len(encoding.ids) == 1 else TokenClass.UNREACHABLE_SEVERAL
+            classes[row] = TokenClass.UNREACHABLE_ONE if len(made) == 1 else TokenClass.UNREACHABLE_SEVERAL
     return classes
+
+
+def instead(vocabulary: Vocabulary, rows: Sequence[int]) -> dict[int, tuple[int, ...]]:
+    """Return the ids of the tokens that the text of each of some rows becomes; rows without text are left out."""
+    texts = {row: text for row in rows if (text := vocabulary.text(row)) is not None}
+    if not texts or vocabulary.tokenizer_json is None:
+        return {}
+    tokenizer = parse_tokenizer(vocabulary.tokenizer_json.encode(), _PATH)
+    return dict(zip(texts, made_of(tokenizer, list(texts.values()), _PATH), strict=True))
