@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from index.bundle.bundle import Bundle
-from index.bundle.saved_sets import SavedSet, read_set, rows_of, saved_names
+from index.bundle.saved_sets import SavedSet, read_set, require_savable, rows_of, saved_names, write_set
 from index.errors import ParameterError
 from index.measures.hubness import HUB_TIMES
 from index.tokens.vocabulary import Kind
@@ -84,3 +84,29 @@ def named_rows(bundle: Bundle, name: str, where: str) -> np.ndarray:
 def usable(bundle: Bundle, found: SavedSet) -> bool:
     """Whether a set is of the rows that a bundle holds."""
     return found.rows == rows_of(bundle)
+
+
+def require_free_name(bundle: Bundle, name: str, *, overwrite: bool, named: str = "save_set") -> None:
+    """Raise ParameterError, of the parameter `named`, for a name that no set can have, or that one has already."""
+    require_savable(bundle, name.removeprefix(MARK), overwrite=overwrite, named=named, reserved=tuple(BUILT_IN))
+
+
+def save_set(
+    bundle: Bundle,
+    name: str,
+    ids: Sequence[int] | np.ndarray,
+    definition: str,
+    *,
+    overwrite: bool = False,
+    named: str = "save_set",
+) -> SavedSet:
+    """Keep the tokens of some ids beside a bundle; ParameterError for a name that is bad or taken, or for no ids."""
+    return write_set(
+        bundle,
+        name.removeprefix(MARK),
+        np.asarray(ids, dtype=np.int64),
+        definition,
+        overwrite=overwrite,
+        named=named,
+        reserved=tuple(BUILT_IN),
+    )

@@ -94,6 +94,10 @@ class OverlapCensus(AmongSome):
             for top, at in self.tops.items()
         ]
 
+    def token_ids(self) -> list[int]:
+        """Return the ids of the tokens that agree most, and least."""
+        return [each.token.id for each in (*self.most, *self.least)]
+
     def json(self) -> dict[str, Any]:
         """Return shares from 0 to 1."""
         return {
