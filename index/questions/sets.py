@@ -68,7 +68,7 @@ class Sets(Answer):
 def sets(
     bundle: Bundle,
     action: Annotated[
-        Action | None, Doc("Bring a set from a file, or take one to a file; without it all are listed.")
+        Action | None, Doc("import or export, of one set; without it all are listed.", metavar="ACTION")
     ] = None,
     source: Annotated[
         str | None, Doc("What is imported, as --among takes it; or the name of the set that is exported.")
