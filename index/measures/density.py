@@ -44,7 +44,7 @@ def averaged(distances: np.ndarray, distinct_distances: np.ndarray, rule: Rule, 
 
 def _kept(nearest: np.ndarray, rule: Rule) -> np.ndarray:
     kept = np.isfinite(nearest)
-    return kept & (nearest > 0) if rule is Rule.NOTEBOOK else kept
+    return np.asarray(kept & (nearest > 0) if rule is Rule.NOTEBOOK else kept)
 
 
 def density(mean_distance: np.ndarray) -> np.ndarray:
