@@ -63,12 +63,18 @@ def _answers(
     ask: Callable[..., Answer], name: str, texts: Iterable[tuple[str, str]], refused: list[str]
 ) -> Iterator[Answer]:
     """Yield the answers to texts, each with where it stands; what is no token is said, and the others are answered."""
+    noted: set[str] = set()
     for where, text in texts:
         try:
-            yield ask(**{name: text})
+            found = ask(**{name: text})
         except TokenError as error:
             refused.append(text)
             print(f"error: {where}{error}", file=sys.stderr)
+            continue
+        yield found
+        if found.note is not None and found.note not in noted:
+            noted.add(found.note)
+            print(one_line(found.note), file=sys.stderr)
 
 
 def numbered(lines: Iterable[bytes]) -> Iterator[tuple[int, str]]:

@@ -11,6 +11,7 @@ import numpy as np
 from index.answers.page import TEXT, Block, Heading, Sentence, Table, Words, table
 from index.bundle.bundle import Bundle, Space
 from index.geometry.maps import Geometry, similarity_of
+from index.measures.lists import NeighborLists
 from index.questions.among import Subset
 from index.questions.marks import HUBNESS, Mark, legend, marks_of, signs
 from index.search.finder import search_with_ties
@@ -113,6 +114,19 @@ def ranked(space: Space, row: int, top: int, among: Subset | None = None) -> tup
     return _in_the_graphs_order(space, row, *found)
 
 
+def lists_among(space: Space, among: Subset | None, k: int) -> NeighborLists:
+    """Return the lists of all tokens, or of some and kept to these: token i there is `among.rows[i]`.
+
+    They hold at least k tokens where there are as many. Exact: what the stored lists lack is searched for, which takes
+    long where k is near the neighbors kept.
+    """
+    if among is None:
+        return space.lists
+    from index.search.subset import lists_within
+
+    return lists_within(space.lists, space.points, among.rows, k)
+
+
 def _twins_expanded(space: Space, row: int, top: int, rows: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Return a longer list than the stored one, of ids and distances, where twins crowd that: off the distinct points.
 
@@ -193,7 +207,10 @@ def lists_json(lists: Lists) -> dict[str, Any]:
 
 def among_json(among: Subset | None) -> dict[str, Any]:
     """Return what lists keep to, with its size; nothing where they hold the whole vocabulary."""
-    return {} if among is None else {"among": {"subset": among.name, "size": len(among)}}
+    if among is None:
+        return {}
+    unresolved = {"unresolved": list(among.unresolved)} if among.unresolved else {}
+    return {"among": {"subset": among.name, "size": len(among), **unresolved}}
 
 
 def among_facts(among: Subset | None) -> list[tuple[str, Words]]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, ClassVar
 
-from index.answers.answer import Answer, Row, json_number
+from index.answers.answer import Row, json_number
 from index.answers.page import TEXT, Block, Heading, Sentence, Table, Words, counted, facts, table
 from index.bundle.bundle import Bundle
 from index.geometry.maps import Geometry
@@ -25,7 +25,7 @@ from index.questions.agreement import (
     no_verdict,
     verdict_of,
 )
-from index.questions.among import Subset
+from index.questions.among import AmongSome, Subset, kept
 from index.questions.lists import (
     PIECE,
     PLACE_COLUMNS,
@@ -46,6 +46,7 @@ from index.questions.parameters import (
     DensityRule,
     ListedGeometries,
     Top,
+    Without,
     density_k_of,
     list_length,
 )
@@ -57,7 +58,7 @@ NAMED_TWINS = 5
 
 
 @dataclass(frozen=True)
-class Neighborhood(Answer):
+class Neighborhood(AmongSome):
     """A token and its nearest others, in two geometries, in one or in all."""
 
     token: Token
@@ -232,19 +233,20 @@ def neighbors(
     rule: DensityRule = Rule.DISTINCT,
     geometries: ListedGeometries = CAUSAL_AND_COSINE,
     among: Among = None,
+    without: Without = None,
 ) -> Neighborhood:
     """The nearest tokens in both geometries, and how far the two lists agree.
 
     Example: uv run query.py neighbors planet '#9966' --top 10
 
     Lists longer than the K kept are searched among the points themselves. The density is of the first geometry, and
-    stays that in the whole vocabulary where the lists are `among` some tokens.
+    stays that in the whole vocabulary where the lists are `among` some tokens, or `without` some.
 
     >>> index.open("data/indexes/smollm2-135m").neighbors("planet").overlap.count
     27
     """
-    row = bundle.vocabulary.resolve(token)
-    return neighborhood(bundle, row, top, density_k_of(bundle, density_k), rule, geometries, among)
+    row, some = bundle.vocabulary.resolve(token), kept(bundle, among, without)
+    return neighborhood(bundle, row, top, density_k_of(bundle, density_k), rule, geometries, some)
 
 
 def neighborhood(

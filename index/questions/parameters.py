@@ -55,8 +55,12 @@ ListedGeometries = Annotated[
 ]
 Among = Annotated[
     Subset | None,
-    Doc("Only tokens of a FILE of ids (text, .npy, .pt), kind=word or script=Thai.", metavar="SUBSET"),
+    Doc(
+        "Only these tokens: @SET, kind=word, script=Thai, or a FILE of ids or words; several with commas.",
+        metavar="SUBSET",
+    ),
 ]
+Without = Annotated[Subset | None, Doc("All but these tokens, named as for among: @hubs,@untrained.", metavar="SUBSET")]
 Overwrite = Annotated[bool, Doc("Replace what is there.")]
 
 

@@ -36,6 +36,7 @@ from index.questions.parameters import (
     Geometries,
     Overwrite,
     Top,
+    Without,
     list_length,
 )
 from index.questions.question import Doc
@@ -89,6 +90,7 @@ def report(
     rule: DensityRuleOrUsual = None,
     geometries: Geometries = CAUSAL_AND_COSINE,
     among: Among = None,
+    without: Without = None,
     overwrite: Overwrite = False,
 ) -> Reported:
     """Write an answer as one HTML file that needs no network: verdict, tables, charts. Needs the extra `report`.
@@ -97,7 +99,13 @@ def report(
 
     The same bundle and question give the same file, byte for byte.
     """
-    settings: dict[str, Any] = {"top": top, "density_k": density_k, "geometries": geometries, "among": among}
+    settings: dict[str, Any] = {
+        "top": top,
+        "density_k": density_k,
+        "geometries": geometries,
+        "among": among,
+        "without": without,
+    }
     answers = [
         densest(bundle, rule=rule or Rule.NOTEBOOK, **settings)
         if question == DENSEST

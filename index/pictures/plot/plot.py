@@ -28,6 +28,7 @@ from index.questions.parameters import (
     DensityRuleOrUsual,
     Geometries,
     Overwrite,
+    Without,
 )
 from index.questions.question import Doc
 
@@ -105,6 +106,7 @@ def plot(
     rule: DensityRuleOrUsual = None,
     geometries: Geometries = CAUSAL_AND_COSINE,
     among: Among = None,
+    without: Without = None,
     overwrite: Overwrite = False,
 ) -> Plotted:
     """Draw a token's neighborhood, or the vocabulary, as one figure of four panels. Needs the extra `plot`.
@@ -123,12 +125,13 @@ def plot(
         raise ParameterError(
             f"{parameter('out')} must end in {', '.join(FORMATS[:-1])} or {FORMATS[-1]}, got: {out.name}"
         )
-    if VOCABULARY in asked and (top is not None or among is not None):
+    if VOCABULARY in asked and (top, among, without) != (None, None, None):
         raise ParameterError(
-            f"plot vocabulary is of all tokens and has no lists; leave {parameter('top')} and {parameter('among')} out"
+            f"plot vocabulary is of all tokens and has no lists; leave {parameter('top')}, {parameter('among')} and "
+            f"{parameter('without')} out"
         )
     settings: dict[str, Any] = {"density_k": density_k, "geometries": geometries}
-    lists = {**settings, "top": top, "among": among}
+    lists = {**settings, "top": top, "among": among, "without": without}
     answers = [
         vocabulary_series(bundle, rule=rule or Rule.DISTINCT, **settings)
         if question == VOCABULARY
