@@ -26,6 +26,7 @@ from index.questions.analogy import analogy
 from index.questions.densest import densest
 from index.questions.distance import distance
 from index.questions.duplicates import duplicates
+from index.questions.evaluate import evaluate
 from index.questions.extremes import extremes
 from index.questions.find import find
 from index.questions.info import info
@@ -63,6 +64,7 @@ class OpenVocabulary(Bundle):
     duplicates = Question(duplicates)
     extremes = Question(extremes)
     spectrum = Question(metric, "metric")  # `metric` is M itself
+    evaluate = Question(evaluate)
     find = Question(find)
     plot = Question(plot)
     report = Question(report)
