@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from index.bundle.bundle import Bundle, open_bundle
+from index.bundle.bundle import Bundle, open_as
 from index.checks.crosscheck import crosscheck
 from index.checks.verify import verify
 from index.errors import LogoscopeError
@@ -37,6 +37,7 @@ from index.questions.parameters import KEPT
 from index.questions.question import Question
 from index.questions.rank import rank
 from index.questions.reading import TokenName, read
+from index.questions.untrained import untrained
 from index.questions.within import within
 from index.tokens.vocabulary import Token
 
@@ -63,6 +64,7 @@ class OpenVocabulary(Bundle):
     overlap = Question(overlap)
     duplicates = Question(duplicates)
     extremes = Question(extremes)
+    census = Question(untrained, "untrained")  # `untrained` are the tokens themselves
     spectrum = Question(metric, "metric")  # `metric` is M itself
     evaluate = Question(evaluate)
     find = Question(find)
@@ -133,5 +135,4 @@ def open_vocabulary(path: str | Path) -> OpenVocabulary:
 
     BundleError when there is none, it is damaged, or of another format version.
     """
-    found = open_bundle(path)
-    return OpenVocabulary(found.folder, found.manifest)
+    return open_as(OpenVocabulary, path)

@@ -9,6 +9,7 @@ import os
 import shutil
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -17,7 +18,7 @@ from conftest import invoke
 import index
 from benchmarks import damage
 from index.bundle.bundle import Bundle, open_bundle
-from index.bundle.checksums import BLOCK_BYTES, seal
+from index.bundle.checksums import BLOCK_BYTES, Checksums, seal
 from index.errors import BundleError
 
 ALLOWED = {"same answer", "refused"}
@@ -76,18 +77,19 @@ def resealed(bundle: Path, **changes: object) -> None:
 
 
 def test_a_newer_format_names_the_version_to_install(copy: Path) -> None:
-    resealed(copy, format_version=4, versions={"logoscope": "0.9.1"})
+    resealed(copy, format_version=5, versions={"logoscope": "0.9.1"})
     outcome = invoke("query.py", "info", "--index", copy)
     assert outcome.code == 2
-    assert "has bundle format 4, this version reads 3; install logoscope 0.9.1" in outcome.said
+    assert "has bundle format 5, this version reads 4; install logoscope 0.9.1" in outcome.said
 
 
-def test_a_former_format_is_to_be_built_again(copy: Path) -> None:
-    """Its causal points are of uncentered rows: a vector mapped now would lie elsewhere."""
-    resealed(copy, format_version=2)
+@pytest.mark.parametrize("former", [2, 3])
+def test_a_former_format_is_to_be_built_again(copy: Path, former: int) -> None:
+    """Its files hold other things: a question would read past their ends, or take one for another."""
+    resealed(copy, format_version=former)
     outcome = invoke("query.py", "analogy", "#7", "--index", copy)
     assert outcome.code == 2
-    assert "has bundle format 2, this version reads 3; build it again" in outcome.said
+    assert f"has bundle format {former}, this version reads 4; build it again" in outcome.said
     assert outcome.err.count("\n") == 1
 
 
@@ -133,6 +135,25 @@ def put_in_place(other: Path, folder: Path) -> None:
     """Put another bundle in the place of one, as a build does; what is mapped of the old one stays."""
     folder.rename(folder.with_name("before"))
     shutil.copytree(other, folder)
+
+
+@pytest.mark.parametrize("times", [(1,), (2,), (1, 2)])
+def test_a_bundle_replaced_while_it_is_opened_is_opened_once_more(
+    times: tuple[int, ...], bundles: tuple[Path, Path], copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another one takes its place between the reading of its manifest and of its checksums, so many times over."""
+    opened, others = [], [bundles[1], bundles[0]]
+
+    def replace_and_read(*of: Any) -> Checksums:
+        opened.append(copy)
+        if len(opened) in times:
+            shutil.rmtree(copy)
+            shutil.copytree(others.pop(0), copy)
+        return Checksums(*of)
+
+    monkeypatch.setattr("index.bundle.bundle.Checksums", replace_and_read)
+    found = index.open(copy).neighbors("#7")
+    assert found.json() == index.open(copy).neighbors("#7").json()
 
 
 @pytest.mark.parametrize("arguments", [["neighbors", "#7"], ["within", "#7", "--radius", "1"], ["verify"]])

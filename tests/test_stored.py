@@ -1,25 +1,58 @@
-"""Arrays in files: which bytes are checked when some rows are read."""
+"""Arrays that are another but for some rows, and what a bundle stores of lists that hold twins."""
 
 from pathlib import Path
 
 import numpy as np
+import oracles
 import pytest
 
-from index.bundle.checksums import BLOCK_BYTES, StoredFile
-from index.bundle.stored import StoredArray
-from index.errors import BundleError
+from index.build.build import build
+from index.build.settings import Settings
+from index.bundle.bundle import open_bundle
+from index.bundle.stored import PatchedArray
 
-V, D, HEADER = 152_064, 3_584, 45
-"""A real vocabulary whose points take more bytes than 31 bits count (Qwen2.5-7B)."""
+V, D, K = 80, 5, 12
+KEYS = [
+    0, 2, -1, np.int64(7), slice(3, 9), slice(9, 3, -2), slice(5, 5), slice(None), [4, 0, 4, 2], np.array([-1, 2]), [],
+    (2, 5), (3, 5), (slice(None), slice(2)), ([2, 3], slice(1, 3)), np.arange(10) % 2 == 0, (0, slice(3)),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize("dtype", [np.int32, np.int64])
-def test_rows_beyond_two_gibibytes(dtype: type, tmp_path: Path) -> None:
-    row = 151_000
-    with (tmp_path / "points").open("wb") as file:  # sparse: it takes no room
-        file.truncate(HEADER + 4 * V * D)
-    names = [f"{number:016x}" for number in range(-(-(HEADER + 4 * V * D) // BLOCK_BYTES))]  # the checksum of no block
-    points = StoredArray(StoredFile(tmp_path / "points", names), HEADER, (V, D), np.float32)
-    block = (HEADER + 4 * row * D) // BLOCK_BYTES
-    with pytest.raises(BundleError, match=f"is not what was written, from byte {block * BLOCK_BYTES:,} on"):
-        points[np.array([row], dtype)]
+@pytest.mark.parametrize("key", KEYS, ids=str)
+@pytest.mark.parametrize("rows", [[], [2], [0, 2, 3, 9], list(range(10))], ids=str)
+def test_a_patched_array_indexes_like_the_array_it_stands_for(key: object, rows: list[int]) -> None:
+    base = np.arange(60, dtype=np.int32).reshape(10, 6)
+    wanted = base.copy()
+    wanted[rows] *= -1
+    patched = PatchedArray(base, np.array(rows, np.int32), wanted[rows])
+    if isinstance(key, list) and not key:
+        key = np.array(key, np.int64)
+    np.testing.assert_array_equal(patched[key], wanted[key])  # type: ignore[index]
+    assert np.asarray(patched[key]).dtype == np.int32
+    np.testing.assert_array_equal(np.asarray(patched), wanted)
+    np.testing.assert_array_equal(patched == wanted, np.ones_like(wanted, bool))
+    assert (patched.shape, len(patched), patched.ndim) == (wanted.shape, 10, 2)
+    with pytest.raises(IndexError):
+        patched[10]
+
+
+@pytest.mark.parametrize("twins", [0, 1, 40, V - 2])
+def test_only_lists_that_hold_twins_are_stored_twice(twins: int, tmp_path: Path) -> None:
+    gamma = np.random.default_rng(twins).normal(size=(V, D))
+    gamma[V - twins :] = gamma[3]
+    np.save(tmp_path / "gamma.npy", gamma)
+    build(Settings(source=str(tmp_path / "gamma.npy"), out=tmp_path / "bundle", neighbors=K, density_k=5))
+    space = open_bundle(tmp_path / "bundle").causal
+    points = space.points[:].astype(np.float64)
+    _, first = np.unique(points, axis=0, return_index=True)
+    wanted = np.full((V, K), np.inf)
+    for row, exact in enumerate(oracles.all_distances(points)):
+        others = np.sort(exact[first][(points[first] != points[row]).any(axis=1)])[:K]
+        wanted[row, : len(others)] = others
+    np.testing.assert_allclose(space.distinct_distances[:], wanted, rtol=2e-7)
+    stored = np.load(tmp_path / "bundle" / "causal.distinct_rows.npy")
+    near_twins = (space.distances[:] != space.distinct_distances[:]).any(axis=1)
+    assert set(np.flatnonzero(near_twins)) <= set(stored.tolist())
+    assert len(stored) == len(np.load(tmp_path / "bundle" / "causal.distinct_ids.npy"))
+    if twins == 0:
+        assert len(stored) == 0

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import ROOT, Outcome, invoke
+from safetensors.numpy import load_file, save_file
 
 from index.build.build import build
 from index.build.settings import Settings
@@ -34,7 +35,9 @@ V = 60
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("built")
-    np.save(folder / "gamma.npy", np.random.default_rng(0).normal(size=(V, 8)).astype(np.float32))
+    gamma = np.random.default_rng(0).normal(size=(V, 8)).astype(np.float32)
+    gamma[40:43] = gamma[3]  # so that some lists of distinct points are stored
+    np.save(folder / "gamma.npy", gamma)
     models.word_tokenizer(V).save(str(folder / "tokenizer.json"))
     names = {"source": str(folder / "gamma.npy"), "tokenizer": str(folder / "tokenizer.json")}
     build(Settings(**names, out=folder / "bundle", neighbors=30))
@@ -104,6 +107,7 @@ def test_sealing_again_changes_nothing(bundle: Path) -> None:
         (put("source", "rows", value=2**31), "source.rows"),
         (put("files", "causal.faiss", "bytes", value=2**62), "files[...].bytes"),
         (put("crosscheck", value={"passed": True}), "crosscheck"),
+        (put("files", value="\ud800"), "surrogates not allowed"),
     ],
 )
 def test_manifests_with_other_values(change: Callable[[dict[str, Any]], object], named: str, bundle: Path) -> None:
@@ -135,7 +139,7 @@ def test_the_manifest_of_a_build_fits(built: Path) -> None:
 @pytest.mark.parametrize("name", ["causal.ids.npy", "causal.distinct_ids.npy", "causal.groups.npy"])
 def test_rows_that_are_not_there(row: int, name: str, bundle: Path) -> None:
     array = np.load(bundle / name)
-    array[3, ...] = row
+    array[...] = row
     np.save(bundle / name, array)
     fuzz_inputs.seal_file(name, bundle)
     space = open_bundle(bundle).causal
@@ -146,6 +150,24 @@ def test_rows_that_are_not_there(row: int, name: str, bundle: Path) -> None:
             assert "rows that are not there" in str(error)  # noqa: PT017 - one of them must
             return
     pytest.fail("no reader saw it")
+
+
+@pytest.mark.parametrize("rows", [[-1], [V], [3, 3], [40, 3]])
+def test_rows_of_distinct_lists_that_are_not_there(rows: list[int], bundle: Path) -> None:
+    array = np.load(bundle / "causal.distinct_rows.npy")
+    array[: len(rows)] = rows
+    np.save(bundle / "causal.distinct_rows.npy", array)
+    fuzz_inputs.seal_file("causal.distinct_rows.npy", bundle)
+    with pytest.raises(BundleError, match=r"holds no ascending rows|rows that are not there"):
+        _ = open_bundle(bundle).causal.distinct_ids
+
+
+@pytest.mark.parametrize("shape", [None, [], [V + 1], [2, 2], [-1]])
+def test_distinct_lists_of_no_number_of_rows(shape: list[int] | None, bundle: Path) -> None:
+    change_manifest(bundle, put("files", "causal.distinct_rows.npy", "shape", value=shape or []))
+    if shape is None:
+        change_manifest(bundle, lambda manifest: manifest["files"]["causal.distinct_rows.npy"].pop("shape"))
+    assert "causal.distinct_rows.npy" in refused(invoke("query.py", "densest", "--index", bundle))
 
 
 def test_rows_that_are_there(bundle: Path) -> None:
@@ -242,3 +264,42 @@ def test_names_of_columns_that_are_no_unicode(bundle: Path) -> None:
 def test_a_pipe_for_a_manifest(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "manifest.json")
     assert "manifest.json" in refused(invoke("query.py", "info", "--index", tmp_path))
+
+
+def safetensors_header(name: str, **changes: Any) -> Callable[[bytes], bytes]:
+    """Change what a safetensors file says of one tensor."""
+
+    def change(content: bytes) -> bytes:
+        end = 8 + int.from_bytes(content[:8], "little")
+        header = json.loads(content[8:end])
+        header[name] |= changes
+        text = json.dumps(header).encode()
+        return len(text).to_bytes(8, "little") + text + content[end:]
+
+    return change
+
+
+@pytest.mark.parametrize("offsets", [[], [1e30, 1e31], [10**30, 10**31], [float("inf"), 0], [-8, 0], "ab", None])
+def test_offsets_of_gamma_that_lead_nowhere(offsets: Any, bundle: Path) -> None:
+    path = bundle / "gamma.safetensors"
+    path.write_bytes(safetensors_header("gamma", data_offsets=offsets)(path.read_bytes()))
+    fuzz_inputs.seal_file(path.name, bundle)
+    with pytest.raises(BundleError, match=r"no tensor gamma|too short for numbers|from byte -8"):
+        _ = open_bundle(bundle).gamma
+
+
+@pytest.mark.parametrize(
+    "tensors",
+    [
+        {"mean": np.zeros(7)},
+        {"M": np.eye(8, dtype=np.float32)},
+        {"factor": np.zeros((8, 7))},
+        {"eigenvalues": np.zeros((8, 1))},
+        {"more": np.zeros(8)},
+    ],
+)
+def test_a_metric_of_another_width(tensors: dict[str, Any], bundle: Path) -> None:
+    path = bundle / "metric.safetensors"
+    save_file(load_file(path) | tensors, path)
+    fuzz_inputs.seal_file(path.name, bundle)
+    assert "other tensors than a metric of width 8" in refused(invoke("query.py", "metric", "--index", bundle))

@@ -33,7 +33,7 @@ SHORTEST = 2.0**-50
 def space_files(geometry: Geometry, settings: Settings) -> list[str]:
     """Return the names of the files that `build_space` writes."""
     name = geometry.value
-    arrays = [f"{name}.{array}.npy" for array in writer.GRAPH_ARRAYS]
+    arrays = [f"{name}.{array}.npy" for array in writer.STORED_ARRAYS]
     return [f"{name}.faiss", *arrays, *(file_name(name, factory) for factory in settings.index_factories)]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from index.build.census import census_columns
 from index.build.rows import Rows
 from index.build.spaces import map_points
 from index.bundle import write as writer
@@ -44,19 +45,21 @@ def token_table(folder: Path, rows: Rows, facts: dict[Geometry, SpaceFacts], den
         means = density.mean_distances(causal.distances[:], causal.distinct_distances[:], rule, density_k)
         columns[density_column(rule)] = density.density(means)
     columns |= token_columns(vocabulary, causal, cosine, density_k)
+    columns |= census_columns(rows, columns["reachable"].to_pylist())
     return columns_table(columns)
 
 
 def _lists(folder: Path, geometry: Geometry, facts: SpaceFacts) -> NeighborLists:
     graph = writer.map_graph(folder, geometry.value)
+    groups = graph["groups"][:]
     return NeighborLists(
-        graph.ids,
-        graph.distances,
-        graph.distinct_ids,
-        graph.distinct_distances,
-        graph.groups,
+        graph["ids"],
+        graph["distances"],
+        graph["distinct_ids"],
+        graph["distinct_distances"],
+        groups,
         float(facts.resolution),
-        len(graph.groups) - len(facts.excluded_rows),
+        len(groups) - len(facts.excluded_rows),
     )
 
 

@@ -6,142 +6,33 @@ read of them that was not checked (`index.bundle.checksums`).
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
 
 from index.bundle.arrow import columns_fit, numbers, read_parquet
 from index.bundle.checksums import DAMAGED, Checksums
-from index.bundle.manifest import Manifest, SpaceFacts, read_manifest
-from index.bundle.stored import StoredArray, flat_index_points, npy_array, safetensors_array
-from index.errors import BundleError, ParameterError
+from index.bundle.manifest import Manifest, read_manifest
+from index.bundle.space import Space as Space
+from index.bundle.stored import StoredArray, safetensors_array
+from index.errors import BundleError
 from index.files import brief
-from index.geometry.maps import Geometry, map_rows
+from index.geometry.maps import Geometry
 from index.geometry.metric import Metric
 from index.geometry.twins import Groups
 from index.measures.density import Rule
-from index.measures.lists import NeighborLists
+from index.measures.hubness import hubs
 from index.tokens.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from index.search.finder import Finder
-
 TOKENS = "tokens.parquet"
 TOKENIZER = "tokenizer.json"
 GAMMA = "gamma.safetensors"
 METRIC = "metric.safetensors"
-
-
-class Space:
-    """One geometry of an open bundle."""
-
-    def __init__(
-        self, geometry: Geometry, manifest: Manifest, checksums: Checksums, metric: Callable[[], Metric]
-    ) -> None:
-        self.geometry = geometry
-        self.name = geometry.value  # files and JSON keys are called by it
-        self.facts: SpaceFacts = getattr(manifest.spaces, self.name)
-        self.resolution = float(self.facts.resolution)  # distances closer than this are tied: logometers, or of chords
-        self.excluded = tuple(self.facts.excluded_rows)  # rows without a point: zero rows have no direction
-        self._checksums, self._metric, self._searches = checksums, metric, 0
-        self._shape, self._graph_shape = (manifest.V, manifest.D), (manifest.V, manifest.K)
-
-    @cached_property
-    def ids(self) -> StoredArray:
-        """Rows of the K nearest neighbors of each token, (V, K) int32; -1 where there are no more."""
-        return self._graph_array("ids", np.int32, below=self._shape[0])
-
-    @cached_property
-    def distances(self) -> StoredArray:
-        """Euclidean distances between points, (V, K) float32, ascending; infinite where there are no more."""
-        return self._graph_array("distances", np.float32)
-
-    @cached_property
-    def distinct_ids(self) -> StoredArray:
-        """Rows of the K nearest distinct points, the first row of each, (V, K) int32; -1 where there are no more."""
-        return self._graph_array("distinct_ids", np.int32, below=self._shape[0])
-
-    @cached_property
-    def distinct_distances(self) -> StoredArray:
-        """Distances to the K nearest distinct points, (V, K) float32; infinite where there are no more."""
-        return self._graph_array("distinct_distances", np.float32)
-
-    @cached_property
-    def groups(self) -> Groups:
-        """Which tokens share a point, of any V tokens."""
-        return Groups(npy_array(self._checksums.file(f"{self.name}.groups.npy"), self._shape[:1], np.int32).whole)
-
-    @cached_property
-    def lists(self) -> NeighborLists:
-        """All neighbor lists, and what ties leave of them undecided."""
-        return NeighborLists(
-            self.ids,
-            self.distances,
-            self.distinct_ids,
-            self.distinct_distances,
-            self.groups.first,
-            self.resolution,
-            self._shape[0] - len(self.excluded),
-        )
-
-    @cached_property
-    def points(self) -> StoredArray:
-        """The points, (V, D) float32, mapped from the file of the FAISS index."""
-        return flat_index_points(self._checksums.file(f"{self.name}.faiss"), self._shape)
-
-    def map(self, rows: ArrayLike) -> np.ndarray:
-        """Map rows of gamma's space, (n, D) or one (D,), into this one: float64, whose rounding to float32 is a point.
-
-        A row without direction is zero in the angular spaces. ParameterError for another width.
-        """
-        given = np.asarray(rows)
-        if given.ndim not in (1, 2) or given.shape[-1] != self._shape[1]:
-            raise ParameterError(f"rows of {self._shape[1]} numbers are mapped, got an array of shape {given.shape}")
-        block = np.atleast_2d(given).astype(np.float64)
-        points: np.ndarray = map_rows(
-            block, self.geometry, self._metric(), centered=self.facts.centered, out=np.empty_like(block)
-        )
-        return points.reshape(given.shape)
-
-    @cached_property
-    def finder(self) -> Finder:
-        """For exact searches of any vectors, many in one process: it keeps a bfloat16 copy of the points.
-
-        Rows without a point are in no answer.
-        """
-        from index.search.finder import Finder
-
-        return Finder(self.points.whole, excluded=self.excluded)
-
-    def finder_if_worth(self) -> Finder | None:
-        """Return the finder to a question that would read all points: from the ninth on, for it costs about eight."""
-        self._searches += 1
-        return self.finder if self._searches > 8 or "finder" in self.__dict__ else None
-
-    @cached_property
-    def index(self) -> Any:
-        """The FAISS index over the points, memory-mapped; the whole file is checked first."""
-        import faiss
-
-        self.points.whole  # noqa: B018 -- reading it all is the check
-        path = self._checksums.folder / f"{self.name}.faiss"
-        # IO_FLAG_MMAP maps IVF lists only; flat indexes need the _IFC form.
-        try:
-            index = faiss.read_index(os.fspath(path), faiss.IO_FLAG_MMAP_IFC)
-        except RuntimeError as error:
-            raise self._checksums.not_as_written(f"{path} cannot be read by FAISS: {brief(error)}") from error
-        self._checksums.require_same()  # FAISS opens a file of its own
-        return index
-
-    def _graph_array(self, name: str, dtype: DTypeLike, *, below: int | None = None) -> StoredArray:
-        return npy_array(self._checksums.file(f"{self.name}.{name}.npy"), self._graph_shape, dtype, below)
 
 
 class Bundle:
@@ -226,6 +117,24 @@ class Bundle:
         return Groups(_numbers(self.columns("twin_group")["twin_group"]))
 
     @cached_property
+    def hubness(self) -> np.ndarray:
+        """In how many causal lists of the build's `density_k` each token is, (V,) float64."""
+        return _numbers(self.columns("hubness")["hubness"])
+
+    @cached_property
+    def hubs(self) -> np.ndarray:
+        """Which tokens are in far more lists than their share, (V,) bool."""
+        return hubs(self.hubness, self.manifest.settings.density_k)
+
+    @cached_property
+    def untrained(self) -> np.ndarray:
+        """Which tokens training never moved, (V,) bool."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        return _numbers(pc.cast(self.columns("untrained")["untrained"], pa.uint8())).astype(bool)
+
+    @cached_property
     def gamma(self) -> StoredArray:
         """The rows in the source's own dtype, (V, D), mapped."""
         return safetensors_array(self.checksums.file(GAMMA), "gamma", (len(self), self.manifest.D))
@@ -241,7 +150,10 @@ class Bundle:
             tensors = load(file.read())
         except (SafetensorError, KeyError) as error:
             raise BundleError(f"{file.path} cannot be read: {brief(error)}; build the bundle again") from error
-        facts = self.manifest.metric
+        facts, D = self.manifest.metric, self.manifest.D
+        shapes = {"mean": (D,), "M": (D, D), "factor": (D, D), "eigenvalues": (D,)}
+        if {name: each.shape for name, each in tensors.items() if each.dtype == np.float64} != shapes:
+            raise BundleError(f"{file.path} holds other tensors than a metric of width {D}: {DAMAGED}")
         return Metric(
             tensors["mean"], tensors["M"], tensors["factor"], tensors["eigenvalues"], facts.ridge, facts.origin
         )
@@ -257,13 +169,16 @@ def density_column(rule: Rule) -> str:
     return f"density_{rule.value}"
 
 
-def open_bundle(path: str | Path) -> Bundle:
-    """Open a built bundle for questions.
+Opened = TypeVar("Opened", bound=Bundle)
 
-    Parameters
-    ----------
-    path : str or Path
-        The bundle's own folder.
+
+def open_bundle(path: str | Path) -> Bundle:
+    """Open a built bundle, by its own folder, for questions; raises what `open_as` raises."""
+    return open_as(Bundle, path)
+
+
+def open_as(kind: type[Opened], path: str | Path) -> Opened:
+    """Open a built bundle, by its own folder, as a kind of `Bundle`.
 
     Raises
     ------
@@ -274,7 +189,7 @@ def open_bundle(path: str | Path) -> Bundle:
     manifest = read_manifest(folder)
     while True:
         try:
-            return Bundle(folder, manifest)
+            return kind(folder, manifest)
         except BundleError:
             # A build may have put another bundle in its place after the manifest was read.
             before, manifest = manifest, read_manifest(folder)

@@ -1,7 +1,7 @@
 """What `manifest.json` says of a bundle, as a record, so that no reader meets a value of another kind.
 
-The records have the names and the order of the file's JSON. Format version 3 means exactly these: causal points are of
-rows less the mean row, where version 2 had those of the rows themselves.
+The records have the names and the order of the file's JSON. Format version 4 means exactly these; docs/formats.md says
+what is in the files.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from index.errors import BundleError
 from index.files import brief
 
 FORMAT = "logoscope-bundle"
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 MANIFEST = "manifest.json"
 
 MOST_TOKENS = (1 << 31) - 1
@@ -225,7 +225,7 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         found = msgspec.convert(manifest, Manifest)
         _check(found)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:  # JSON can write half a character
         raise BundleError(f"{path} holds no valid bundle: {brief(error)}: {DAMAGED}") from error
     return found
 

@@ -18,6 +18,7 @@ from numpy.typing import DTypeLike
 
 from index.bundle.checksums import DAMAGED, StoredFile
 from index.errors import BundleError
+from index.geometry.blocks import Matrix
 
 FLAT_HEADER = struct.Struct("<4siqqq?iQ")
 """What a flat FAISS index begins with: its name, D, V, two unused numbers, is trained, metric, number of floats."""
@@ -56,8 +57,7 @@ class StoredArray(NDArrayOperatorsMixin):
         return math.prod(self.shape)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        arrays = (each.whole if isinstance(each, StoredArray) else each for each in inputs)
-        return getattr(ufunc, method)(*arrays, **kwargs)
+        return getattr(ufunc, method)(*map(plain, inputs), **kwargs)
 
     def __getitem__(self, key: Any) -> np.ndarray:
         self._check(key[0] if isinstance(key, tuple) else key)
@@ -95,6 +95,58 @@ class StoredArray(NDArrayOperatorsMixin):
 
     def _check_rows(self, start: int, stop: int) -> None:
         self._file.check(self._offset + start * self._row_bytes, self._offset + stop * self._row_bytes)
+
+
+class PatchedArray(NDArrayOperatorsMixin):
+    """An array that is another but for some rows, (n,) ascending, which are kept apart: (n, ...) of the same width.
+
+    It reads like either; nothing more of them is read than is asked for.
+    """
+
+    def __init__(self, base: Matrix, rows: np.ndarray, patches: Matrix) -> None:
+        self._base, self._rows, self._patches = base, rows, patches
+        self.shape, self.dtype = base.shape, base[:0].dtype
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    @property
+    def ndim(self) -> int:
+        """How many axes it has."""
+        return len(self.shape)
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        found = self._base[key]
+        if len(self._rows) == 0:
+            return found
+        of_rows, rest = (key[0], key[1:]) if isinstance(key, tuple) else (key, ())
+        asked = np.arange(len(self))[of_rows]
+        places = np.searchsorted(self._rows, asked)
+        patched = self._rows[np.minimum(places, len(self._rows) - 1)] == asked
+        if patched.any():
+            found = np.array(found)
+            if asked.ndim == 0:
+                found[...] = self._patches[int(places)][rest]
+            else:
+                found[patched] = self._patches[places[patched]][(slice(None), *rest)]
+            found.flags.writeable = False
+        return found
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self.whole, dtype, copy=copy)
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        return getattr(ufunc, method)(*map(plain, inputs), **kwargs)
+
+    @property
+    def whole(self) -> np.ndarray:
+        """All of it: a plain, read-only array, mapped where no row differs."""
+        return self[:]
+
+
+def plain(values: Any) -> Any:
+    """Return the whole of a stored array, and anything else as it is."""
+    return values.whole if isinstance(values, StoredArray | PatchedArray) else values
 
 
 def npy_array(file: StoredFile, shape: tuple[int, ...], dtype: DTypeLike, below: int | None = None) -> StoredArray:
@@ -148,10 +200,10 @@ def safetensors_array(file: StoredFile, name: str, shape: tuple[int, int]) -> St
     try:
         facts = json.loads(file.content[8 : 8 + length].tobytes())[name]
         kind, found, begin = kinds[facts["dtype"]], tuple(facts["shape"]), int(facts["data_offsets"][0])
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, IndexError, OverflowError, RecursionError) as error:
         raise BundleError(f"{file.path} holds no tensor {name}: {DAMAGED}") from error
-    if found != shape:
-        raise BundleError(f"{file.path} holds {name} of shape {found}, not {shape}: {DAMAGED}")
+    if found != shape or begin < 0:
+        raise BundleError(f"{file.path} holds {name} of shape {found} from byte {begin}, not {shape}: {DAMAGED}")
     return _array(file, 8 + length + begin, shape, kind)
 
 
@@ -160,5 +212,5 @@ def _array(
 ) -> StoredArray:
     try:
         return StoredArray(file, offset, shape, dtype, below)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise BundleError(f"{file.path} is too short for numbers of shape {shape}: {DAMAGED}") from error

@@ -16,9 +16,10 @@ import numpy as np
 
 from index.bundle.checksums import seal
 from index.bundle.manifest import MANIFEST, Manifest
-from index.bundle.stored import FLAT_HEADER, FLAT_INNER_PRODUCT, FLAT_L2, map_flat
+from index.bundle.stored import FLAT_HEADER, FLAT_INNER_PRODUCT, FLAT_L2, PatchedArray, map_flat
 from index.errors import BundleError, parameter
 from index.files import brief
+from index.geometry.blocks import Matrix
 from index.search.graph import KnnGraph
 
 if TYPE_CHECKING:
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
 
 SAFETENSORS_DTYPES = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16"}
 _UNUSED = 1 << 20  # what FAISS writes in the two unused numbers of a header
-GRAPH_ARRAYS = tuple(field.name for field in fields(KnnGraph))
+DISTINCT_ROWS = "distinct_rows"
+STORED_ARRAYS = (*(field.name for field in fields(KnnGraph)), DISTINCT_ROWS)
+"""Of a graph: each is a file."""
+_ROWS_COMPARED = 1 << 14
 
 
 @contextmanager
@@ -97,20 +101,48 @@ def save_points(path: Path, shape: tuple[int, int], blocks: Iterable[np.ndarray]
     return map_flat(path, shape)
 
 
+def save_array(path: Path, array: np.ndarray) -> None:
+    """Write an array as `.npy`."""
+    # Not np.save: when the disk is full it says how many items it wrote, but not why no more.
+    with saving(path, array.nbytes), path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+        file.write(np.ascontiguousarray(array).data)
+
+
 def save_graph(folder: Path, name: str, graph: KnnGraph) -> None:
-    """Write a space's k-NN graph as `.npy` files."""
-    for field in GRAPH_ARRAYS:
-        array = getattr(graph, field)
-        path = folder / f"{name}.{field}.npy"
-        # Not np.save: when the disk is full it says how many items it wrote, but not why no more.
-        with saving(path, array.nbytes), path.open("wb") as file:
-            np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
-            file.write(np.ascontiguousarray(array).data)
+    """Write a space's k-NN graph as `.npy` files: lists of distinct points only of the rows where they differ."""
+    rows = _differing(graph)
+    arrays = {
+        "ids": graph.ids,
+        "distances": graph.distances,
+        DISTINCT_ROWS: rows,
+        "distinct_ids": graph.distinct_ids[rows],
+        "distinct_distances": graph.distinct_distances[rows],
+        "groups": graph.groups,
+    }
+    for field, array in arrays.items():
+        save_array(folder / f"{name}.{field}.npy", array)
 
 
-def map_graph(folder: Path, name: str) -> KnnGraph:
-    """Map a space's k-NN graph that this process has written or checked."""
-    return KnnGraph(*(np.load(folder / f"{name}.{field}.npy", mmap_mode="r") for field in GRAPH_ARRAYS))
+def _differing(graph: KnnGraph) -> np.ndarray:
+    """Return the rows whose nearest distinct points are not simply their nearest rows, ascending int32."""
+    apart = np.zeros(len(graph.ids), bool)
+    for start in range(0, len(apart), _ROWS_COMPARED):
+        where = slice(start, start + _ROWS_COMPARED)
+        apart[where] = (graph.ids[where] != graph.distinct_ids[where]).any(axis=1)
+        apart[where] |= (graph.distances[where] != graph.distinct_distances[where]).any(axis=1)
+    return np.flatnonzero(apart).astype(np.int32)
+
+
+def map_graph(folder: Path, name: str) -> dict[str, Matrix]:
+    """Map the arrays of a space's k-NN graph that this process has written or checked, under the names of a graph's."""
+    found = {field: np.load(folder / f"{name}.{field}.npy", mmap_mode="r") for field in STORED_ARRAYS}
+    rows = np.asarray(found.pop(DISTINCT_ROWS))
+    distinct = {
+        f"distinct_{field}": PatchedArray(found[field], rows, found[f"distinct_{field}"])
+        for field in ("ids", "distances")
+    }
+    return found | distinct
 
 
 def save_index(path: Path, index: Any) -> None:
