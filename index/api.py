@@ -28,6 +28,7 @@ from index.questions.analogy import analogy
 from index.questions.densest import densest
 from index.questions.distance import distance
 from index.questions.duplicates import duplicates
+from index.questions.evaluate import evaluate
 from index.questions.extremes import extremes
 from index.questions.find import find
 from index.questions.info import info
@@ -70,6 +71,7 @@ class OpenVocabulary(Bundle):
     extremes = Question(extremes)
     census = Question(untrained, "untrained")  # `untrained` are the tokens themselves
     spectrum = Question(metric, "metric")  # `metric` is M itself
+    evaluate = Question(evaluate)
     find = Question(find)
     plot = Question(plot)
     report = Question(report)

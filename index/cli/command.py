@@ -60,7 +60,7 @@ _JSON_OF_MANY = "Print JSON, with exact texts: one array, indented; with --file 
 _FORMS = ("json", "csv", "parquet", "svg", "save_set")
 """Those that say in which form an answer leaves."""
 
-_TYPED = (int, float, bool, Path, list[str])
+_TYPED = (int, float, bool, Path, list[Path], list[str])
 """What typer reads; everything else is a text that the question reads."""
 
 
@@ -142,6 +142,8 @@ def _declared(parameter: Parameter) -> Iterator[inspect.Parameter]:
     """Yield what typer is told of a parameter: of one that a command takes many values of, a list and a file."""
     doc, kind, default = parameter.doc, parameter.kind, _written(parameter.default)
     shown: dict[str, Any] = {"help": doc.text, "metavar": _metavar(parameter), "show_default": doc.default or True}
+    if kind == tuple[Path, ...]:
+        kind, shown["metavar"] = list[Path], f"{shown['metavar']}..."
     kind = kind if kind in _TYPED else str
     if doc.many:
         shown |= {"metavar": f"{shown['metavar']}...", "help": f"{doc.text}; - for standard input."}

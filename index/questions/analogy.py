@@ -150,6 +150,7 @@ def analogy(
     vector = _signed_sum(bundle, signed)
     left_out = () if include_terms else tuple({row for _, row in signed})
     rows = None if among is None else among.rows
+    twins = np.concatenate([bundle.twins.others(row) for _, row in signed])
     lists: Lists = {}
     undefined = []
     for geometry, space in bundle.spaces.items():
@@ -160,7 +161,7 @@ def analogy(
             continue
         exclude = (*left_out, *space.excluded)
         found = search_with_ties(space.points, query, length, space.resolution, exclude=exclude, rows=rows)
-        lists[geometry] = neighbor_list(bundle, space, *found, length)
+        lists[geometry] = neighbor_list(bundle, space, *found, length, twins)
     terms = tuple(Term(sign, bundle.vocabulary.token(row)) for sign, row in signed)
     return Analogy(terms, lists, among, tuple(undefined), _fragments(bundle, [text for _, text in parsed]))
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 
 from index.answers.answer import Row, json_number
-from index.answers.page import TEXT, Block, Column, Heading, Table, facts, table
+from index.answers.page import TEXT, Block, Column, Heading, Table, counted, facts, table
 from index.bundle.bundle import Bundle
 from index.errors import ParameterError
 from index.geometry.maps import Geometry
@@ -90,6 +90,7 @@ class Extremes(AmongSome):
     k: int | None  # neighbors looked at; None for a norm
     unit: str
     tokens: int  # those that have a value
+    undefined: int  # those that have no density by the rule 'notebook', with twins alone around them
     percentiles: dict[int, float]  # the least value that so many percent of the tokens do not exceed
     highest: tuple[Placed, ...]  # from the end inward, ties by row
     lowest: tuple[Placed, ...]
@@ -120,6 +121,7 @@ class Extremes(AmongSome):
             "k": self.k,
             "unit": self.unit,
             "tokens": self.tokens,
+            "undefined": self.undefined,
             "percentiles": {str(p): json_number(value) for p, value in self.percentiles.items()},
             "level": dict(zip(("highest", "lowest"), self.level, strict=True)),
             "highest": [placed.json(rank) for rank, placed in enumerate(self.highest, 1)],
@@ -130,7 +132,14 @@ class Extremes(AmongSome):
     def page(self) -> list[Block]:
         """Return what was measured, percentiles and both ends."""
         return [
-            facts([(self.measure.value, self._explained()), *among_facts(self.among), ("tokens", f"{self.tokens:,}")]),
+            facts(
+                [
+                    (self.measure.value, self._explained()),
+                    *among_facts(self.among),
+                    ("tokens", f"{self.tokens:,}"),
+                    *self._left_out(),
+                ]
+            ),
             Heading("Percentiles"),
             facts((f"{p} %", self._value(value)) for p, value in self.percentiles.items()),
             Heading(f"Highest{self._level(self.level[0], len(self.highest))}"),
@@ -160,6 +169,12 @@ class Extremes(AmongSome):
             )
         return f"percent of the {self.k} nearest that {words} share (and what other orders of ties would give)"
 
+    def _left_out(self) -> list[tuple[str, str]]:
+        if not self.undefined:
+            return []
+        why = "have no density by the rule 'notebook': all their nearest are twins, and dropped"
+        return [("left out", f"{counted(self.undefined, 'token')} {why}")]
+
     def _value(self, value: float) -> str:
         if self.measure is Measure.HUBNESS:
             return f"{value:,.1f}".removesuffix(".0")
@@ -184,7 +199,7 @@ def extremes(
     *,
     top: Annotated[int | None, Doc("Tokens listed at each end.", default="10, or all"), TOKENS] = None,
     density_k: DensityK = None,
-    rule: DensityRule = Rule.NOTEBOOK,
+    rule: DensityRule = Rule.DISTINCT,
     overlap_k: Annotated[
         int | None, Doc("Length of the lists compared in an overlap.", default="30, or all kept"), KEPT
     ] = None,
@@ -222,6 +237,8 @@ def extremes(
         return _ends(bundle, counts, count, measure, geometries[:1], k, "lists", some)
     means = density.mean_distances(space.distances.whole, space.distinct_distances.whole, rule, k)
     values = density.density(means)
+    if rule is Rule.NOTEBOOK:
+        values[np.isnan(means)] = np.nan  # with twins alone around it a token is not sparse
     values[left_out] = np.nan
     unit = "1/chord" if space.geometry.angular else "1/logometers"
     if some is not None:
@@ -286,6 +303,7 @@ def _ends(
         k,
         unit,
         n,
+        0 if told_by is None else int(np.isnan(told_by[0]).sum()),
         {p: float(np.percentile(ascending, p, method="inverted_cdf")) for p in PERCENTILES},
         placed(downward),
         placed(upward),

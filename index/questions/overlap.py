@@ -41,7 +41,7 @@ class Decile:
 
     decile: int  # from 1
     tokens: int
-    lowest: float  # their densities, of the rule 'notebook' in the first geometry
+    lowest: float  # their densities, of the rule 'distinct' in the first geometry
     highest: float
     means: dict[int, float]  # the mean overlap at each length of lists, a share
 
@@ -129,7 +129,7 @@ class OverlapCensus(AmongSome):
             *([facts(among_facts(self.among))] if self.among is not None else []),
             self._whole_table(),
             *self._ties(),
-            Heading(f"Mean by density ({first.label}), from the sparsest tenth of the tokens to the densest"),
+            Heading(f"Mean by density ({first.label}, 'distinct'), the sparsest tenth of the tokens first"),
             self._deciles_table(),
             Heading(f"Agree most, at top {tops[-1]}"),
             _agreements(self.most, tops),
@@ -233,7 +233,7 @@ def overlap(
     lists = [lists_among(space, some, lengths[-1]) for space in (first, second)]
     found = {top: overlaps(lists[0], lists[1], top) for top in lengths}
     means = density.mean_distances(
-        first.distances.whole, first.distinct_distances.whole, Rule.NOTEBOOK, density_k_of(bundle, None)
+        first.distances.whole, first.distinct_distances.whole, Rule.DISTINCT, density_k_of(bundle, None)
     )
     rows = np.flatnonzero(~np.isnan(found[lengths[-1]].counts))
     if len(rows) == 0:

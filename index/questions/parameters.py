@@ -33,6 +33,10 @@ TokenText = Annotated[TokenName, Doc("#id, an exact text, a piece, or a text wit
 Top = Annotated[int | None, Doc("Length of the neighbor lists.", default="30, or all"), OTHERS]
 DensityK = Annotated[int | None, Doc("Neighbors averaged in a density.", default="the build's own, 20"), KEPT]
 DensityRule = Annotated[Rule, Doc("What the zero distances of twins do in a density.")]
+DensityRuleOrUsual = Annotated[
+    Rule | None,
+    Doc("What the zero distances of twins do in a density.", default="distinct; of the densest, notebook"),
+]
 Geometries = Annotated[
     Pair,
     Doc(

@@ -146,6 +146,11 @@ def _path(name: str, value: Any, bundle: Bundle) -> Path:
         raise ParameterError(f"{parameter(name)} must be a path, got: {_shown(value)}") from None
 
 
+def _paths(name: str, value: Any, bundle: Bundle) -> tuple[Path, ...]:
+    values = (value,) if isinstance(value, str | Path) or not isinstance(value, Iterable) else value
+    return tuple(_path(name, each, bundle) for each in values)
+
+
 def _shown(value: Any) -> str:
     return display(str(value)[:60])
 
@@ -161,5 +166,6 @@ _READERS: dict[Any, Callable[[str, Any, Bundle], Any]] = {
     str: _text,
     Subset: _subset,
     Path: _path,
+    tuple[Path, ...]: _paths,
 }
 """How a value of each type is understood."""

@@ -16,11 +16,10 @@ from index.questions.among import AmongSome, Subset, kept
 from index.questions.lists import (
     PIECE,
     PLACE_COLUMNS,
-    TIES,
-    TWINS,
     Neighbor,
     among_facts,
     among_json,
+    legends,
     neighbor_list,
     neighbors_table,
 )
@@ -74,16 +73,12 @@ class Within(AmongSome):
         shown = self.neighbors[: self.listed]
         blocks: list[Block] = [Heading(self.token), facts(self._facts())]
         if shown:
-            blocks.append(neighbors_table(self.geometry, shown, self.twins))
+            blocks.append(neighbors_table(self.geometry, shown))
         left = self.count - len(shown)
         if left:
             said = f"and {left:,} more, further away: a larger top, JSON or CSV lists them"
             blocks.append(Sentence(said, aside=True))
-        if any(neighbor.token.row in self.twins for neighbor in shown):
-            blocks.append(TWINS)
-        if any(neighbor.tied and neighbor.token.row not in self.twins for neighbor in shown):
-            blocks.append(TIES)
-        return blocks
+        return [*blocks, *legends(shown)] if shown else blocks
 
     def _facts(self) -> list[tuple[str, Words]]:
         if self.geometry is Geometry.CAUSAL:
@@ -143,7 +138,7 @@ def within(
         count,
         int(((distances < limit - space.resolution) | np.isin(ids, twins)).sum()),
         len(distances),
-        neighbor_list(bundle, space, ids, distances, count if top is None else min(top, count)),
+        neighbor_list(bundle, space, ids, distances, count if top is None else min(top, count), twins),
         frozenset(twins.tolist()),
         row not in space.excluded,
         SHOWN if top is None else top,

@@ -53,7 +53,7 @@ class Part:
 
 def why_not(question: Question[Any, Any]) -> str | None:
     """Return why a question is asked on the command line alone; None where it has a page."""
-    if any(each.kind is Path for each in question.parameters):
+    if any(each.kind in (Path, tuple[Path, ...]) for each in question.parameters):
         return "of files, which pages neither read nor write"
     return "takes too long for a page" if question.reports_progress else None
 

@@ -25,7 +25,7 @@ from index.questions.parameters import (
     OTHERS,
     Among,
     DensityK,
-    DensityRule,
+    DensityRuleOrUsual,
     Geometries,
     Overwrite,
     Without,
@@ -103,7 +103,7 @@ def plot(
         int | None, Doc("Length of the neighbor lists; not of the vocabulary.", default="30, or all"), OTHERS
     ] = None,
     density_k: DensityK = None,
-    rule: DensityRule = Rule.NOTEBOOK,
+    rule: DensityRuleOrUsual = None,
     geometries: Geometries = CAUSAL_AND_COSINE,
     among: Among = None,
     without: Without = None,
@@ -130,14 +130,14 @@ def plot(
             f"plot vocabulary is of all tokens and has no lists; leave {parameter('top')}, {parameter('among')} and "
             f"{parameter('without')} out"
         )
-    settings: dict[str, Any] = {"density_k": density_k, "rule": rule, "geometries": geometries}
+    settings: dict[str, Any] = {"density_k": density_k, "geometries": geometries}
     lists = {**settings, "top": top, "among": among, "without": without}
     answers = [
-        vocabulary_series(bundle, **settings)
+        vocabulary_series(bundle, rule=rule or Rule.DISTINCT, **settings)
         if question == VOCABULARY
-        else densest(bundle, **lists).neighborhood
+        else densest(bundle, rule=rule or Rule.NOTEBOOK, **lists).neighborhood
         if question == DENSEST
-        else neighbors(bundle, question, **lists)
+        else neighbors(bundle, question, rule=rule or Rule.DISTINCT, **lists)
         for question in asked
     ]
     paths, missing = draw(bundle, answers, out, overwrite=overwrite)
@@ -196,7 +196,7 @@ def _pages(bundle: Bundle, answers: Sequence[Neighborhood | VocabularySeries]) -
             draw = partial(vocabulary.vocabulary_figure, answer, bundle)
             pages.append(_Page("vocabulary", vocabulary.texts_drawn(bundle), draw))
             continue
-        known = densities(next(iter(answer.lists)), answer.rule, answer.density_k)
+        known = densities(next(iter(answer.lists)), Rule.DISTINCT, answer.density_k)
         series = neighborhood_series(bundle, answer, known)
         draw = partial(neighborhood.neighborhood_figure, series, answer, bundle.name)
         pages.append(_Page(str(answer.token.id), neighborhood.texts_drawn(series, answer, bundle.name), draw))
