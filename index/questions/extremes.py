@@ -276,7 +276,7 @@ def _ends(
         k,
         unit,
         n,
-        0 if told_by is None else int(np.isnan(told_by[0]).sum()),
+        0 if told_by is None else int(np.isnan(told_by[0] if some is None else told_by[0][some.rows]).sum()),
         {p: float(np.percentile(ascending, p, method="inverted_cdf")) for p in PERCENTILES},
         placed(downward),
         placed(upward),
