@@ -279,6 +279,7 @@ def as_gensim(opened: OpenVocabulary, geometry: str) -> Any:
     return vectors
 
 
+@pytest.mark.slow("gensim multiplies 49,152 vectors for each question")
 @pytest.mark.parametrize("geometry", ["cosine", "causal_cosine"])
 def test_figures_are_gensims_where_it_does_the_same(
     geometry: str, evaluated: dict[str, Any], opened: OpenVocabulary, tmp_path: Path
