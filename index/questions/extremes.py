@@ -10,9 +10,9 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 
 from index.answers.answer import Answer, Row, json_number
-from index.answers.page import TEXT, Block, Column, Heading, Table, facts, table
+from index.answers.page import TEXT, Block, Column, Heading, Table, counted, facts, table
 from index.bundle.bundle import Bundle
-from index.errors import ParameterError
+from index.errors import ParameterError, parameter
 from index.geometry.maps import Geometry
 from index.measures import density
 from index.measures.density import Rule, tied_with
@@ -197,6 +197,10 @@ def extremes(
         length = min(OVERLAP_K, bundle.manifest.K) if overlap_k is None else overlap_k
         a, b = (bundle.spaces[geometry] for geometry in geometries)
         found = overlaps(a.lists, b.lists, length)
+        if np.isnan(found.counts).all():
+            advice = f"; lower {parameter('overlap_k')}" if length > 1 else ""
+            neighbors = counted(length, "neighbor")
+            raise ParameterError(f"no token of {bundle.name} has {neighbors} in both geometries{advice}")
         bounds = found.lowest / length, found.highest / length
         return _ends(bundle, found.counts / length, count, measure, geometries, length, "share", bounds=bounds)
     space = bundle.spaces[geometries[0]]

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from index.answers.answer import Answer, Row, json_number, jsonable
-from index.answers.page import TEXT, Block, Heading, Sentence, Table, Words, table
+from index.answers.page import TEXT, Block, Heading, Sentence, Table, Words, counted, table
 from index.bundle.bundle import Bundle
 from index.errors import ParameterError, parameter
 from index.measures import density
@@ -218,9 +218,9 @@ def overlap(
     )
     rows = np.flatnonzero(~np.isnan(found[lengths[-1]].counts))
     if len(rows) == 0:
-        raise ParameterError(
-            f"no token of {bundle.name} has {lengths[-1]} neighbors in both geometries; lower {parameter('tops')}"
-        )
+        advice = f"; lower {parameter('tops')}" if lengths[-1] > 1 else ""
+        neighbors = counted(lengths[-1], "neighbor")
+        raise ParameterError(f"no token of {bundle.name} has {neighbors} in both geometries{advice}")
     found = {top: each.of(rows) for top, each in found.items()}
     shares = {top: each.counts / top for top, each in found.items()}
     upward = np.lexsort((rows, *(shares[top] for top in lengths)))

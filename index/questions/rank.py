@@ -116,7 +116,7 @@ def rank(bundle: Bundle, a: TokenText, b: TokenText) -> Ranks:
         bundle.vocabulary.token(rows[1]),
         {geometry: found[0] for geometry, found in places.items()},
         {geometry: found[1] for geometry, found in places.items()},
-        {geometry: len(bundle) - len(space.excluded) - 1 for geometry, space in bundle.spaces.items()},
+        {geometry: max(0, len(bundle) - len(space.excluded) - 1) for geometry, space in bundle.spaces.items()},
     )
 
 
