@@ -55,7 +55,8 @@ class OpenVocabulary(Bundle):
     """A bundle with its questions as methods. Opening reads the manifest alone; threads may share one.
 
     A token is given as on the command line, `#id`, an exact text, a piece, or a text without its leading space; or as
-    its id, or as a Token. Answers are frozen records: they have `to_pandas()`, and show themselves as tables in a notebook.
+    its id, or as a Token. Answers are frozen records: they have `to_pandas()`, and show themselves as tables in a
+    notebook.
     """
 
     densest = Question(densest)

@@ -12,7 +12,7 @@ import numpy as np
 from index.answers.answer import Row, json_number
 from index.answers.page import TEXT, Block, Column, Heading, Table, counted, facts, table
 from index.bundle.bundle import Bundle
-from index.errors import ParameterError
+from index.errors import ParameterError, parameter
 from index.geometry.maps import Geometry
 from index.measures import density
 from index.measures.density import Rule, tied_with
@@ -193,6 +193,10 @@ def extremes(
         length = min(OVERLAP_K, bundle.manifest.K) if overlap_k is None else overlap_k
         a, b = (bundle.spaces[geometry] for geometry in geometries)
         found = overlaps(lists_among(a, some, length), lists_among(b, some, length), length)
+        if np.isnan(found.counts).all():
+            advice = f"; lower {parameter('overlap_k')}" if length > 1 else ""
+            whose, neighbors = bundle.name if some is None else some.name, counted(length, "neighbor")
+            raise ParameterError(f"no token of {whose} has {neighbors} in both geometries{advice}")
         shares, *bounds = (
             _of_all(bundle, some, values / length) for values in (found.counts, found.lowest, found.highest)
         )

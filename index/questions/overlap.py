@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from index.answers.answer import Row, json_number, jsonable
-from index.answers.page import TEXT, Block, Heading, Sentence, Table, Words, facts, table
+from index.answers.page import TEXT, Block, Heading, Sentence, Table, Words, counted, facts, table
 from index.bundle.bundle import Bundle
 from index.errors import ParameterError, parameter
 from index.measures import density
@@ -237,10 +237,9 @@ def overlap(
     )
     rows = np.flatnonzero(~np.isnan(found[lengths[-1]].counts))
     if len(rows) == 0:
-        whose = bundle.name if some is None else some.name
-        raise ParameterError(
-            f"no token of {whose} has {lengths[-1]} neighbors in both geometries; lower {parameter('tops')}"
-        )
+        whose, neighbors = bundle.name if some is None else some.name, counted(lengths[-1], "neighbor")
+        advice = f"; lower {parameter('tops')}" if lengths[-1] > 1 else ""
+        raise ParameterError(f"no token of {whose} has {neighbors} in both geometries{advice}")
     found = {top: each.of(rows) for top, each in found.items()}
     shares = {top: each.counts / top for top, each in found.items()}
     upward = np.lexsort((rows, *(shares[top] for top in lengths)))

@@ -127,7 +127,10 @@ def rank(bundle: Bundle, a: TokenText, b: TokenText, *, among: Among = None, wit
         bundle.vocabulary.token(rows[1]),
         {geometry: found[0] for geometry, found in places.items()},
         {geometry: found[1] for geometry, found in places.items()},
-        {geometry: int((~np.isin(others, each.excluded)).sum()) + 1 for geometry, each in bundle.spaces.items()},
+        {
+            geometry: len(np.setdiff1d(np.append(others, rows[1]), each.excluded))
+            for geometry, each in bundle.spaces.items()
+        },
         some,
     )
 
