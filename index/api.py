@@ -29,6 +29,7 @@ from index.questions.duplicates import duplicates
 from index.questions.extremes import extremes
 from index.questions.find import find
 from index.questions.info import info
+from index.questions.lattice import lattice
 from index.questions.metric import metric
 from index.questions.neighbors import neighbors
 from index.questions.overlap import overlap
@@ -64,6 +65,7 @@ class OpenVocabulary(Bundle):
     duplicates = Question(duplicates)
     extremes = Question(extremes)
     census = Question(untrained, "untrained")  # `untrained` are the tokens themselves
+    lattice = Question(lattice)
     spectrum = Question(metric, "metric")  # `metric` is M itself
     find = Question(find)
     plot = Question(plot)
