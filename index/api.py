@@ -32,6 +32,7 @@ from index.questions.evaluate import evaluate
 from index.questions.extremes import extremes
 from index.questions.find import find
 from index.questions.info import info
+from index.questions.lattice import lattice
 from index.questions.metric import metric
 from index.questions.named_sets import save_set
 from index.questions.neighbors import neighbors
@@ -70,6 +71,7 @@ class OpenVocabulary(Bundle):
     duplicates = Question(duplicates)
     extremes = Question(extremes)
     census = Question(untrained, "untrained")  # `untrained` are the tokens themselves
+    lattice = Question(lattice)
     spectrum = Question(metric, "metric")  # `metric` is M itself
     evaluate = Question(evaluate)
     find = Question(find)
