@@ -194,8 +194,9 @@ def extremes(
         a, b = (bundle.spaces[geometry] for geometry in geometries)
         found = overlaps(lists_among(a, some, length), lists_among(b, some, length), length)
         if np.isnan(found.counts).all():
+            whose = bundle.name if some is None else some.name
             advice = f"; lower {parameter('overlap_k')}" if length > 1 else ""
-            whose, neighbors = bundle.name if some is None else some.name, counted(length, "neighbor")
+            neighbors = counted(length, "neighbor")
             raise ParameterError(f"no token of {whose} has {neighbors} in both geometries{advice}")
         shares, *bounds = (
             _of_all(bundle, some, values / length) for values in (found.counts, found.lowest, found.highest)

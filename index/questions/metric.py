@@ -172,7 +172,8 @@ def metric(
 def spectrum(eigenvalues: np.ndarray) -> Spectrum:
     """Describe eigenvalues, (D,) float64."""
     lowest, highest, trace = float(eigenvalues.min()), float(eigenvalues.max()), float(eigenvalues.sum())
-    relative = eigenvalues / highest if highest > 0 else eigenvalues  # whose squares float64 holds
+    largest = float(np.abs(eigenvalues).max())
+    relative = eigenvalues / largest if largest > 0 else eigenvalues  # whose squares float64 holds
     squares = float((relative**2).sum())
     return Spectrum(
         lowest,

@@ -237,9 +237,9 @@ def overlap(
     )
     rows = np.flatnonzero(~np.isnan(found[lengths[-1]].counts))
     if len(rows) == 0:
-        whose, neighbors = bundle.name if some is None else some.name, counted(lengths[-1], "neighbor")
-        advice = f"; lower {parameter('tops')}" if lengths[-1] > 1 else ""
-        raise ParameterError(f"no token of {whose} has {neighbors} in both geometries{advice}")
+        whose = bundle.name if some is None else some.name
+        said = f"no token of {whose} has {counted(lengths[-1], 'neighbor')} in both geometries"
+        raise ParameterError(said + (f"; lower {parameter('tops')}" if lengths[-1] > 1 else ""))
     found = {top: each.of(rows) for top, each in found.items()}
     shares = {top: each.counts / top for top, each in found.items()}
     upward = np.lexsort((rows, *(shares[top] for top in lengths)))

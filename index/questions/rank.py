@@ -128,7 +128,7 @@ def rank(bundle: Bundle, a: TokenText, b: TokenText, *, among: Among = None, wit
         {geometry: found[0] for geometry, found in places.items()},
         {geometry: found[1] for geometry, found in places.items()},
         {
-            geometry: len(np.setdiff1d(np.append(others, rows[1]), each.excluded))
+            geometry: max(0, len(np.setdiff1d(np.append(others, rows), each.excluded)) - 1)
             for geometry, each in bundle.spaces.items()
         },
         some,
