@@ -48,7 +48,9 @@ def page(smollm2: Built, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def cells(place: dict[str, Any]) -> list[str]:
     """A place of a list in JSON as the row of a table."""
     figures = [f"{place[name]:.6f}" for name in ("similarity", "distance") if name in place]
-    return [str(place["rank"]), str(place["id"]), *figures, "tied" if place["tied"] else ""]
+    signs = {"twin": "≡", "tied": "=", "hub": "*", "untrained": "†"}
+    marks = "".join(signs[mark] for mark in place["marks"])
+    return [str(place["rank"]), str(place["id"]), *figures, f"{place['hubness']:,.0f}", marks]
 
 
 def test_the_tables_are_the_answers(smollm2: Built, tmp_path: Path) -> None:
@@ -109,9 +111,9 @@ def test_ties_that_decide_the_verdict_are_said(small: OpenVocabulary) -> None:
     assert "9 other tokens have the very same vector" in text
     one_border = replace(found.overlap, k=10, count=4, lowest=2, highest=6)
     said = verdict_sentences(replace(found, overlap=one_border), small.spaces, 0.1)
-    assert said[2].endswith("anything from 2 to 6, on both sides of 30 %.")
+    assert said[3].endswith("anything from 2 to 6, on both sides of 30 %.")
     within = replace(one_border, lowest=4)
-    assert verdict_sentences(replace(found, overlap=within), small.spaces, 0.1)[2].endswith("anything from 4 to 6.")
+    assert verdict_sentences(replace(found, overlap=within), small.spaces, 0.1)[3].endswith("anything from 4 to 6.")
 
 
 def test_a_short_list_has_no_verdict(small: OpenVocabulary) -> None:
@@ -152,11 +154,10 @@ def test_denser_than(vocabulary: OpenVocabulary, small: OpenVocabulary) -> None:
         assert of == " of all tokens"
         assert 0 <= share - Fraction(percent) < step <= max(Fraction(1, 10), Fraction(100, len(known)))
         assert (float(percent) == 0) == (share == 0)
-    assert float(percent) == 0  # a twin at density 0
 
 
 def densities_of(bundle: OpenVocabulary) -> list[float]:
-    return pq.read_table(bundle.folder / "tokens.parquet")["density_notebook"].to_pylist()
+    return pq.read_table(bundle.folder / "tokens.parquet")["density_distinct"].to_pylist()
 
 
 def test_tokens_without_text_are_called_by_their_ids(small: OpenVocabulary) -> None:

@@ -166,7 +166,7 @@ def test_no_answer_calls_a_token_with_many_twins_sparse(
     elif name != "densest":
         assert all(value > 0 for value in densities_said(answer))
     else:
-        assert "0, where all nearest are twins" in printed.said
+        assert "0 (where all nearest are twins)" in printed.said
 
 
 def test_the_tenths_of_an_overlap_know_it_is_dense(planted: tuple[OpenVocabulary, NDArray]) -> None:
@@ -205,3 +205,28 @@ def test_planet_without_the_tokens_in_over_9_000_lists(smollm2: Built, smollm2_g
     found = vocabulary.neighbors("planet").json()["overlap"]
     assert found["count"] == 27
     assert found["without"]["count"] == shared(vocabulary.hubs | vocabulary.untrained)
+
+
+@pytest.mark.parametrize("names", [("causal", "cosine"), ("cosine", "causal_cosine")])
+def test_beside_the_overlap_of_all_stands_that_of_trained_tokens(
+    names: tuple[str, str], planted: tuple[OpenVocabulary, NDArray]
+) -> None:
+    """Without the thirty twins, as if they were not in the vocabulary; lists longer than those kept are completed."""
+    vocabulary, rows = planted
+    M = oracles.metric(oracles.covariance(rows)[1], 1e-6)
+    points = {"causal": oracles.causal_points(rows, M), "cosine": oracles.unit_rows(rows)}
+    points["causal_cosine"] = oracles.unit_rows(points["causal"])
+    trained = np.setdiff1d(np.arange(V), np.flatnonzero(vocabulary.untrained))
+    assert set(TWINS) <= set(np.flatnonzero(vocabulary.untrained))
+    found = vocabulary.overlap(tops=[5, K], geometries=",".join(names)).json()["trained"]
+    assert (found["tokens"], found["untrained"], found["not_compared"]) == (len(trained), V - len(trained), [])
+    apart = [oracles.all_distances(points[name][trained]) for name in names]
+    for top in (5, K):
+        shares = [
+            len(set.intersection(*(set(oracles.nearest(distances[row], row, top)) for distances in apart))) / top
+            for row in range(len(trained))
+        ]
+        at = found["tops"][str(top)]
+        assert at["mean"] == pytest.approx(np.mean(shares), rel=1e-12)
+        assert at["lowest"] == at["highest"] == at["mean"]  # no ties without the twins
+        assert at["quartiles"] == pytest.approx(np.percentile(shares, [25, 50, 75]))

@@ -103,7 +103,7 @@ class Densest(Answer):
                     ("metric", self.metric),
                     *among_facts(around.among),
                     ("density", f"1 / mean distance to {around.density_k} neighbors, rule '{around.rule.value}'"),
-                    *((f"  {name}", value) for name, value in self.spread()),
+                    *((f"  {name}", f"{value} {around.density_unit}") for name, value in self.spread()),
                 ]
             ),
             Heading("Densest token"),
@@ -116,11 +116,8 @@ class Densest(Answer):
     def spread(self) -> list[tuple[str, str]]:
         """Return how the densities of all tokens lie, in names and figures."""
         values = {"minimum": self.minimum, "maximum": self.maximum, "mean": self.mean, "median": self.median}
-        unit, twins_alone = self.neighborhood.density_unit, "0, where all nearest are twins and no distance is left"
-        return [
-            (name, twins_alone if value == 0 and self.neighborhood.rule is Rule.NOTEBOOK else f"{value:.7g} {unit}")
-            for name, value in values.items()
-        ]
+        twins_alone = "0 (where all nearest are twins)" if self.neighborhood.rule is Rule.NOTEBOOK else "0"
+        return [(name, f"{value:.7g}" if value else twins_alone) for name, value in values.items()]
 
     def winners(self) -> Table:
         """Return the densest token under each rule."""

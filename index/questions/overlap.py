@@ -29,6 +29,7 @@ from index.questions.parameters import (
 )
 from index.questions.question import Doc
 from index.questions.reading import Pair
+from index.questions.trained import TrainedOverlap, overlap_table, trained_overlap
 from index.tokens.vocabulary import Token
 
 DECILES = 10
@@ -75,6 +76,7 @@ class OverlapCensus(AmongSome):
     deciles: tuple[Decile, ...]
     most: tuple[Agreement, ...]  # at the longest lists, ties by the shorter ones, then by row
     least: tuple[Agreement, ...]
+    trained: TrainedOverlap  # beside that of all
     among: Subset | None = None  # whose lists these are, of these tokens alone
 
     def rows(self) -> list[Row]:
@@ -90,6 +92,7 @@ class OverlapCensus(AmongSome):
                 "whole": at.whole,
                 **{f"decile_{decile.decile}": decile.means[top] for decile in self.deciles},
                 **{name: getattr(at, name) for name in TIE_FIGURES},
+                **self.trained.columns(top),
             }
             for top, at in self.tops.items()
         ]
@@ -104,6 +107,7 @@ class OverlapCensus(AmongSome):
             "geometries": [geometry.value for geometry in self.geometries],
             "tokens": self.tokens,
             "tops": {str(top): jsonable(at) for top, at in self.tops.items()},
+            "trained": self.trained.json(),
             "by_density_decile": [
                 {
                     "decile": decile.decile,
@@ -127,7 +131,8 @@ class OverlapCensus(AmongSome):
                 f"Overlap of the nearest by {first.words} and by {second.words}, in percent: {self.tokens:,} tokens"
             ),
             *([facts(among_facts(self.among))] if self.among is not None else []),
-            self._whole_table(),
+            overlap_table(self.tops),
+            *self.trained.blocks(),
             *self._ties(),
             Heading(f"Mean by density ({first.label}, 'distinct'), the sparsest tenth of the tokens first"),
             self._deciles_table(),
@@ -136,20 +141,6 @@ class OverlapCensus(AmongSome):
             Heading(f"Agree least, at top {tops[-1]}"),
             _agreements(self.least, tops),
         ]
-
-    def _whole_table(self) -> Table:
-        columns = ("top", "mean", "25 %", "50 %", "75 %", "by chance", "share none", "share all")
-        lines = (
-            (
-                str(top),
-                *map(_percent, (at.mean, *at.quartiles)),
-                f"{100 * at.chance:.3f}",
-                f"{at.none:,}",
-                f"{at.whole:,}",
-            )
-            for top, at in self.tops.items()
-        )
-        return table(columns, lines)
 
     def _ties(self) -> list[Block]:
         """Return what ties at the last places could change; nothing where they change nothing."""
@@ -264,6 +255,7 @@ def overlap(
         _deciles(density.density(means)[here[rows]], shares),
         agreements(downward),
         agreements(upward),
+        trained_overlap(bundle, some, geometries, lengths, asked=tops is not None),
         some,
     )
 

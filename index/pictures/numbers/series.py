@@ -54,7 +54,8 @@ class UnionSeries:
     """Each of the n tokens of either list, with its distance in both geometries."""
 
     tokens: tuple[Token, ...]  # by rank in the first list, then by rank in the second
-    texts: tuple[str, ...]  # what they are called, with the signs of their marks but the tied one, which is a place's
+    texts: tuple[str, ...]  # what they are called
+    signs: tuple[str, ...]  # of their marks, but the tied one, which is a place's
     shared: np.ndarray  # (n,) bool: whether both lists hold the token
     ranks: dict[Geometry, np.ndarray]  # (n,) int64 each, from 1; 0 where that list does not hold the token
     distances: dict[Geometry, np.ndarray]  # (n,) float64 each, logometers or chord; NaN where one has no direction
@@ -159,7 +160,8 @@ def _union_series(bundle: Bundle, found: Neighborhood) -> UnionSeries:
     distances = {geometry: _distances(bundle.spaces[geometry], found.token.row, rows) for geometry in places}
     return UnionSeries(
         tuple(tokens.values()),
-        tuple(f"{called(token)} {signs(each)}".strip() for token, each in zip(tokens.values(), marks, strict=True)),
+        tuple(map(called, tokens.values())),
+        tuple(map(signs, marks)),
         np.logical_and(*(rank > 0 for rank in ranks.values())),
         ranks,
         distances,

@@ -190,7 +190,7 @@ def _unmarked(densities: Densities, density: float, denser_than: str | None) -> 
         return "this token has no density: its row is zero"
     if 0 < density < float("inf"):
         return ""
-    return f"this token's density is {'infinite' if density else 'zero'}"
+    return "this token's density is infinite" if density else "this token has no distance to average"
 
 
 def _draw_union(axes: Axes, series: UnionSeries, typeface: Typeface) -> None:
@@ -223,5 +223,5 @@ def _label_shared(axes: Axes, points: np.ndarray, drawn: np.ndarray, series: Uni
     chosen = np.flatnonzero(series.shared & drawn)
     order = chosen[np.argsort(np.sum([ranks[chosen] for ranks in series.ranks.values()], axis=0), kind="stable")]
     rest = np.setdiff1d(np.flatnonzero(drawn), order)
-    texts = [typeface.label(series.texts[at]) for at in order]
+    texts = [f"{typeface.label(series.texts[at])} {series.signs[at]}".strip() for at in order]
     labels.place(axes, points[order], points[rest], texts, most=MOST_LABELS, size=paper.SMALL)
