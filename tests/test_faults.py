@@ -215,6 +215,15 @@ def test_what_a_killed_build_replaced_is_not_removed_before_either(
     assert os.listdir(target.parent) == ["bundle"]
 
 
+def test_a_lock_that_cannot_be_given_back_fails_no_build(
+    source: Path, target: Path, whole: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workplace.FileLock, "release", raising(errno.ENOLCK))
+    rebuild(source, target)
+    assert contents(target) == whole
+    assert os.listdir(target.parent) == ["bundle"]
+
+
 def test_new_folders_are_on_the_disk(source: Path, tmp_path: Path, steps: list[tuple[str, Path]]) -> None:
     build(Settings(source=str(source), out=tmp_path / "some" / "where" / "bundle"))
     assert steps[:2] == [("sync", tmp_path / "some"), ("sync", tmp_path)]

@@ -19,7 +19,7 @@ import index
 from index.api import OpenVocabulary
 from index.bundle.manifest import CrossCheckFacts
 from index.checks.crosscheck import CrossCheck, PairCheck, QuadraticForm
-from index.checks.matrix import MatrixCheck
+from index.checks.matrix import Decade, MatrixCheck
 from index.geometry.maps import Geometry
 from index.pictures.page.report import html_report
 from index.pictures.page.tables import crosscheck_facts
@@ -205,6 +205,10 @@ def test_the_settings_are_said(vocabulary: OpenVocabulary) -> None:
 def test_the_crosscheck_that_was_stored(worst_error: float) -> None:
     pairs = PairCheck(100, worst_error, (1, 2))
     matrix = MatrixCheck("d.pt", 9, "float16", 1e-3, 0.1, 36, 0.75, 3.5, (4, 5), 9, 8, 2, "another metric")
+    decades = (Decade(0.0, 1.0, 10, 9, 3.5), Decade(1.0, None, 26, 0, 0.01))
+    matrix = replace(
+        matrix, expansion=1e-7, at_zero=0.01, hidden=4, hidden_rows=2, decades=decades, rows_judged=9, rows_unfit=7
+    )
     checked = CrossCheck(matrix if worst_error == 1 else None, QuadraticForm(pairs, pairs, 1e-5))
     stored = msgspec.convert(json.loads(json.dumps(checked.json())), CrossCheckFacts)
     facts = dict(crosscheck_facts(stored).rows)
@@ -213,6 +217,11 @@ def test_the_crosscheck_that_was_stored(worst_error: float) -> None:
     if worst_error == 1:
         assert (facts["stored matrix"], facts["  cause"]) == ("FAILED, d.pt", "another metric")
         assert facts["  entries"] == "36, 75.0000% within tolerance"
+        in_a_terminal = dict(checked.page()[0].rows)
+        for name in ("  too small", "    0 to 1", "    from 1", "  neighbors"):
+            assert facts[name] == in_a_terminal[name], name
+        assert facts["    0 to 1"] == "3.5 among 10 entries, 9 beyond tolerance"
+        assert facts["  neighbors"].startswith("unfit for neighbors in 7 of 9 rows: ")
 
 
 def test_no_crosscheck_is_said(page: Path) -> None:

@@ -159,7 +159,8 @@ def _locked(place: Workplace) -> Iterator[None]:
     finally:
         with suppress(OSError):  # Windows removes no open file
             place.lock.unlink()
-        lock.release()
+        with suppress(OSError):  # the file is gone, and what is locked of it ends with the process
+            lock.release()
 
 
 def _clear_leftovers(place: Workplace) -> None:

@@ -120,7 +120,10 @@ class Space:
 
     @cached_property
     def index(self) -> Any:
-        """The FAISS index over the points, memory-mapped; the whole file is checked first."""
+        """The FAISS index over the points, memory-mapped; the whole file is checked first.
+
+        It holds all V points, the zero rows of an angular space, too: whoever searches it leaves `excluded` out.
+        """
         import faiss
 
         self.points.whole  # noqa: B018 -- reading it all is the check

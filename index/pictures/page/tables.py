@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from index.answers.page import TEXT, Facts, Table, Words, counted, facts, passed, table
 from index.bundle.manifest import CrossCheckFacts, FormFacts, Manifest, MatrixFacts
+from index.checks.crosscheck import decade_line, decade_name, too_small
+from index.checks.matrix import unfit
 from index.geometry.maps import Geometry
 from index.measures.density import Rule
 from index.pictures.numbers.densities import unit
@@ -112,8 +114,12 @@ def _matrix_facts(matrix: MatrixFacts) -> Iterable[tuple[str, str]]:
         yield "  cause", display(matrix.cause)
     if matrix.worst_error is not None:
         yield "  entries", f"{matrix.entries:,}, {matrix.within_share:.4%} within tolerance"
+        yield "  too small", too_small(matrix)
         yield "  worst error", f"{matrix.worst_error:.6g} logometers"
+        yield from ((decade_name(each), decade_line(each)) for each in matrix.decades)
         yield (
             "  neighbor lists",
             f"{matrix.rows_agreeing:,} of {matrix.rows_checked:,} rows agree up to ties ({matrix.k})",
         )
+        if (said := unfit(matrix)) is not None:
+            yield "  neighbors", said
