@@ -93,3 +93,23 @@ def test_a_bundle_is_found_by_its_name(home: Path, tmp_path: Path, monkeypatch: 
         assert invoke("query.py", "info", "--index", "small").code == 2
     finally:
         (home / "small").rmdir()
+
+
+@pytest.mark.parametrize("question", [["neighbors", ""], ["within", "", "--radius", "3"], ["distance", "king", ""]])
+def test_an_empty_text_is_no_token(question: list[str]) -> None:
+    done = invoke("query.py", *question)
+    assert (done.code, done.out) == (2, "")
+    assert done.err == "error: an empty text names no token; type one, ' ' for a space, or a '#id'\n"
+
+
+def test_a_text_as_it_is_printed_is_understood() -> None:
+    assert invoke("query.py", "neighbors", "␣king", "--json").json[0]["token"]["text"] == " king"
+
+
+def test_a_sum_that_is_zero_says_so() -> None:
+    done = invoke("query.py", "analogy", "planet - planet", "--json")
+    assert done.code == 0
+    assert done.err == "the sum is zero and has no direction: the causal list is of the rows nearest to zero\n"
+    assert done.json["undefined"] == ["cosine", "causal_cosine"]
+    assert len(done.json["causal"]) > 0
+    assert "undefined" not in invoke("query.py", "analogy", "planet - king", "--json").json
