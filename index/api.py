@@ -37,6 +37,7 @@ from index.questions.parameters import KEPT
 from index.questions.question import Question
 from index.questions.rank import rank
 from index.questions.reading import TokenName, read
+from index.questions.shares import shares
 from index.questions.untrained import untrained
 from index.questions.within import within
 from index.tokens.vocabulary import Token
@@ -67,6 +68,7 @@ class OpenVocabulary(Bundle):
     census = Question(untrained, "untrained")  # `untrained` are the tokens themselves
     spectrum = Question(metric, "metric")  # `metric` is M itself
     evaluate = Question(evaluate)
+    shares = Question(shares)
     find = Question(find)
     plot = Question(plot)
     report = Question(report)
