@@ -1,5 +1,6 @@
 """`shares` against brute force over every place of every list, and intervals against a control."""
 
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -116,16 +117,14 @@ def test_forms_and_words(small: Path, tmp_path: Path) -> None:
 @pytest.mark.slow("counts 1.5 million places in Python")
 def test_shares_of_the_bundled_model(smollm2: Built) -> None:
     opened = index.open(smollm2.path)
-    texts = opened.vocabulary.texts.to_pylist()
-    forms = [None if text is None or "\ufffd" in text else text.strip().casefold() for text in texts]
+    texts, kinds = opened.vocabulary.texts.to_pylist(), opened.vocabulary.kinds.to_pylist()
+    forms = [unicodedata.normalize("NFKC", text.strip()).casefold() for text in texts]
+    whole = ["\ufffd" not in text and form != "" for text, form in zip(texts, forms, strict=True)]
     answer = opened.shares()
     for geometry in smollm2_oracle.GEOMETRIES:
-        ids = np.asarray(getattr(opened, geometry).ids[:, :10])
-        same = [
-            forms[row] == forms[other] != ""
-            for row, others in enumerate(ids.tolist())
-            for other in others
-            if forms[row] is not None
-        ]
-        total = (ids >= 0).sum()
-        assert answer.found[geometry]["word"].share == pytest.approx(sum(same) / total, abs=1e-4)
+        lists = np.asarray(getattr(opened, geometry).ids[:, :10]).tolist()
+        pairs = [(row, other) for row, others in enumerate(lists) for other in others]
+        same_word = [whole[a] and whole[b] and forms[a] == forms[b] for a, b in pairs]
+        found = answer.found[geometry]
+        assert found["word"].share == pytest.approx(np.mean(same_word), abs=1e-12)
+        assert found["kind"].share == pytest.approx(np.mean([kinds[a] == kinds[b] for a, b in pairs]), abs=1e-12)
