@@ -42,6 +42,7 @@ from index.questions.question import Question
 from index.questions.rank import rank
 from index.questions.reading import TokenName, read
 from index.questions.sets import sets
+from index.questions.shares import shares
 from index.questions.untrained import untrained
 from index.questions.within import within
 from index.tokens.vocabulary import Token
@@ -74,6 +75,7 @@ class OpenVocabulary(Bundle):
     lattice = Question(lattice)
     spectrum = Question(metric, "metric")  # `metric` is M itself
     evaluate = Question(evaluate)
+    shares = Question(shares)
     find = Question(find)
     plot = Question(plot)
     report = Question(report)

@@ -1,0 +1,63 @@
+"""What the members of lists have in common with whose lists they are, against what random others have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from index.measures.bootstrap import Interval, draws, interval
+
+DRAWS = 400
+"""Of a vocabulary's intervals: a draw reads every place of every list."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trait:
+    """Something that two tokens can have in common: a code that both have, or places in an order that are near."""
+
+    codes: np.ndarray  # (V,) int64; -1: none, which is in common with nobody. Or the place in an order, from 0
+    within: int | None = None  # so many places apart are near; None: equal codes are in common
+
+    def common(self, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """Return whether each of rows (n,) has it in common with each of its others (n, k), (n, k) bool."""
+        own, theirs = self.codes[rows][:, np.newaxis], self.codes[others]
+        found: np.ndarray = (own == theirs) & (own >= 0) if self.within is None else abs(own - theirs) <= self.within
+        return found
+
+    def chance(self, rows: np.ndarray) -> float:
+        """Return the mean share of all other tokens that have it in common with one of rows (n,), counted."""
+        V, own = len(self.codes), self.codes[rows]
+        if V < 2:
+            return float("nan")
+        if self.within is None:
+            known = own >= 0
+            counts = np.bincount(self.codes[self.codes >= 0], minlength=int(self.codes.max()) + 1)
+            alike = np.zeros(len(rows), dtype=np.int64)
+            alike[known] = counts[own[known]] - 1
+        else:
+            alike = np.minimum(own + self.within, V - 1) - np.maximum(own - self.within, 0)
+        return float(alike.mean() / (V - 1))
+
+
+def shares(rows: np.ndarray, lists: np.ndarray, traits: list[Trait], V: int) -> list[tuple[float, Interval]]:
+    """Return the share of the places of lists (n, k) that have each trait in common with their rows (n,), and how sure.
+
+    A place that is -1 is none. Draws are of tokens, and a place counts as often as both of its tokens together: a few
+    tokens may stand in most lists, and these lists are no independent witnesses then. Of one list there is no interval.
+    """
+    owners, places = np.nonzero(lists >= 0)
+    left, right = rows[owners], lists[owners, places]
+    common = np.column_stack([trait.common(left, right[:, np.newaxis])[:, 0] for trait in traits]).astype(np.float64)
+    if len(right) == 0:
+        return [(float("nan"), Interval(float("nan"), float("nan")))] * len(traits)
+    means = common.mean(axis=0)
+    if len(rows) == 1:
+        return [(float(mean), Interval(float("nan"), float("nan"))) for mean in means]
+    drawn = []
+    for counts in draws(V, number=DRAWS):
+        for count in counts:
+            weights = count[left] * count[right]
+            drawn.append(weights @ common / weights.sum() if weights.any() else np.full(len(traits), np.nan))
+    by_trait = np.array(drawn).T
+    return [(float(mean), interval(values)) for mean, values in zip(means, by_trait, strict=True)]
