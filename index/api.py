@@ -28,6 +28,7 @@ from index.questions.distance import distance
 from index.questions.duplicates import duplicates
 from index.questions.extremes import extremes
 from index.questions.find import find
+from index.questions.hubness import hubness
 from index.questions.info import info
 from index.questions.metric import metric
 from index.questions.neighbors import neighbors
@@ -63,6 +64,7 @@ class OpenVocabulary(Bundle):
     overlap = Question(overlap)
     duplicates = Question(duplicates)
     extremes = Question(extremes)
+    hub_shares = Question(hubness, "hubness")  # `hubness` is the number of lists of each token
     census = Question(untrained, "untrained")  # `untrained` are the tokens themselves
     spectrum = Question(metric, "metric")  # `metric` is M itself
     find = Question(find)
