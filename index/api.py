@@ -31,6 +31,7 @@ from index.questions.duplicates import duplicates
 from index.questions.evaluate import evaluate
 from index.questions.extremes import extremes
 from index.questions.find import find
+from index.questions.hubness import hubness
 from index.questions.info import info
 from index.questions.lattice import lattice
 from index.questions.metric import metric
@@ -71,6 +72,7 @@ class OpenVocabulary(Bundle):
     overlap = Question(overlap)
     duplicates = Question(duplicates)
     extremes = Question(extremes)
+    hub_shares = Question(hubness, "hubness")  # `hubness` is the number of lists of each token
     census = Question(untrained, "untrained")  # `untrained` are the tokens themselves
     lattice = Question(lattice)
     spectrum = Question(metric, "metric")  # `metric` is M itself

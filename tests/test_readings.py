@@ -39,14 +39,14 @@ def causal_distances(rows: NDArray) -> NDArray:
     return oracles.all_distances(oracles.causal_points(rows, oracles.metric(cov, 1e-6)))
 
 
-def hubness(distances: NDArray, k: int) -> NDArray:
+def hubness(distances: NDArray, k: int, tied: float = 1e-5) -> NDArray:
     """In how many lists of k each token is, by sorting whole rows; the last places shared among what ties for them."""
     counts = np.zeros(len(distances))
     for row, line in enumerate(distances):
         others = [other for other in np.argsort(line, kind="stable") if other != row]
         border = line[others[k - 1]]
-        nearer = [other for other in others if line[other] < border - 1e-5]
-        level = [other for other in others if abs(line[other] - border) <= 1e-5]
+        nearer = [other for other in others if line[other] < border - tied]
+        level = [other for other in others if abs(line[other] - border) <= tied]
         counts[nearer] += 1
         counts[level] += (k - len(nearer)) / len(level)
     return counts
@@ -230,3 +230,28 @@ def test_beside_the_overlap_of_all_stands_that_of_trained_tokens(
         assert at["mean"] == pytest.approx(np.mean(shares), rel=1e-12)
         assert at["lowest"] == at["highest"] == at["mean"]  # no ties without the twins
         assert at["quartiles"] == pytest.approx(np.percentile(shares, [25, 50, 75]))
+
+
+@pytest.mark.parametrize("name", ["causal", "cosine", "causal_cosine"])
+def test_how_the_places_of_lists_are_shared_out(name: str, planted: tuple[OpenVocabulary, NDArray]) -> None:
+    vocabulary, rows = planted
+    points = oracles.causal_points(rows, oracles.metric(oracles.covariance(rows)[1], 1e-6))
+    points = {"causal": points, "cosine": oracles.unit_rows(rows), "causal_cosine": oracles.unit_rows(points)}[name]
+    counts = hubness(oracles.all_distances(points), 5, oracles.rounding_tolerance(points))
+    found = vocabulary.hub_shares(top=5).json()[name]
+    assert found["in_no_list"] == sum(count == 0 for count in counts)
+    ordered = sorted(counts, reverse=True)
+    for percent, held in (("0.1", 1), ("0.5", 2), ("1", 4)):  # of 400 tokens
+        assert found["share"][percent] == pytest.approx(sum(ordered[:held]) / (5 * V))
+    third = np.mean([(count - 5) ** 3 for count in counts])
+    assert found["skewness"] == pytest.approx(third / np.mean([(count - 5) ** 2 for count in counts]) ** 1.5)
+
+
+def test_21_tokens_fill_the_lists_of_smollm2(smollm2: Built) -> None:
+    """Plain counting of the stored lists of 30."""
+    for name, share, least in (("causal", 0.546, 0.643), ("cosine", 0.097, 0.343), ("causal_cosine", 0.041, 0.147)):
+        ids = np.load(smollm2.path / f"{name}.ids.npy")[:, :30]
+        counts = np.sort(np.bincount(ids.ravel()))[::-1]
+        assert counts[:21].sum() / ids.size == pytest.approx(share, abs=5e-4)
+        found = index.open(smollm2.path).hub_shares().json()[name]
+        assert found["share"]["0.5"] == pytest.approx(least, abs=5e-4)
