@@ -12,7 +12,6 @@ from index.answers.page import TEXT, Block, Heading, Sentence, Table, Words, tab
 from index.bundle.bundle import Bundle, Space
 from index.geometry.maps import Geometry, similarity_of
 from index.questions.among import Subset
-from index.search.finder import search_with_ties
 from index.tokens.display import display
 from index.tokens.vocabulary import Token
 
@@ -83,11 +82,7 @@ def ranked(space: Space, row: int, top: int, among: Subset | None = None) -> tup
         ids, distances = _twins_expanded(space, row, top)
         if len(ids) > top and distances[-1] > distances[top - 1] + space.resolution:
             return ids, distances
-    finder = space.finder_if_worth() if rows is None else None
-    if finder is not None:
-        found = finder.search_with_ties(space.points[row], top, space.resolution, exclude=left_out)
-    else:
-        found = search_with_ties(space.points, space.points[row], top, space.resolution, exclude=left_out, rows=rows)
+    found = space.finder.search_with_ties(space.points[row], top, space.resolution, exclude=left_out, rows=rows)
     return _in_the_graphs_order(space, row, *found)
 
 
