@@ -29,10 +29,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "benchmarks")]
 
 import fuzz_inputs  # noqa: E402
-from fuzz_inputs import Reader  # noqa: E402
+from fuzz_inputs import IN_MEMORY, Reader  # noqa: E402
 
-IN_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
-"""Where files are written anew thousands of times a second."""
 OUTCOMES = ("accepted", "refused", "traceback", "no clear line", "printed", "memory", "hang", "crash")
 ACCEPTED, REFUSED, TRACEBACK, UNCLEAR, PRINTED, MEMORY_FOUND, HANG, CRASH = range(len(OUTCOMES))
 

@@ -1,15 +1,18 @@
-"""What `fuzz.py` feeds the readers with: small valid files, ways to change them, and how each is read."""
+"""What `fuzz.py` and `fuzz_coverage.py` feed readers with: small valid files, ways to change them, how each is read."""
 
 from __future__ import annotations
 
 import copy
+import io
 import json
+import lzma
 import re
 import shutil
+import tarfile
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +50,13 @@ VALUES = (
     ),
     *([], {}, [[]], [0], {"": 0}, {"type": "Sequence"}, {"Regex": "(a+)+$"}, {"String": ""}),
 )
+IN_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
+"""Where files are written anew thousands of times a second."""
+CORPUS = Path(__file__).resolve().parent.parent / "tests" / "corpus"
 MATRIX = np.random.default_rng(0).normal(size=(40, 32)).astype(np.float32)
 TOKENS = 40
+TOKENIZER_ROWS = 300
+"""Of a matrix with a row for each token of the tokenizers here."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +71,7 @@ class Reader:
     seal: Callable[[Path], None] | None = None  # makes everything in a folder that vouches for the file do so again
     seconds: int = 5  # how long an input may take
     megabytes: int = 500  # how much memory it may take beside twice its own size
+    narrow: Callable[[Path], Callable[[bytes], Any]] | None = None  # for `prepared`, where `read` asks much of a bundle
 
     def prepare(self, folder: Path) -> None:
         """Put what lies beside the file into a new folder."""
@@ -79,10 +88,46 @@ class Reader:
         """Return a valid file with one to six changes."""
         content = self.seeds[rng.integers(len(self.seeds))]
         if self.file.endswith(".json") and rng.random() < 0.7:
-            return _changed_json(content, rng)
+            return changed_json(content, rng)
         for _ in range(rng.integers(1, 7)):
             content = _changed_bytes(content, self.seeds, rng)
         return content
+
+
+def prepared(reader: Reader, folder: Path) -> Callable[[bytes], Any]:
+    """Return what reads one content after another in a folder: the reader's file alone, thousands of times a second."""
+    reader.prepare(folder)
+    if reader.narrow is not None:
+        return reader.narrow(folder)
+
+    def read(content: bytes) -> None:
+        reader.write(folder, content)
+        reader.read(folder)
+
+    return read
+
+
+def write_corpus(name: str, contents: list[bytes]) -> int:
+    """Keep what a reader was found to do differently with; return the bytes it takes: alike files take few."""
+    CORPUS.mkdir(exist_ok=True)
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        for number, content in enumerate(contents):
+            entry = tarfile.TarInfo(f"{number:03}")
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    path = CORPUS / f"{name}.tar.xz"
+    path.write_bytes(lzma.compress(packed.getvalue(), preset=9 | lzma.PRESET_EXTREME))
+    return path.stat().st_size
+
+
+def read_corpus(name: str) -> list[bytes]:
+    """Return what `write_corpus` kept for a reader; nothing where it kept none."""
+    path = CORPUS / f"{name}.tar.xz"
+    if not path.exists():
+        return []
+    with tarfile.open(path) as archive:
+        return [file.read() for entry in archive if (file := archive.extractfile(entry)) is not None]
 
 
 def _changed_bytes(content: bytes, seeds: list[bytes], rng: np.random.Generator) -> bytes:
@@ -119,7 +164,7 @@ def _changed_bytes(content: bytes, seeds: list[bytes], rng: np.random.Generator)
     return before + word + content[at:]
 
 
-def _changed_json(content: bytes, rng: np.random.Generator) -> bytes:
+def changed_json(content: bytes, rng: np.random.Generator) -> bytes:
     """Replace, remove, rename or repeat parts of a JSON text."""
     whole = json.loads(content)
     for _ in range(rng.integers(1, 4)):
@@ -206,6 +251,112 @@ def _ask(folder: Path) -> None:
     _ = vocabulary.gamma[:2], vocabulary.metric, vocabulary.causal.index.ntotal
     with suppress(TokenError):
         vocabulary.neighbors("no such token")
+
+
+def _lines(folder: Path) -> None:
+    """Look up what stands on each line, as `neighbors --file` does."""
+    from index.cli.many import numbered, open_lines
+    from index.errors import TokenError
+    from index.tokens.display import without_isolates
+
+    vocabulary = _opened(folder).vocabulary
+    with open_lines(folder / "x.txt") as lines:
+        for _, text in numbered(lines):
+            try:
+                vocabulary.display(vocabulary.resolve(text))
+            except TokenError as error:
+                if not without_isolates(str(error)).isprintable():
+                    raise RuntimeError(f"no clear line: {error!r}") from error
+
+
+def _among(folder: Path) -> None:
+    from index.questions.among import subset
+
+    subset(_opened(folder), str(folder / "x.txt"))
+
+
+@cache
+def _opened(folder: Path) -> Any:
+    import index
+
+    return index.open(folder)
+
+
+def _narrow(file: str, ask: Callable[[Any], Any], folder: Path) -> Callable[[bytes], Any]:
+    """Return what reads a changed file of an open bundle whose checksums always fit."""
+    from xxhash import xxh3_64_hexdigest
+
+    import index
+    from index.bundle.checksums import BLOCK_BYTES, StoredFile
+
+    vocabulary = index.open(folder)
+    parts = (vocabulary, *vocabulary.spaces.values())
+    known, whole = [set(vars(part)) for part in parts], vocabulary.checksums.file
+
+    def vouched(name: str) -> StoredFile:
+        if name != file:
+            return whole(name)
+        content = (folder / file).read_bytes()
+        starts = range(0, len(content), BLOCK_BYTES)
+        return StoredFile(folder / file, [xxh3_64_hexdigest(content[at : at + BLOCK_BYTES]) for at in starts])
+
+    vocabulary.checksums.file = vouched
+
+    def read(content: bytes) -> None:
+        (folder / file).write_bytes(content)
+        for part, names in zip(parts, known, strict=True):
+            for name in set(vars(part)) - names:
+                del vars(part)[name]  # what was read of the file before
+        with np.errstate(all="ignore"):
+            ask(vocabulary)
+
+    return read
+
+
+def _ask_manifest(folder: Path) -> Callable[[bytes], Any]:
+    def read(content: bytes) -> None:
+        import index
+        from index.answers.answer import to_json
+
+        (folder / "manifest.json").write_bytes(content)
+        _seal_manifest(folder)
+        found = index.open(folder).info()
+        found.page()
+        to_json(found.json())
+
+    return read
+
+
+def _ask_checksums(folder: Path) -> Callable[[bytes], Any]:
+    def read(content: bytes) -> None:
+        import index
+
+        (folder / "checksums.json").write_bytes(content)
+        seal_file("checksums.json", folder)
+        found = index.open(folder)
+        for name in set(found.manifest.files) - {"checksums.json"}:
+            found.checksums.file(name).read()
+
+    return read
+
+
+def _ask_tokens(found: Any) -> None:
+    from index.measures.density import Rule
+
+    _ = found.vocabulary.token(3), found.vocabulary.display(3), found.twins, found.tokens
+    for rule in Rule:
+        found.densities(rule)
+    for column in ("kind", "script"):
+        found.columns(column)
+    found.vocabulary.resolve("w3")
+
+
+def _ask_lists(found: Any) -> None:
+    from index.measures.lists import places
+
+    lists = found.causal.lists
+    _ = lists.decided(5), lists.filled(5), found.causal.distances[3]
+    places(lists, np.arange(5), 10)
 
 
 def _seal_manifest(folder: Path) -> None:
@@ -315,7 +466,7 @@ def _tokenizer(folder: Path) -> Reader:
     tokenizer["model"] |= {"vocab": kept, "merges": merges}
     (folder / "1").write_text(json.dumps(tokenizer))
     seeds = _seeds(folder)
-    np.save(folder / "gamma.npy", np.ones((300, 2), np.float32))
+    np.save(folder / "gamma.npy", np.ones((TOKENIZER_ROWS, 2), np.float32))
     for number in ("0", "1"):
         (folder / number).unlink()
     return Reader("tokenizer", "tokenizer.json", seeds, _load_tokenizer, folder)
@@ -326,28 +477,36 @@ def _model_folder(name: str, file: str, content: Any, folder: Path) -> Reader:
     models.sentencepiece_like_tokenizer().save(str(folder / "tokenizer.json"))
     (folder / "config.json").write_text('{"tie_word_embeddings": true}')
     weights = "model.safetensors" if file != "model.safetensors.index.json" else "a.safetensors"
-    save_file({"model.embed_tokens.weight": MATRIX}, folder / weights)
+    save_file({"model.embed_tokens.weight": np.ones((TOKENIZER_ROWS, 2), np.float32)}, folder / weights)
     return Reader(name, file, [json.dumps(content).encode()], lambda folder: _load(".", folder), folder)
 
 
-def _bundle(name: str, file: str, seal: Callable[[Path], None], folder: Path) -> Reader:
+def _bundle(
+    name: str, file: str, seal: Callable[[Path], None], narrow: Callable[[Path], Callable[[bytes], Any]], folder: Path
+) -> Reader:
     """Return a reader of one of the files of a bundle."""
+    target = _build(folder)
+    return Reader(name, file, [(target / file).read_bytes()], _ask, target, seal, narrow=narrow)
+
+
+def _file_of_bundle(name: str, file: str, ask: Callable[[Any], Any]) -> Callable[[Path], Reader]:
+    return partial(_bundle, name, file, partial(seal_file, file), partial(_narrow, file, ask))
+
+
+def _beside_a_bundle(name: str, seeds: list[bytes], read: Callable[[Path], None], folder: Path) -> Reader:
+    """Return a reader of a text file that a question to a bundle is given."""
+    return Reader(name, "x.txt", seeds, read, _build(folder))
+
+
+def _build(folder: Path) -> Path:
     from index.build.build import build
     from index.build.settings import Settings
 
     np.save(folder / "gamma.npy", MATRIX)
     models.word_tokenizer(len(MATRIX)).save(str(folder / "tokenizer.json"))
-    target = folder / "bundle"
-    build(
-        Settings(
-            source=str(folder / "gamma.npy"),
-            tokenizer=str(folder / "tokenizer.json"),
-            out=target,
-            neighbors=20,
-            density_k=10,
-        )
-    )
-    return Reader(name, file, [(target / file).read_bytes()], _ask, target, seal)
+    source, tokenizer, target = folder / "gamma.npy", folder / "tokenizer.json", folder / "bundle"
+    build(Settings(source=str(source), tokenizer=str(tokenizer), out=target, neighbors=20, density_k=10))
+    return target
 
 
 def _seeds(folder: Path) -> list[bytes]:
@@ -383,12 +542,18 @@ _MADE: dict[str, Callable[[Path], Reader]] = {
         "tokenizer_config.json",
         {"added_tokens_decoder": _ADDED, "eos_token": "</s>"},
     ),
-    "manifest": partial(_bundle, "manifest", "manifest.json", _seal_manifest),
-    "checksums": partial(_bundle, "checksums", "checksums.json", partial(seal_file, "checksums.json")),
-    "kept-tokenizer": partial(_bundle, "kept-tokenizer", "tokenizer.json", partial(seal_file, "tokenizer.json")),
-    "tokens-parquet": partial(_bundle, "tokens-parquet", "tokens.parquet", partial(seal_file, "tokens.parquet")),
-    "faiss": partial(_bundle, "faiss", "causal.faiss", partial(seal_file, "causal.faiss")),
-    "graph": partial(_bundle, "graph", "causal.ids.npy", partial(seal_file, "causal.ids.npy")),
+    "manifest": partial(_bundle, "manifest", "manifest.json", _seal_manifest, _ask_manifest),
+    "checksums": partial(_bundle, "checksums", "checksums.json", partial(seal_file, "checksums.json"), _ask_checksums),
+    "kept-tokenizer": _file_of_bundle("kept-tokenizer", "tokenizer.json", lambda found: found.vocabulary.split("w1")),
+    "tokens-parquet": _file_of_bundle("tokens-parquet", "tokens.parquet", _ask_tokens),
+    "faiss": _file_of_bundle("faiss", "causal.faiss", lambda found: (found.causal.points[3], found.causal.index)),
+    "graph": _file_of_bundle("graph", "causal.ids.npy", lambda found: (found.causal.ids[3], _ask_lists(found))),
+    "graph-distances": _file_of_bundle("graph-distances", "causal.distances.npy", _ask_lists),
+    "groups": _file_of_bundle("groups", "causal.groups.npy", _ask_lists),
+    "gamma": _file_of_bundle("gamma", "gamma.safetensors", lambda found: (found.gamma[:2], found.gamma.whole)),
+    "metric": _file_of_bundle("metric", "metric.safetensors", lambda found: found.spectrum(pairs=5).page()),
+    "among": partial(_beside_a_bundle, "among", [b"1 2 3\n", b"#4,#5\n0\n", b"\xef\xbb\xbf7\r\n8"], _among),
+    "words": partial(_beside_a_bundle, "words", [b"w1\nw2\n", b"#3\r\n w1\n\\n", b"planet\n\xff\n w 1"], _lines),
 }
 NAMES = tuple(_MADE)
 

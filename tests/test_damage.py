@@ -9,6 +9,7 @@ import os
 import shutil
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -17,7 +18,7 @@ from conftest import invoke
 import index
 from benchmarks import damage
 from index.bundle.bundle import Bundle, open_bundle
-from index.bundle.checksums import BLOCK_BYTES, seal
+from index.bundle.checksums import BLOCK_BYTES, Checksums, seal
 from index.errors import BundleError
 
 ALLOWED = {"same answer", "refused"}
@@ -134,6 +135,25 @@ def put_in_place(other: Path, folder: Path) -> None:
     """Put another bundle in the place of one, as a build does; what is mapped of the old one stays."""
     folder.rename(folder.with_name("before"))
     shutil.copytree(other, folder)
+
+
+@pytest.mark.parametrize("times", [(1,), (2,), (1, 2)])
+def test_a_bundle_replaced_while_it_is_opened_is_opened_once_more(
+    times: tuple[int, ...], bundles: tuple[Path, Path], copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another one takes its place between the reading of its manifest and of its checksums, so many times over."""
+    opened, others = [], [bundles[1], bundles[0]]
+
+    def replace_and_read(*of: Any) -> Checksums:
+        opened.append(copy)
+        if len(opened) in times:
+            shutil.rmtree(copy)
+            shutil.copytree(others.pop(0), copy)
+        return Checksums(*of)
+
+    monkeypatch.setattr("index.bundle.bundle.Checksums", replace_and_read)
+    found = index.open(copy).neighbors("#7")
+    assert found.json() == index.open(copy).neighbors("#7").json()
 
 
 @pytest.mark.parametrize("arguments", [["neighbors", "#7"], ["within", "#7", "--radius", "1"], ["verify"]])

@@ -200,7 +200,9 @@ def test_union_of_both_lists(small: Small, row: int) -> None:
     causal, cosine = lists[Geometry.CAUSAL], lists[Geometry.COSINE]
     assert rows == [*causal, *(other for other in cosine if other not in causal)]
     assert union.shared.tolist() == [other in causal and other in cosine for other in rows]
-    assert union.texts == tuple(f"#{other}" for other in rows)  # none has a text
+    twins = {twin.row for twin in found.twins}
+    signs = ["≡" * (other in twins) + "†" * bool(small.vocabulary.untrained[other]) for other in rows]
+    assert union.texts == tuple(f"#{other} {sign}".strip() for other, sign in zip(rows, signs, strict=True))  # no texts
     for geometry, listed in lists.items():
         expected = small.distances[geometry][row][rows]
         oracles.assert_close(union.distances[geometry], expected, absolute=small.tolerance[geometry])

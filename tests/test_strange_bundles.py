@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import ROOT, Outcome, invoke
+from safetensors.numpy import load_file, save_file
 
 from index.build.build import build
 from index.build.settings import Settings
@@ -106,6 +107,7 @@ def test_sealing_again_changes_nothing(bundle: Path) -> None:
         (put("source", "rows", value=2**31), "source.rows"),
         (put("files", "causal.faiss", "bytes", value=2**62), "files[...].bytes"),
         (put("crosscheck", value={"passed": True}), "crosscheck"),
+        (put("files", value="\ud800"), "surrogates not allowed"),
     ],
 )
 def test_manifests_with_other_values(change: Callable[[dict[str, Any]], object], named: str, bundle: Path) -> None:
@@ -262,3 +264,42 @@ def test_names_of_columns_that_are_no_unicode(bundle: Path) -> None:
 def test_a_pipe_for_a_manifest(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "manifest.json")
     assert "manifest.json" in refused(invoke("query.py", "info", "--index", tmp_path))
+
+
+def safetensors_header(name: str, **changes: Any) -> Callable[[bytes], bytes]:
+    """Change what a safetensors file says of one tensor."""
+
+    def change(content: bytes) -> bytes:
+        end = 8 + int.from_bytes(content[:8], "little")
+        header = json.loads(content[8:end])
+        header[name] |= changes
+        text = json.dumps(header).encode()
+        return len(text).to_bytes(8, "little") + text + content[end:]
+
+    return change
+
+
+@pytest.mark.parametrize("offsets", [[], [1e30, 1e31], [10**30, 10**31], [float("inf"), 0], [-8, 0], "ab", None])
+def test_offsets_of_gamma_that_lead_nowhere(offsets: Any, bundle: Path) -> None:
+    path = bundle / "gamma.safetensors"
+    path.write_bytes(safetensors_header("gamma", data_offsets=offsets)(path.read_bytes()))
+    fuzz_inputs.seal_file(path.name, bundle)
+    with pytest.raises(BundleError, match=r"no tensor gamma|too short for numbers|from byte -8"):
+        _ = open_bundle(bundle).gamma
+
+
+@pytest.mark.parametrize(
+    "tensors",
+    [
+        {"mean": np.zeros(7)},
+        {"M": np.eye(8, dtype=np.float32)},
+        {"factor": np.zeros((8, 7))},
+        {"eigenvalues": np.zeros((8, 1))},
+        {"more": np.zeros(8)},
+    ],
+)
+def test_a_metric_of_another_width(tensors: dict[str, Any], bundle: Path) -> None:
+    path = bundle / "metric.safetensors"
+    save_file(load_file(path) | tensors, path)
+    fuzz_inputs.seal_file(path.name, bundle)
+    assert "other tensors than a metric of width 8" in refused(invoke("query.py", "metric", "--index", bundle))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from index.build.census import census_columns
 from index.build.rows import Rows
 from index.build.spaces import map_points
 from index.bundle import write as writer
@@ -44,6 +45,7 @@ def token_table(folder: Path, rows: Rows, facts: dict[Geometry, SpaceFacts], den
         means = density.mean_distances(causal.distances[:], causal.distinct_distances[:], rule, density_k)
         columns[density_column(rule)] = density.density(means)
     columns |= token_columns(vocabulary, causal, cosine, density_k)
+    columns |= census_columns(rows, columns["reachable"].to_pylist())
     return columns_table(columns)
 
 

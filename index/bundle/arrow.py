@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 COLUMN_TYPES = {
-    **dict.fromkeys(("text", "piece", "kind", "script"), "string"),
+    **dict.fromkeys(("text", "piece", "kind", "script", "class"), "string"),
     **dict.fromkeys(("row", "twin_group", "twin_count"), "int32"),
     **dict.fromkeys(
         ("euclidean_norm", "causal_norm", "hubness", *(f"density_{rule.value}" for rule in Rule)), "double"
     ),
+    **dict.fromkeys(("moved", "unused_cosine", "unused_cosine_centered", "unused_cosine_residual"), "double"),
     "token_id": "int64",
+    "untrained": "bool",
 }
 """Of `tokens.parquet`."""
 
@@ -56,6 +58,14 @@ def numbers(column: pa.ChunkedArray[Any]) -> np.ndarray:
     if column.null_count:
         raise ValueError("numbers are missing")
     return np.from_dlpack(column.combine_chunks())
+
+
+def numbers_or_nan(column: pa.ChunkedArray[Any]) -> np.ndarray:
+    """Return a column of float64 as an array, NaN where it has no number."""
+    import pyarrow.compute as pc
+
+    filled: Any = pc.fill_null(cast("Any", column), float("nan")) if column.null_count else column
+    return numbers(filled)
 
 
 def arrow_array(values: np.ndarray) -> pa.Array[Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from index.geometry.maps import Geometry
 from index.geometry.metric import Metric
 from index.geometry.twins import Groups
 from index.measures.density import Rule
+from index.measures.hubness import hubs
 from index.tokens.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -116,6 +117,24 @@ class Bundle:
         return Groups(_numbers(self.columns("twin_group")["twin_group"]))
 
     @cached_property
+    def hubness(self) -> np.ndarray:
+        """In how many causal lists of the build's `density_k` each token is, (V,) float64."""
+        return _numbers(self.columns("hubness")["hubness"])
+
+    @cached_property
+    def hubs(self) -> np.ndarray:
+        """Which tokens are in far more lists than their share, (V,) bool."""
+        return hubs(self.hubness, self.manifest.settings.density_k)
+
+    @cached_property
+    def untrained(self) -> np.ndarray:
+        """Which tokens training never moved, (V,) bool."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        return _numbers(pc.cast(self.columns("untrained")["untrained"], pa.uint8())).astype(bool)
+
+    @cached_property
     def gamma(self) -> StoredArray:
         """The rows in the source's own dtype, (V, D), mapped."""
         return safetensors_array(self.checksums.file(GAMMA), "gamma", (len(self), self.manifest.D))
@@ -131,7 +150,10 @@ class Bundle:
             tensors = load(file.read())
         except (SafetensorError, KeyError) as error:
             raise BundleError(f"{file.path} cannot be read: {brief(error)}; build the bundle again") from error
-        facts = self.manifest.metric
+        facts, D = self.manifest.metric, self.manifest.D
+        shapes = {"mean": (D,), "M": (D, D), "factor": (D, D), "eigenvalues": (D,)}
+        if {name: each.shape for name, each in tensors.items() if each.dtype == np.float64} != shapes:
+            raise BundleError(f"{file.path} holds other tensors than a metric of width {D}: {DAMAGED}")
         return Metric(
             tensors["mean"], tensors["M"], tensors["factor"], tensors["eigenvalues"], facts.ridge, facts.origin
         )
@@ -147,13 +169,16 @@ def density_column(rule: Rule) -> str:
     return f"density_{rule.value}"
 
 
-def open_bundle(path: str | Path) -> Bundle:
-    """Open a built bundle for questions.
+Opened = TypeVar("Opened", bound=Bundle)
 
-    Parameters
-    ----------
-    path : str or Path
-        The bundle's own folder.
+
+def open_bundle(path: str | Path) -> Bundle:
+    """Open a built bundle, by its own folder, for questions; raises what `open_as` raises."""
+    return open_as(Bundle, path)
+
+
+def open_as(kind: type[Opened], path: str | Path) -> Opened:
+    """Open a built bundle, by its own folder, as a kind of `Bundle`.
 
     Raises
     ------
@@ -164,7 +189,7 @@ def open_bundle(path: str | Path) -> Bundle:
     manifest = read_manifest(folder)
     while True:
         try:
-            return Bundle(folder, manifest)
+            return kind(folder, manifest)
         except BundleError:
             # A build may have put another bundle in its place after the manifest was read.
             before, manifest = manifest, read_manifest(folder)

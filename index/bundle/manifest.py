@@ -227,7 +227,7 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         found = msgspec.convert(manifest, Manifest)
         _check(found)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:  # JSON can write half a character
         raise BundleError(f"{path} holds no valid bundle: {brief(error)}: {DAMAGED}") from error
     return found
 

@@ -15,7 +15,7 @@ from index.bundle.checksums import Checksums, damaged
 from index.bundle.manifest import Manifest, SpaceFacts
 from index.bundle.stored import PatchedArray, StoredArray, flat_index_points, npy_array, sketch_codes
 from index.bundle.turned import TurnedPoints
-from index.errors import ParameterError
+from index.errors import BundleError, ParameterError
 from index.files import brief
 from index.geometry.blocks import row_slices
 from index.geometry.maps import Geometry, angle_origin, map_rows
@@ -188,7 +188,8 @@ class Space:
         try:
             index = faiss.read_index(os.fspath(path), faiss.IO_FLAG_MMAP_IFC)
         except RuntimeError as error:
-            raise self._checksums.not_as_written(f"{path} cannot be read by FAISS: {brief(error)}") from error
+            self._checksums.require_same()
+            raise BundleError(f"{path} cannot be read by FAISS, and is as it was written: {brief(error)}") from error
         self._checksums.require_same()  # FAISS opens a file of its own
         return index
 

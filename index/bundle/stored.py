@@ -234,10 +234,10 @@ def safetensors_array(file: StoredFile, name: str, shape: tuple[int, int]) -> St
     try:
         facts = json.loads(file.content[8 : 8 + length].tobytes())[name]
         kind, found, begin = kinds[facts["dtype"]], tuple(facts["shape"]), int(facts["data_offsets"][0])
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, IndexError, OverflowError, RecursionError) as error:
         raise BundleError(f"{file.path} holds no tensor {name}: {DAMAGED}") from error
-    if found != shape:
-        raise BundleError(f"{file.path} holds {name} of shape {found}, not {shape}: {DAMAGED}")
+    if found != shape or begin < 0:
+        raise BundleError(f"{file.path} holds {name} of shape {found} from byte {begin}, not {shape}: {DAMAGED}")
     return _array(file, 8 + length + begin, shape, kind)
 
 
@@ -246,5 +246,5 @@ def _array(
 ) -> StoredArray:
     try:
         return StoredArray(file, offset, shape, dtype, below)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise BundleError(f"{file.path} is too short for numbers of shape {shape}: {DAMAGED}") from error

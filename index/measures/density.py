@@ -30,13 +30,21 @@ def mean_distances(distances: np.ndarray, distinct_distances: np.ndarray, rule: 
     `distances`, (V, K >= k), are those of a k-NN graph, self removed, ascending; `distinct_distances` the same with
     twins collapsed, infinite where there are no more vectors. The mean is NaN where the rule leaves nothing to average.
     """
-    source = distinct_distances if rule is Rule.DISTINCT else distances
-    nearest = source[:, :k].astype(np.float64)
-    kept = np.isfinite(nearest)
-    if rule is Rule.NOTEBOOK:
-        kept &= nearest > 0
+    nearest = (distinct_distances if rule is Rule.DISTINCT else distances)[:, :k].astype(np.float64)
+    kept = _kept(nearest, rule)
     with np.errstate(invalid="ignore"):
         return np.asarray(np.where(kept, nearest, 0).sum(axis=1) / kept.sum(axis=1))
+
+
+def averaged(distances: np.ndarray, distinct_distances: np.ndarray, rule: Rule, k: int) -> np.ndarray:
+    """Return how many distances each of those means is of, (V,): fewer than k where zeros were dropped or none are."""
+    nearest = (distinct_distances if rule is Rule.DISTINCT else distances)[:, :k]
+    return np.asarray(_kept(nearest, rule).sum(axis=1))
+
+
+def _kept(nearest: np.ndarray, rule: Rule) -> np.ndarray:
+    kept = np.isfinite(nearest)
+    return np.asarray(kept & (nearest > 0) if rule is Rule.NOTEBOOK else kept)
 
 
 def density(mean_distance: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Hubness: in how many neighbor lists a token is."""
+"""Hubness: in how many neighbor lists a token is, and which tokens are hubs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,20 @@ import numpy as np
 
 from index.measures.lists import CERTAIN, TIED, NeighborLists, places
 
+HUB_TIMES = 100
+"""A hub is in more than so many times its share of lists.
+
+In SmolLM2 21 tokens are in over 4,100 lists of 20, 208 times their share, and all of them are untrained; one word is
+next, with 120 times its share. At 10 times there are 68 hubs, and 47 of them are names and other words, which are
+neighbors in earnest.
+"""
+
 _BLOCK_ROWS = 1 << 13
+
+
+def hubs(hubness: np.ndarray, k: int) -> np.ndarray:
+    """Return which tokens are hubs by their `hubness`, (V,), in lists of k: bool (V,)."""
+    return np.asarray(hubness > HUB_TIMES * k)
 
 
 def hubness(lists: NeighborLists, k: int) -> np.ndarray:

@@ -62,6 +62,16 @@ def reachable(vocabulary: Vocabulary) -> list[bool | None]:
     return answers
 
 
+def made_of(tokenizer: Tokenizer, texts: list[str], path: Path) -> list[tuple[int, ...]]:
+    """Return the ids of the tokens that each text becomes, behind a line break where a space would come before it."""
+    if not _puts_space_before(tokenizer, path):
+        return [tuple(encoding.ids) for encoding in encode(tokenizer, texts, path)]
+    return [
+        tuple(token_id for token_id, (start, _) in zip(encoding.ids, encoding.offsets, strict=True) if start > 0)
+        for encoding in encode(tokenizer, ["\n" + text for text in texts], path)
+    ]
+
+
 def _puts_space_before(tokenizer: Tokenizer, path: Path) -> bool:
     first = encode(tokenizer, ["a"], path)[0].tokens[:1]
     return any(piece.startswith(_SPACE_MARKS) for piece in first)

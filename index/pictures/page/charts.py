@@ -185,9 +185,8 @@ def _density_caption(series: NeighborhoodSeries) -> str:
 
 
 def _left_out(densities: Densities) -> str:
-    parts = [
-        f"{count:,} of density {what}" for count, what in ((densities.zero, "0"), (densities.infinite, "inf")) if count
-    ]
+    outside = ((densities.zero, "with no distance to average"), (densities.infinite, "of infinite density"))
+    parts = [f"{count:,} {what}" for count, what in outside if count]
     return f" In no bar: {' and '.join(parts)}." if parts else ""
 
 

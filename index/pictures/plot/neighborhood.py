@@ -61,8 +61,11 @@ def subtitle(series: NeighborhoodSeries, found: Neighborhood, name: str) -> str:
         agreed = found.overlap
         said.append(
             f"{agreed.count} of {counted(agreed.k, 'neighbor')} in both lists ({agreed.percent:.1f} %)"
-            + ("" if agreed.verdict is None else f": {agreed.verdict.value}")
+            + ("" if found.verdict is None else f": {found.verdict.value}")
         )
+        if found.without is not None and found.without.overlap is not None:
+            rest = found.without.overlap
+            said.append(f"{rest.count} of {rest.k} without untrained tokens and hubs")
         if agreed.lowest < agreed.highest:
             said.append(f"ties could make it {agreed.lowest} to {agreed.highest}")
     return " · ".join(said)
@@ -152,8 +155,8 @@ def draw_densities(axes: Axes, densities: Densities, token: tuple[float, str | N
 
     A token to mark is its density, and the percent of tokens it is denser than: None for a row without a point.
     """
-    outside = ((densities.zero, "zero"), (densities.infinite, "infinite"))
-    left_out = "\n".join(f"{count:,} of {what} density left out" for count, what in outside if count)
+    outside = ((densities.zero, "with no distance to average"), (densities.infinite, "of infinite density"))
+    left_out = "\n".join(f"{count:,} {what} left out" for count, what in outside if count)
     if token is not None:
         left_out = f"{_unmarked(densities, *token)}\n{left_out}".strip()
     if len(densities.counts) == 0:
@@ -193,8 +196,8 @@ def _unmarked(densities: Densities, density: float, denser_than: str | None) -> 
 def _draw_union(axes: Axes, series: UnionSeries, typeface: Typeface) -> None:
     first, second = series.distances
     paper.name_panel(axes, "d", "Every neighbor of either list, in both")
-    axes.set(xlabel=MEASURES[second], ylabel=MEASURES[first])
-    x, y = (series.similarities.get(geometry, series.distances[geometry]) for geometry in (second, first))
+    axes.set(xlabel=MEASURES[first], ylabel=MEASURES[second])
+    x, y = (series.similarities.get(geometry, series.distances[geometry]) for geometry in (first, second))
     drawn = np.isfinite(x) & np.isfinite(y)
     if not drawn.any():
         paper.say(axes, "no neighbor has a place in both geometries")
