@@ -14,7 +14,8 @@ from index.bundle.stored import sketch_codes
 from index.bundle.write import save_sketch
 from index.geometry import maps
 from index.search.finder import Finder, search_with_ties
-from index.search.sketch import CHUNK_BYTES, Sketch, TurnedBounds, encode, new_quantizer
+from index.search.sketch import CHUNK_BYTES, Sketch, encode, new_quantizer
+from index.search.turned import TurnedBounds
 
 RANDOM = np.random.default_rng(11)
 V = 700

@@ -154,7 +154,7 @@ class Space:
         It reads the sketch of the space, and those points that this does not exclude.
         """
         from index.search.finder import Finder
-        from index.search.sketch import TurnedBounds
+        from index.search.turned import TurnedBounds
 
         if self.geometry is not Geometry.CAUSAL_COSINE:
             return Finder(self.points, bounder=self.sketch, finer=lambda: self.flat, excluded=self.excluded)
