@@ -239,12 +239,13 @@ class _Part:
         import faiss
 
         self._faiss: Any = faiss
-        self._index, self._owner = index, _owner()
+        self._index, self._empty = index, _read_in_place()
 
     def measure(self, rows: np.ndarray, query: np.ndarray, squared: np.ndarray, some: np.ndarray | None) -> None:
         """Fill in the squared distances from a query to rows, or to some of them."""
         content, count = rows.view(np.uint8), len(rows) if some is None else len(some)
-        view = self._faiss.MaybeOwnedVectorUInt8.create_view(self._faiss.swig_ptr(content), content.size, self._owner)
+        owner = self._empty.codes.owner
+        view = self._faiss.MaybeOwnedVectorUInt8.create_view(self._faiss.swig_ptr(content), content.size, owner)
         self._index.codes, self._index.ntotal = view, len(rows)
         parameters = None
         if some is not None:
@@ -257,11 +258,10 @@ class _Part:
         squared[ids[0][found]] = distances[0][found]
 
 
-def _owner() -> Any:
-    """Return what FAISS wants to keep alive with memory that is not its own: none, as it gives where it reads views."""
+def _read_in_place() -> Any:
+    """Return an index that FAISS read where it lies: its owner stands for memory that is not FAISS's, while it lives."""
     import faiss as module
 
     faiss: Any = module
     empty = faiss.serialize_index(faiss.IndexScalarQuantizer(1, faiss.ScalarQuantizer.QT_8bit))
-    reader = faiss.ZeroCopyIOReader(faiss.swig_ptr(empty), empty.size)
-    return faiss.read_index(reader).codes.owner
+    return faiss.read_index(faiss.ZeroCopyIOReader(faiss.swig_ptr(empty), empty.size))
