@@ -259,7 +259,7 @@ class _Part:
 
 
 def _read_in_place() -> Any:
-    """Return an index that FAISS read where it lies: its owner stands for memory that is not FAISS's, while it lives."""
+    """Return an index that FAISS read where it lies: its owner stands for memory of others, while it lives."""
     import faiss as module
 
     faiss: Any = module
