@@ -1,17 +1,27 @@
 """A `Finder`: what it refuses, that no path leads to a row without a point, that it answers as reading all does."""
 
+import shutil
+import sys
+from pathlib import Path
+
+import faiss
 import numpy as np
 import pytest
-from conftest import build
+from conftest import ROOT, build
 from numpy.typing import NDArray
 from synthetic import planted
 
 import index
 from index.api import OpenVocabulary
 from index.build.approximate import measure_recall
+from index.bundle.space import Space
 from index.errors import ParameterError
-from index.search.finder import Finder
+from index.geometry.maps import Geometry
+from index.search.finder import Finder, search_with_ties
 from index.search.graph import KnnGraph
+
+sys.path.append(str(ROOT / "benchmarks"))
+import fuzz_inputs
 
 
 @pytest.fixture(scope="module")
@@ -148,12 +158,47 @@ def crowded(tmp_path_factory: pytest.TempPathFactory) -> OpenVocabulary:
     return index.open(folder / "bundle")
 
 
+@pytest.mark.parametrize("name", ["causal.sketch", "cosine.sketch", "causal", "cosine"])
+def test_it_is_the_faiss_files_that_answer(name: str, crowded: OpenVocabulary, tmp_path: Path) -> None:
+    """Another file of the same shape, with checksums that say it is right: other answers."""
+    shutil.copytree(crowded.folder, tmp_path / "bundle")
+    other = faiss.read_index(str(tmp_path / "bundle" / f"{name}.faiss"))
+    points = other.reconstruct_n(0, other.ntotal)
+    other.reset()
+    # A sketch of other points in the same place would be seen through: too much stays open. This one says all are far.
+    other.add(points + np.float32(1e4) if "sketch" in name else np.ascontiguousarray(points[::-1]))
+    faiss.write_index(other, str(tmp_path / "bundle" / f"{name}.faiss"))
+    fuzz_inputs.seal_file(f"{name}.faiss", tmp_path / "bundle")
+    changed = index.open(tmp_path / "bundle")
+    question = "#3 - #1 + #2"
+    geometries = (Geometry.COSINE,) if "cosine" in name else (Geometry.CAUSAL, Geometry.CAUSAL_COSINE)
+    before, after = (each.analogy(question, top=20).json() for each in (crowded, changed))
+    for geometry in geometries:
+        assert [place["id"] for place in before[geometry.value]] != [place["id"] for place in after[geometry.value]]
+    for ranked in (crowded.rank("#3", "#900"), changed.rank("#3", "#900")):
+        assert set(ranked.b_in_a) == set(Geometry)
+
+
+class ReadsAll:
+    """What answers as a finder does, of every point in float64."""
+
+    def __init__(self, space: Space) -> None:
+        self.space, self.rows = space, np.setdiff1d(np.arange(len(space.points)), space.excluded)
+
+    def search_with_ties(
+        self, query: NDArray, top: int, resolution: float, *, exclude: tuple[int, ...], rows: NDArray | None
+    ) -> tuple[NDArray, NDArray]:
+        return search_with_ties(self.space.points, query, top, resolution, exclude=exclude, rows=rows)
+
+    def around(self, query: NDArray, nearest: float, farthest: float, *, then: NDArray) -> tuple[NDArray, NDArray]:
+        return self.rows, np.empty(0, np.int64)
+
+
 def test_lists_and_ranks_are_those_of_all_points(crowded: OpenVocabulary) -> None:
-    """Bit for bit, ties and twins included: one vocabulary has its finders, the other never gets one."""
+    """Bit for bit, ties and twins included: one vocabulary has its sketches, the other measures every point."""
     slow = index.open(crowded.folder)
-    for geometry, space in slow.spaces.items():
-        space.finder_if_worth = lambda: None  # type: ignore[method-assign]
-        assert crowded.spaces[geometry].finder is crowded.spaces[geometry].finder_if_worth()
+    for space in slow.spaces.values():
+        space.finder = ReadsAll(space)  # type: ignore[assignment]
     V = len(slow)
     some = [*range(0, V, 97), *range(V - 17, V)]
     for row in some:
@@ -162,9 +207,3 @@ def test_lists_and_ranks_are_those_of_all_points(crowded: OpenVocabulary) -> Non
     for a, b in zip(some, reversed(some), strict=True):
         if a != b:
             assert crowded.rank(f"#{a}", f"#{b}").json() == slow.rank(f"#{a}", f"#{b}").json()
-
-
-def test_a_finder_is_made_when_it_pays(crowded: OpenVocabulary) -> None:
-    space = index.open(crowded.folder).causal
-    made = [space.finder_if_worth() is not None for _ in range(10)]
-    assert made == [False] * 8 + [True] * 2

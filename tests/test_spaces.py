@@ -113,6 +113,82 @@ def test_resolution_bounds_what_rounding_does() -> None:
     assert 0.05 * bound < 2 * moved.max() <= bound
 
 
+@pytest.mark.parametrize("centered", [False, True])
+@pytest.mark.parametrize("cloud", ["plain", "offset", "orders", "huge coordinate", "one wide", "near the mean"])
+def test_causal_cosine_points_are_as_close_as_their_bound_says(cloud: str, centered: bool) -> None:
+    """Made of rounded causal points or of the rows themselves, against the float64 definition: within 2^-24."""
+    random = np.random.default_rng(8)
+    rows = random.normal(size=(400, 1 if cloud == "one wide" else 6))
+    if cloud == "offset":
+        rows += 1e4
+    if cloud in ("orders", "one wide"):
+        rows = rows * np.geomspace(1e-12, 1, 400)[:, None] + 0.3 * np.geomspace(1e-12, 1, 400)[:, None]
+    if cloud == "huge coordinate":
+        rows[7, 2] = 1e6
+    if cloud == "near the mean":
+        rows += 3
+        rows[200:] = rows.mean(axis=0) * (1 + 1e-9 * random.normal(size=(200, 1)))
+    rows[11] = 0
+    mean, cov = oracles.covariance(rows)
+    metric = metric_from_covariance(mean, cov, 1e-9 * np.trace(cov))
+    exact = ((rows - mean) if centered else rows) @ metric.factor
+    lengths = np.linalg.norm(exact, axis=1, keepdims=True)
+    exact /= np.where(lengths > 0, lengths, 1)
+    points = maps.causal_cosine_points(rows, metric, centered=centered)
+    # Where the oracle's own float64 product with the offset has cancelled, it is no better than this.
+    terms = np.linalg.norm(np.abs(rows) @ np.abs(metric.factor), axis=1)
+    own = 2.0**-50 * terms / np.where(lengths > 0, lengths, 1)[:, 0]
+    assert (np.linalg.norm(points - exact, axis=1) <= oracles.HALF_ULP * (1 + 1e-6) + own).all()
+    made = maps.turned(causal_points(rows, metric), maps.angle_origin(metric, centered=centered))
+    as_made = (made == points).all(axis=1)
+    if not centered:
+        assert not points[11].any()
+    if cloud == "orders" and not centered:
+        assert 10 < as_made.sum() < 350
+    if cloud == "plain":
+        assert as_made.sum() > 300
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 100])
+def test_a_direction_is_the_same_however_many_are_made(count: int) -> None:
+    """A reader makes one, or a block that begins anywhere; a build made all."""
+    random = np.random.default_rng(2)
+    for D in (1, 7, 576, 2561):
+        points, origin = random.normal(size=(300, D)).astype(np.float32), random.normal(size=D)
+        every = maps.turned(points, origin)
+        for start in (0, 1, 5, 150):
+            np.testing.assert_array_equal(
+                maps.turned(points[start : start + count], origin), every[start : start + count]
+            )
+
+
+def test_rows_almost_zero_keep_their_directions_in_a_bundle(tmp_path: Path) -> None:
+    rows = np.random.default_rng(6).normal(size=(300, 7)) + 2
+    rows[:40] *= np.geomspace(1e-13, 1e-3, 40)[:, None]
+    rows[50] = 0
+    rows[51:54] = rows[20]
+    np.save(tmp_path / "gamma.npy", rows)
+    build(Settings(source=str(tmp_path / "gamma.npy"), out=tmp_path / "bundle", neighbors=10, density_k=3))
+    space = index.open(tmp_path / "bundle").causal_cosine
+    M = oracles.metric(oracles.covariance(rows)[1], 1e-6)
+    with np.errstate(invalid="ignore"):  # a zero row has no direction
+        exact = oracles.unit_rows(oracles.causal_points(rows, M))
+    apart = oracles.all_distances(exact)
+    assert list(space.excluded) == [50]
+    own = np.load(tmp_path / "bundle" / "causal_cosine.own_rows.npy")
+    assert {*range(20), 50, 51, 52, 53} <= set(own.tolist())
+    assert len(own) < 150  # in seven dimensions more are off than in hundreds
+    stored = np.take_along_axis(apart, np.maximum(space.ids[:], 0).astype(np.int64), axis=1)
+    placed = np.arange(300) != 50
+    assert np.abs(space.distances[:] - stored)[placed].max() <= space.resolution
+    assert (space.points[[51, 52, 53]] == space.points[20]).all()
+    # Read one by one, and all at once, in a bundle: the same bits.
+    np.testing.assert_array_equal(space.points.whole, np.array([space.points[row] for row in range(300)]))
+    assert not list((tmp_path / "bundle").glob("causal_cosine*.faiss"))
+    found = space.index.search(space.points[[4]], 4)[1]
+    assert set(found[0]) <= {4, *space.ids[4][:6].tolist()}
+
+
 def test_a_covariance_that_overflows() -> None:
     rows = np.random.default_rng(0).normal(size=(40, 3)) * 1e200
     with pytest.raises(MetricError, match="overflows float64"), np.errstate(over="ignore", invalid="ignore"):

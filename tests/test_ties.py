@@ -144,12 +144,13 @@ def test_crowded_lists_are_those_of_a_search(
 ) -> None:
     """The stored list ends within the 150 twins; the stored distinct points go on, and the answer is the same."""
     from index.questions import lists
-    from index.search.finder import search_with_ties
+    from index.search.finder import Finder, search_with_ties
 
     space = index.open(ruled.bundle).spaces[index.Geometry(geometry)]
     rows = [*ruled.model.twins[0][:2], ruled.model.twins[2][0], *ruled.model.singles[:2], 0, 1, 2]
     searched = []
-    monkeypatch.setattr(lists, "search_with_ties", lambda *_, **__: searched.append(1) or search_with_ties(*_, **__))
+    find = Finder.search_with_ties
+    monkeypatch.setattr(Finder, "search_with_ties", lambda *_, **__: searched.append(1) or find(*_, **__))
     for row in rows:
         ids, distances = lists.ranked(space, row, top)
         wanted, exact = search_with_ties(space.points, space.points[row], top, space.resolution, exclude=(row,))

@@ -46,7 +46,8 @@ class BuildSize:
         search += 2 * 4 * TILE_ROWS**2 * (settings.threads or core_count())
         approximate = points if settings.index_factories else 0
         private = _BASE_BYTES + 2 * square + max(search, 6 * square, _TEXT_BYTES * V, approximate)
-        return cls(V, D, K, private, points, gamma, gamma + 3 * square + len(Geometry) * (points + graph))
+        disk = gamma + 3 * square + len(Geometry) * (points + graph) + 2 * V * D  # the last of its steps needs most
+        return cls(V, D, K, private, points, gamma, disk)
 
     def __str__(self) -> str:
         return f"a build of {self.V:,} tokens x {self.D:,} with {self.K} neighbors"

@@ -18,7 +18,7 @@ from index.build.approximate import build_approximate, file_name, measure_recall
 from index.build.rows import Progress, Rows
 from index.build.settings import Settings
 from index.bundle import write as writer
-from index.bundle.manifest import Recall, SpaceFacts
+from index.bundle.manifest import FLAT, Recall, SpaceFacts
 from index.bundle.stored import map_flat
 from index.errors import MetricError, parameter
 from index.geometry import maps
@@ -33,8 +33,14 @@ SHORTEST = 2.0**-50
 def space_files(geometry: Geometry, settings: Settings) -> list[str]:
     """Return the names of the files that `build_space` writes."""
     name = geometry.value
-    arrays = [f"{name}.{array}.npy" for array in writer.STORED_ARRAYS]
-    return [f"{name}.faiss", *arrays, *(file_name(name, factory) for factory in settings.index_factories)]
+    arrays = list(writer.STORED_ARRAYS)
+    if geometry is Geometry.CAUSAL_COSINE:
+        arrays += [writer.OWN_ROWS, writer.OWN_POINTS, writer.LENGTHS]
+    else:
+        arrays += [writer.SKETCH_ERRORS]
+    flat = [f"{name}.faiss", f"{name}.{writer.SKETCH}.faiss"] if name in FLAT else []
+    approximate = (file_name(name, factory) for factory in settings.index_factories)
+    return [*flat, *(f"{name}.{array}.npy" for array in arrays), *approximate]
 
 
 def map_points(folder: Path, geometry: Geometry, shape: tuple[int, int]) -> np.ndarray:
@@ -54,9 +60,17 @@ def build_space(
     name, k, (V, D) = geometry.value, settings.neighbors, rows.gamma.shape
     centered = geometry is Geometry.CAUSAL or (geometry is Geometry.CAUSAL_COSINE and settings.centered)
     progress(f"mapping into {geometry.label} space", 0, 1)
-    blocks = _point_blocks(rows, geometry, centered=centered)
+    turned = _Turned(folder, rows, centered=centered) if geometry is Geometry.CAUSAL_COSINE else None
+    blocks = turned.blocks() if turned else _point_blocks(rows, geometry)
     points = writer.save_points(folder / f"{name}.faiss", (V, D), blocks, inner_product=geometry.angular)
     _move_to_twins(folder / f"{name}.faiss", points, rows.twins)
+    if turned:
+        own = np.flatnonzero(np.isin(rows.twins, rows.twins[turned.own])).astype(np.int32)  # and their twins
+        writer.save_array(folder / f"{name}.{writer.OWN_ROWS}.npy", own)
+        writer.save_array(folder / f"{name}.{writer.OWN_POINTS}.npy", points[own])
+        writer.save_array(folder / f"{name}.{writer.LENGTHS}.npy", np.concatenate(turned.lengths))
+    else:
+        writer.save_sketch(folder, name, points)
     progress(f"mapping into {geometry.label} space", 1, 1)
     excluded = maps.zero_rows(points) if geometry.angular else np.empty(0, dtype=np.int64)
     largest = float(maps.norms(points).max())
@@ -73,6 +87,8 @@ def build_space(
     )
     graph = search(points, k=k) if len(excluded) == 0 else _graph_without(folder, points, excluded, k, search)
     writer.save_graph(folder, name, graph)
+    if turned:
+        (folder / f"{name}.faiss").unlink()  # a copy for the search: readers make these points of causal ones
     return SpaceFacts(
         unit="of the chord" if geometry.angular else "logometers",
         search="inner product" if geometry.angular else "squared L2",
@@ -105,10 +121,34 @@ def _median_nearest(graph: KnnGraph) -> float | None:
     return float(np.median(nearest)) if len(nearest) else None
 
 
-def _point_blocks(rows: Rows, geometry: Geometry, *, centered: bool) -> Iterator[np.ndarray]:
-    """Yield the points of consecutive blocks of rows."""
+def _point_blocks(rows: Rows, geometry: Geometry) -> Iterator[np.ndarray]:
+    """Yield the causal or cosine points of consecutive blocks of rows."""
     for where in row_slices(rows.gamma.shape):
-        yield maps.map_rows(rows.gamma[where], geometry, rows.metric, centered=centered)
+        yield maps.map_rows(rows.gamma[where], geometry, rows.metric)
+
+
+class _Turned:
+    """Causal-cosine points as readers make them: of the causal points that are stored."""
+
+    def __init__(self, folder: Path, rows: Rows, *, centered: bool) -> None:
+        self._causal, self._rows, self._centered = map_points(folder, Geometry.CAUSAL, rows.gamma.shape), rows, centered
+        self.own: list[int] = []  # rows whose directions causal points do not give
+        self.lengths: list[np.ndarray] = []  # of what each point is the direction of, block by block
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """Yield the points of consecutive blocks of rows."""
+        origin = maps.angle_origin(self._rows.metric, centered=self._centered)
+        for where in row_slices(self._causal.shape):
+            causal, gamma = self._causal[where], self._rows.gamma[where]
+            block, exact = (
+                maps.turned(causal, origin),
+                maps.own_directions(gamma, self._rows.metric, centered=self._centered),
+            )
+            own = np.flatnonzero(maps.turned_off(block, exact))
+            block[own] = exact[own]
+            self.own += (where.start + own).tolist()
+            self.lengths.append(maps.turned_lengths(causal, origin))
+            yield block
 
 
 def _move_to_twins(path: Path, points: np.ndarray, twins: np.ndarray) -> None:

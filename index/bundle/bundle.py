@@ -41,16 +41,16 @@ class Bundle:
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self.folder, self.manifest, self.name = folder, manifest, manifest.name
         self.checksums = Checksums(folder, manifest.files, self.was_replaced)
-        self.spaces = {geometry: Space(geometry, manifest, self.checksums, self._read_metric) for geometry in Geometry}
+        self.spaces = {
+            geometry: Space(geometry, manifest, self.checksums, lambda: self.metric, lambda: self.causal)
+            for geometry in Geometry
+        }
 
     def __len__(self) -> int:
         return self.manifest.V
 
     def __reduce__(self) -> tuple[Any, ...]:
         return open_bundle, (self.folder.absolute(),)
-
-    def _read_metric(self) -> Metric:
-        return self.metric
 
     def __repr__(self) -> str:
         facts = self.manifest

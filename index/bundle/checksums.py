@@ -1,13 +1,14 @@
 """Damage is seen before an answer: every file of a bundle in blocks, each with a checksum, checked when first read.
 
 Two kinds, for two purposes. `manifest.json` has the SHA-256 of each whole file, for archives and for other tools.
-`checksums.json` has the XXH3 of each block of a mebibyte, computed as fast as memory is read: a question checks the few
+`checksums.json` has the XXH3 of each block of 64 KiB, computed as fast as memory is read: a question checks the few
 blocks it touches, and a search that reads all points checks each block on its way.
 """
 
 from __future__ import annotations
 
 import json
+import mmap
 import stat
 from collections.abc import Callable, Iterator
 from hashlib import sha256
@@ -23,7 +24,7 @@ from index.errors import BundleError
 from index.files import brief, why
 
 CHECKSUMS = "checksums.json"
-BLOCK_BYTES = 1 << 20
+BLOCK_BYTES = 1 << 16
 DAMAGED = "the bundle is damaged; build it again"
 
 
@@ -171,13 +172,15 @@ class StoredFile:
     def __init__(self, path: Path, blocks: list[str], not_as_written: Callable[[str], BundleError] = damaged) -> None:
         self.path, self._not_as_written = path, not_as_written
         try:
-            self.content = np.memmap(path, np.uint8, mode="r")  # `check` what is read of it
+            mapped = np.memmap(path, np.uint8, mode="r")
         except (FileNotFoundError, NotADirectoryError) as error:
             raise not_as_written(f"{path} is missing") from error
         except OSError as error:
             raise unreadable(path, error) from error
         except ValueError as error:
             raise not_as_written(f"{path} is empty") from error
+        self._mapped: mmap.mmap = mapped._mmap  # type: ignore[attr-defined]
+        self.content = mapped.view(np.ndarray)  # `check` what is read of it
         if len(blocks) != -(-len(self.content) // BLOCK_BYTES):
             raise not_as_written(f"{path} has {len(self.content):,} bytes, but {len(blocks):,} checksums")
         self._blocks = blocks
@@ -203,6 +206,12 @@ class StoredFile:
         if xxh3_64_hexdigest(self.content[start : start + BLOCK_BYTES].data) != self._blocks[block]:
             raise self._not_as_written(f"{self.path} is not what was written, from byte {start:,} on")
         self._checked[block] = 1
+
+    def forget(self, start: int, stop: int) -> None:
+        """Take the pages that lie within bytes start to stop out of this process's memory, where that can be done."""
+        first, last = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE, stop // mmap.PAGESIZE * mmap.PAGESIZE
+        if hasattr(mmap, "MADV_DONTNEED") and last > first:
+            self._mapped.madvise(mmap.MADV_DONTNEED, first, last - first)
 
     def read(self) -> bytes:
         """Return the whole file, checked."""

@@ -22,6 +22,8 @@ FORMAT = "logoscope-bundle"
 FORMAT_VERSION = 4
 MANIFEST = "manifest.json"
 
+FLAT = ("causal", "cosine")
+"""The spaces whose points are in a file; those of causal cosines are made of causal ones."""
 MOST_TOKENS = (1 << 31) - 1
 """Rows are counted in int32."""
 POINT_BYTES = 4
@@ -248,7 +250,7 @@ def _check(manifest: Manifest) -> None:
     V, D, K, files = manifest.V, manifest.D, manifest.K, manifest.files
     for name, space in manifest.spaces.items():
         points = f"{name}.faiss"
-        if points not in files or files[points].bytes < V * D * POINT_BYTES:
+        if name in FLAT and (points not in files or files[points].bytes < V * D * POINT_BYTES):
             raise msgspec.ValidationError(f"Expected {V} x {D} points - at `$.files.{points}`")
         if any(row >= V for row in space.excluded_rows):
             raise msgspec.ValidationError(f"Expected rows below {V} - at `$.spaces.{name}.excluded_rows`")

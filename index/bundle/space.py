@@ -13,30 +13,38 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from index.bundle.checksums import Checksums, damaged
 from index.bundle.manifest import Manifest, SpaceFacts
-from index.bundle.stored import PatchedArray, StoredArray, flat_index_points, npy_array
+from index.bundle.stored import PatchedArray, StoredArray, flat_index_points, npy_array, sketch_codes
+from index.bundle.turned import TurnedPoints
 from index.errors import BundleError, ParameterError
 from index.files import brief
-from index.geometry.maps import Geometry, map_rows
+from index.geometry.blocks import row_slices
+from index.geometry.maps import Geometry, angle_origin, map_rows
 from index.geometry.metric import Metric
 from index.geometry.twins import Groups
 from index.measures.lists import NeighborLists
 
 if TYPE_CHECKING:
     from index.search.finder import Finder
+    from index.search.sketch import Sketch, Swept
 
 
 class Space:
     """One geometry of an open bundle."""
 
     def __init__(
-        self, geometry: Geometry, manifest: Manifest, checksums: Checksums, metric: Callable[[], Metric]
+        self,
+        geometry: Geometry,
+        manifest: Manifest,
+        checksums: Checksums,
+        metric: Callable[[], Metric],
+        causal: Callable[[], Space],
     ) -> None:
         self.geometry = geometry
         self.name = geometry.value  # files and JSON keys are called by it
         self.facts: SpaceFacts = getattr(manifest.spaces, self.name)
         self.resolution = float(self.facts.resolution)  # distances closer than this are tied: logometers, or of chords
         self.excluded = tuple(self.facts.excluded_rows)  # rows without a point: zero rows have no direction
-        self._checksums, self._metric, self._searches = checksums, metric, 0
+        self._checksums, self._metric, self._causal = checksums, metric, causal
         self._shape, self._graph_shape = (manifest.V, manifest.D), (manifest.V, manifest.K)
 
     @cached_property
@@ -85,9 +93,19 @@ class Space:
         )
 
     @cached_property
-    def points(self) -> StoredArray:
-        """The points, (V, D) float32, mapped from the file of the FAISS index."""
-        return flat_index_points(self._checksums.file(f"{self.name}.faiss"), self._shape)
+    def points(self) -> StoredArray | PatchedArray:
+        """The points, (V, D) float32: of the FAISS index, mapped; causal-cosine ones are made of the causal."""
+        if self.geometry is not Geometry.CAUSAL_COSINE:
+            return flat_index_points(self._checksums.file(f"{self.name}.faiss"), self._shape)
+        made = TurnedPoints(self._causal().points, angle_origin(self._metric(), centered=self.facts.centered))
+        file = self._checksums.file(f"{self.name}.own_points.npy")
+        own = npy_array(file, (len(self._own_rows), self._shape[1]), np.float32)
+        return PatchedArray(made, self._own_rows, own)
+
+    @cached_property
+    def _own_rows(self) -> np.ndarray:
+        """Rows whose causal-cosine points are not made of causal ones, ascending."""
+        return self._rows_array("own_rows")
 
     def map(self, rows: ArrayLike) -> np.ndarray:
         """Map rows of gamma's space, (n, D) or one (D,), into this one: float64, whose rounding to float32 is a point.
@@ -104,28 +122,67 @@ class Space:
         return points.reshape(given.shape)
 
     @cached_property
-    def finder(self) -> Finder:
-        """For exact searches of any vectors, many in one process: it keeps a bfloat16 copy of the points.
+    def sketch(self) -> Sketch:
+        """The points in one byte a coordinate, by FAISS's 8-bit quantizer; of the causal and the cosine space."""
+        import faiss as module
 
-        Rows without a point are in no answer.
+        from index.search.sketch import Sketch
+
+        faiss: Any = module
+
+        file = self._checksums.file(f"{self.name}.sketch.faiss")
+        codes = sketch_codes(file, self._shape)
+        try:
+            quantizer = faiss.read_index(faiss.ZeroCopyIOReader(faiss.swig_ptr(file.content), file.content.size))
+        except RuntimeError as error:
+            raise self._checksums.not_as_written(f"{file.path} cannot be read by FAISS: {brief(error)}") from error
+        errors = npy_array(self._checksums.file(f"{self.name}.sketch_errors.npy"), self._shape[:1], np.float32)
+        return Sketch(quantizer, codes, errors.whole, forget=codes.forget)
+
+    @cached_property
+    def flat(self) -> Swept:
+        """The flat index of the causal or the cosine space, which bounds distances closer than the sketch."""
+        from index.search.sketch import flat_bounds
+
+        points = flat_index_points(self._checksums.file(f"{self.name}.faiss"), self._shape)
+        return flat_bounds(points, forget=points.forget)
+
+    @cached_property
+    def finder(self) -> Finder:
+        """For exact searches of any vectors. Rows without a point are in no answer.
+
+        It reads the sketch of the space, and those points that this does not exclude.
         """
         from index.search.finder import Finder
+        from index.search.turned import TurnedBounds
 
-        return Finder(self.points.whole, excluded=self.excluded)
+        if self.geometry is not Geometry.CAUSAL_COSINE:
+            return Finder(self.points, bounder=self.sketch, finer=lambda: self.flat, excluded=self.excluded)
+        lengths = npy_array(self._checksums.file(f"{self.name}.lengths.npy"), self._shape[:1], np.float64).whole
+        origin = angle_origin(self._metric(), centered=self.facts.centered)
 
-    def finder_if_worth(self) -> Finder | None:
-        """Return the finder to a question that would read all points: from the ninth on, for it costs about eight."""
-        self._searches += 1
-        return self.finder if self._searches > 8 or "finder" in self.__dict__ else None
+        def turned(swept: Swept) -> TurnedBounds:
+            return TurnedBounds(swept, origin, lengths, self._own_rows)
+
+        causal = self._causal()
+        return Finder(
+            self.points, bounder=turned(causal.sketch), finer=lambda: turned(causal.flat), excluded=self.excluded
+        )
 
     @cached_property
     def index(self) -> Any:
         """The FAISS index over the points, memory-mapped; the whole file is checked first.
 
-        It holds all V points, the zero rows of an angular space, too: whoever searches it leaves `excluded` out.
+        It holds all V points, the zero rows of an angular space, too: whoever searches it leaves `excluded` out. That
+        of causal cosines is made of the points, in memory.
         """
         import faiss
 
+        if self.geometry is Geometry.CAUSAL_COSINE:
+            made = faiss.IndexFlatIP(self._shape[1])
+            for where in row_slices(self._shape):
+                made.add(self.points[where])
+            return made
         self.points.whole  # noqa: B018 -- reading it all is the check
         path = self._checksums.folder / f"{self.name}.faiss"
         # IO_FLAG_MMAP maps IVF lists only; flat indexes need the _IFC form.

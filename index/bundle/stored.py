@@ -75,6 +75,11 @@ class StoredArray(NDArrayOperatorsMixin):
         self._check_values(self._array)
         return self._array
 
+    def forget(self, rows: slice) -> None:
+        """Take consecutive rows that were read out of this process's memory; they stay in the system's."""
+        start, stop = self._offset + rows.start * self._row_bytes, self._offset + rows.stop * self._row_bytes
+        self._file.forget(start, stop)
+
     def _check(self, rows: Any) -> None:
         if isinstance(rows, int | np.integer) and -len(self) <= rows < len(self):
             row = int(rows) % len(self)
@@ -176,6 +181,35 @@ def flat_index_points(file: StoredFile, shape: tuple[int, int]) -> StoredArray:
     ):
         raise BundleError(f"{file.path} is not a flat FAISS index of {shape[0]} x {shape[1]} points: {DAMAGED}")
     return _array(file, FLAT_HEADER.size, shape, np.float32)
+
+
+SKETCH_HEADER = struct.Struct("<4siqqq?iiifQQQ")
+"""What an 8-bit FAISS quantizer begins with: as a flat index, then kind, how its ranges were found, D, bytes a row.
+
+Then come the number of its ranges, 2 D, these in float32, the number of codes, and the codes.
+"""
+_SKETCH_KIND, _SQUARED_L2 = (b"IxSQ", 0), 1
+
+
+def sketch_codes(file: StoredFile, shape: tuple[int, int]) -> StoredArray:
+    """Map the codes of an 8-bit FAISS quantizer, (V, D) uint8, all of whose header is compared with what it must be."""
+    V, D = shape
+    file.check(0, min(SKETCH_HEADER.size + 8 * D + 8, len(file.content)))
+    header = file.content[: SKETCH_HEADER.size].tobytes()
+    fields = SKETCH_HEADER.unpack(header) if len(header) == SKETCH_HEADER.size else ()
+    ranges = file.content[SKETCH_HEADER.size :][: 8 * D].view(np.uint8)
+    count = file.content[SKETCH_HEADER.size + 8 * D :][:8].tobytes()
+    name, kind = _SKETCH_KIND
+    known = len(fields) == 13 and (fields[0], *fields[1:3], *fields[5:8]) == (name, D, V, True, _SQUARED_L2, kind)
+    if (
+        not known
+        or fields[10:] != (D, D, 2 * D)
+        or len(ranges) != 8 * D
+        or not np.isfinite(np.frombuffer(ranges.tobytes(), "<f4")).all()
+        or int.from_bytes(count, "little") != V * D
+    ):
+        raise BundleError(f"{file.path} is no 8-bit FAISS quantizer of {V} x {D} points: {DAMAGED}")
+    return _array(file, SKETCH_HEADER.size + 8 * D + 8, shape, np.uint8)
 
 
 def map_flat(path: Path, shape: tuple[int, int], *, writable: bool = False) -> np.ndarray:

@@ -20,8 +20,9 @@ from index.bundle.manifest import MANIFEST, Manifest
 from index.bundle.stored import FLAT_HEADER, FLAT_INNER_PRODUCT, FLAT_L2, PatchedArray, map_flat
 from index.errors import BundleError, parameter
 from index.files import brief, why
-from index.geometry.blocks import Matrix
+from index.geometry.blocks import Matrix, row_slices
 from index.search.graph import KnnGraph
+from index.search.sketch import encode, new_quantizer
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,6 +32,9 @@ _UNUSED = 1 << 20  # what FAISS writes in the two unused numbers of a header
 DISTINCT_ROWS = "distinct_rows"
 STORED_ARRAYS = (*(field.name for field in fields(KnnGraph)), DISTINCT_ROWS)
 """Of a graph: each is a file."""
+SKETCH, SKETCH_ERRORS = "sketch", "sketch_errors"
+OWN_ROWS, OWN_POINTS, LENGTHS = "own_rows", "own_points", "lengths"
+"""Of causal-cosine points: those that are not made of causal ones."""
 _ROWS_COMPARED = 1 << 14
 
 
@@ -103,6 +107,22 @@ def save_points(path: Path, shape: tuple[int, int], blocks: Iterable[np.ndarray]
         for block in blocks:
             file.write(np.ascontiguousarray(block, dtype="<f4").data)
     return map_flat(path, shape)
+
+
+def save_sketch(folder: Path, name: str, points: np.ndarray) -> None:
+    """Write the sketch of points, (V, D) float32, as FAISS writes its quantizer, and what it loses of each."""
+    import faiss
+
+    V, D = points.shape
+    path, errors = folder / f"{name}.{SKETCH}.faiss", np.empty(V, np.float32)
+    quantizer = new_quantizer(points)
+    empty = faiss.serialize_index(quantizer).tobytes()  # its last eight bytes say that there are no codes
+    with saving(path, len(empty) + V * D), path.open("wb") as file:
+        file.write(empty[:8] + V.to_bytes(8, "little") + empty[16:-8] + (V * D).to_bytes(8, "little"))
+        for where in row_slices(points.shape):
+            codes, errors[where] = encode(quantizer, points[where])
+            file.write(codes.data)
+    save_array(folder / f"{name}.{SKETCH_ERRORS}.npy", errors)
 
 
 def save_array(path: Path, array: np.ndarray) -> None:

@@ -28,7 +28,6 @@ from index.questions.lists import (
 )
 from index.questions.parameters import OTHERS, Among, Without, list_length
 from index.questions.question import Doc
-from index.search.finder import search_with_ties
 from index.tokens.display import display
 from index.tokens.vocabulary import Token
 
@@ -160,7 +159,7 @@ def analogy(
             undefined.append(geometry)
             continue
         exclude = (*left_out, *space.excluded)
-        found = search_with_ties(space.points, query, length, space.resolution, exclude=exclude, rows=rows)
+        found = space.finder.search_with_ties(query, length, space.resolution, exclude=exclude, rows=rows)
         lists[geometry] = neighbor_list(bundle, space, *found, length, twins)
     terms = tuple(Term(sign, bundle.vocabulary.token(row)) for sign, row in signed)
     return Analogy(terms, lists, among, tuple(undefined), _fragments(bundle, [text for _, text in parsed]))

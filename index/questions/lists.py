@@ -14,7 +14,6 @@ from index.geometry.maps import Geometry, similarity_of
 from index.measures.lists import NeighborLists
 from index.questions.among import Subset
 from index.questions.marks import HUBNESS, Mark, legend, marks_of, signs
-from index.search.finder import search_with_ties
 from index.tokens.display import display
 from index.tokens.vocabulary import Token
 
@@ -106,11 +105,7 @@ def ranked(space: Space, row: int, top: int, among: Subset | None = None) -> tup
     ids, distances = _twins_expanded(space, row, top, rows)
     if len(ids) > top and distances[-1] > distances[top - 1] + space.resolution:
         return ids, distances
-    finder = space.finder_if_worth() if rows is None else None
-    if finder is not None:
-        found = finder.search_with_ties(space.points[row], top, space.resolution, exclude=left_out)
-    else:
-        found = search_with_ties(space.points, space.points[row], top, space.resolution, exclude=left_out, rows=rows)
+    found = space.finder.search_with_ties(space.points[row], top, space.resolution, exclude=left_out, rows=rows)
     return _in_the_graphs_order(space, row, *found)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -17,15 +17,10 @@ from index.questions.among import AmongSome, Subset, kept
 from index.questions.distance import PAIR_COLUMNS, PAIR_PIECES, pair_facts, pair_record
 from index.questions.lists import among_facts, among_json
 from index.questions.parameters import Among, TokenText, Without
+from index.search.finder import ROUNDING
 from index.tokens.vocabulary import Token
 
-if TYPE_CHECKING:
-    from index.search.finder import Finder
-
 _PLACES = ("b_in_a", "b_in_a_lowest", "b_in_a_highest", "a_in_b", "a_in_b_lowest", "a_in_b_highest")
-
-ROUNDING = 1e-6
-"""More than rounding distances, and sums of them, to float32 moves them, as a share of them: a few times 6e-8."""
 
 
 @dataclass(frozen=True)
@@ -142,11 +137,7 @@ def _places(space: Space, a: int, b: int) -> tuple[Place | None, Place | None]:
     stored = _stored_place(space, a, b), _stored_place(space, b, a)
     if None not in stored:
         return stored
-    finder = space.finder_if_worth()
-    if finder is not None:
-        return stored[0] or _found_place(space, finder, a, b), stored[1] or _found_place(space, finder, b, a)
-    from_a, from_b = distances_to(space.points, space.points[[a, b]].astype(np.float64))
-    return stored[0] or _place(space, from_a, a, b), stored[1] or _place(space, from_b, b, a)
+    return stored[0] or _found_place(space, a, b), stored[1] or _found_place(space, b, a)
 
 
 def _places_among(space: Space, a: int, b: int, others: np.ndarray) -> tuple[Place | None, Place | None]:
@@ -174,20 +165,13 @@ def _stored_place(space: Space, center: int, other: int) -> Place | None:
     return Place(int(at[0]) + 1, *_tied_places(distances, distances[at[0]], space.resolution))
 
 
-def _place(space: Space, exact: np.ndarray, center: int, other: int) -> Place:
-    """Return the place of `other` in the list of `center`, from the distances to all, (V,) float64."""
-    exact[[center, *space.excluded]] = np.inf
-    before = np.count_nonzero(exact < exact[other]) + np.count_nonzero(exact[:other] == exact[other])
-    distances = exact.astype(np.float32)
-    return Place(int(before) + 1, *_tied_places(distances, distances[other], space.resolution))
-
-
-def _found_place(space: Space, finder: Finder, center: int, other: int) -> Place:
-    """Return the same place with only those points measured that bounds leave around the distance of `other`."""
+def _found_place(space: Space, center: int, other: int) -> Place:
+    """Return the place of `other`, with only those points measured that bounds leave around its distance."""
     query = space.points[[center]].astype(np.float64)
     exact = distances_to(space.points, query, rows=np.array([other]))[0, 0]
     reach = exact * ROUNDING + space.resolution
-    rows, nearer = finder.around(space.points[center], max(float(exact - reach), 0.0), float(exact + reach))
+    near, far = max(float(exact - reach), 0.0), float(exact + reach)
+    rows, nearer = space.finder.around(space.points[center], near, far, then=space.points[[other]])
     left_out = [center, *space.excluded]
     rows, before = rows[~np.isin(rows, left_out)], int(np.count_nonzero(~np.isin(nearer, left_out)))
     measured = distances_to(space.points, query, rows=rows)[0]

@@ -25,7 +25,7 @@ from index.questions.lists import (
 )
 from index.questions.parameters import OTHERS, Among, TokenText, Without
 from index.questions.question import Doc, Limit
-from index.search.finder import search
+from index.search.finder import ROUNDING
 from index.tokens.vocabulary import Token
 
 SHOWN = 30
@@ -171,7 +171,7 @@ def _within_distance(space: Space, row: int, limit: np.float64) -> tuple[np.ndar
         return np.empty(0, np.int32), np.empty(0, np.float32)
     ids, distances = space.ids[row], space.distances[row]
     if distances[-1] <= limit:  # the stored list may end too early
-        ids, exact = search(space.points, space.points[row], k=len(space.ids), exclude=(row, *space.excluded))
+        ids, exact = space.finder.within(space.points[row], float(limit) * (1 + ROUNDING), exclude=(row,))
         distances = exact.astype(np.float32)
     n = int((distances <= limit).sum())
     return ids[:n], distances[:n]

@@ -1,14 +1,12 @@
 """The points nearest to a vector that need not be a point itself, exactly.
 
-`search` measures every point, in float64, from differences: right for one query in a new process. A `Finder` answers
-many queries of one process: it keeps a bfloat16 copy of the points, reads that, half the bytes, and measures only the
-points that the bound of `filter` leaves.
+`search` measures every point, in float64, from differences. A `Finder` reads a sketch of the points, through FAISS, and
+measures only those that the sketch's bounds do not exclude: the same answer from a tenth of the bytes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,15 +14,20 @@ from numpy.typing import NDArray
 from index.errors import ParameterError
 from index.geometry.blocks import Matrix
 from index.geometry.maps import distances_to
-from index.search.graph import as_plain, check_points, core_count
+from index.search.graph import check_points
+from index.search.sketch import Bounder, Sketch, flat_bounds
 
 Floats = NDArray[np.float32]
-Rows = NDArray[np.int64]
+Doubles = NDArray[np.float64]
+Rows = NDArray[np.integer]
 Answer = tuple[NDArray[np.int32], NDArray[np.float64]]
-SUMS = 1e-12
-"""By how much, of themselves, distances from float64 sums in another order differ at most, for any D in use."""
-
-Measured = tuple[Rows, NDArray[np.float64]]  # rows and their squared distances
+FEW_ROWS = 256
+"""So few are measured themselves: to read a sketch takes longer."""
+ROUNDING = 1e-6
+"""More than rounding distances, and sums of them, to float32 moves them, as a share of them: a few times 6e-8."""
+MOST_OPEN = 1 / 16
+"""The share of the points that is measured itself; of more a flat index bounds the distances first, which is faster."""
+_SPARE = 8  # points beyond those asked for that are measured at once: seldom do more tie
 
 
 def search(
@@ -71,23 +74,31 @@ def _with_ties(distances: np.ndarray, top: int, resolution: float) -> int:
 
 
 class Finder:
-    """Answers many queries on the same points, (V, D) float32, finite, mapped or not; each exactly.
+    """Answers queries on the same points, (V, D) float32, each exactly; of most points it reads the sketch alone.
 
-    A bfloat16 copy of the points is kept beside them. `excluded` rows are in no answer: those that have no point, as
-    zero rows have no direction. `threads` are all cores this process may use, by default.
+    `bounder` bounds the distances from a query to all of them; by default a sketch is made, and the points are checked.
+    `finer` makes what bounds them closer, for where that leaves many open.
+    `excluded` rows are in no answer: those that have no point, as zero rows have no direction.
     """
 
-    def __init__(self, points: Floats, *, excluded: Collection[int] = (), threads: int | None = None) -> None:
-        from index.search.filter import build_filter
-        from index.search.scores import BFLOAT16
-
-        self._points = check_points(points)
-        self._rows = np.setdiff1d(np.arange(len(points)), np.fromiter(excluded, np.int64, len(excluded)))
-        if len(self._rows) == 0:
+    def __init__(
+        self,
+        points: Matrix,
+        *,
+        bounder: Bounder | None = None,
+        finer: Callable[[], Bounder] | None = None,
+        excluded: Collection[int] = (),
+        threads: int | None = None,
+    ) -> None:
+        self._points = points if bounder is not None else check_points(points[:])
+        self._placed = np.ones(len(points), bool)
+        self._placed[_those_of(len(points), excluded)] = False
+        self._count = int(np.count_nonzero(self._placed))
+        if self._count == 0:
             raise ParameterError(f"none of {len(points)} rows has a point: there is nothing to find")
-        self._pool = ThreadPoolExecutor(threads or core_count())
-        self._filter = build_filter(self._points, self._rows, BFLOAT16, self._pool)
-        self._residuals = self._filter.residuals(0, len(self._rows), self._pool)
+        self._bounder = bounder or Sketch.of(points, threads=threads)
+        self._finer_one: Bounder | None = None
+        self._make_finer = finer or (lambda: flat_bounds(self._points, threads=threads))
 
     def search(self, queries: Floats, *, k: int, exclude: Sequence[Collection[int]] | None = None) -> Answer:
         """Return the rows of the k points nearest to each query, and their distances, exactly: (Q, k) both.
@@ -100,87 +111,133 @@ class Finder:
         ParameterError
             When fewer than k points are left for a query, or points and queries do not fit together.
         """
-        from index.search.kernels import measure_rows
-
-        spare = max(map(len, exclude), default=0) if exclude is not None else 0
-
-        def measure(query: Floats) -> Measured:
-            rows = self._within_bounds(query, k + spare)
-            squared = np.empty(len(rows))
-            measure_rows(self._points, query, rows, 0, len(rows), squared)
-            return rows, squared
-
-        return _answer(measure, (len(self._rows), self._points.shape[1]), queries, k, exclude)
+        queries = _checked(queries, self._points.shape[1])
+        if not 1 <= k <= self._count:
+            raise ParameterError(f"k must be from 1 to {self._count}, the points there are, got: {k}")
+        if exclude is not None and len(exclude) != len(queries):
+            raise ParameterError(f"exclude must have one entry for each of {len(queries)} queries, got: {len(exclude)}")
+        ids, distances = np.empty((len(queries), k), np.int32), np.empty((len(queries), k))
+        for n, query in enumerate(queries):
+            found = _Ranking(self, query, exclude[n] if exclude is not None else (), None)
+            if k > found.count:
+                raise ParameterError(
+                    f"k must be from 1 to {found.count}, the points that are left for query {n}, got: {k}"
+                )
+            ids[n], distances[n] = found.nearest(k)
+        return ids, distances
 
     def search_with_ties(
-        self, query: Floats, top: int, resolution: float, *, exclude: Collection[int] = ()
+        self,
+        query: np.ndarray,
+        top: int,
+        resolution: float,
+        *,
+        exclude: Collection[int] = (),
+        rows: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return what the function `search_with_ties` does of one float32 query, bit for bit."""
-        left = len(self._points) - len(set(exclude))
-        k = top
+        """Return what the function `search_with_ties` does of one query, bit for bit."""
+        if rows is not None and len(rows) < FEW_ROWS:
+            kept = rows[self._placed[rows]]
+            return search_with_ties(self._points, query, top, resolution, exclude=exclude, rows=kept)
+        ranking = _Ranking(self, query, exclude, rows)
+        k = min(top + _SPARE, ranking.count)
         while True:
-            k = min(2 * k + 2, left)
-            if 4 * k > left:  # reading all is as fast
-                return search_with_ties(self._points, query, top, resolution, exclude=exclude)
-            found, measured = self.search(query[np.newaxis], k=k, exclude=[exclude])
-            rows = np.sort(found[0])
-            exact = distances_to(self._points, query[np.newaxis], rows=rows)[0]
-            # The last ones, and what was not found, may stand in another order by sums that round otherwise.
-            sure = exact < measured[0, -1] * (1 - SUMS)
-            rows, exact = rows[sure], exact[sure]
-            order = np.lexsort((rows, exact))
-            distances = exact[order].astype(np.float32)
-            if len(rows) > top and (n := _with_ties(distances, top, resolution)) <= len(rows):
-                return rows[order][:n], distances[:n]
+            ids, exact = ranking.within(k)
+            distances = exact.astype(np.float32)
+            n = _with_ties(distances, top, resolution)
+            if k == ranking.count or n <= len(ids):
+                return ids[:n], distances[:n]
+            k = min(2 * k, ranking.count)
 
-    def around(self, query: Floats, nearest: float, farthest: float) -> tuple[Rows, Rows]:
-        """Return the rows that may be from `nearest` to `farthest` away from one query, and those certainly nearer."""
-        bounded = self._bounded(query)
-        if bounded is None:
-            return self._rows, np.empty(0, np.int64)
-        lower, upper = bounded
-        nearer = upper < (nearest * self._filter.scale) ** 2 / 2
-        rows = self._filter.bounds.rows
-        return np.sort(rows[~nearer & (lower <= (farthest * self._filter.scale) ** 2 / 2)]), rows[nearer]
+    def within(
+        self, query: np.ndarray, radius: float, *, exclude: Collection[int] = ()
+    ) -> tuple[NDArray[np.int32], Doubles]:
+        """Return all points no farther from one query than a radius: rows and distances, nearest first."""
+        return _Ranking(self, query, exclude, None).up_to(radius)
 
-    def _within_bounds(self, query: Floats, k: int) -> Rows:
-        """Return the rows whose lower bound is within the k-th smallest upper bound."""
-        bounded = self._bounded(query)
-        if bounded is None:
-            return self._rows
-        lower, upper = bounded
-        limit = np.partition(upper, k - 1)[k - 1] if k <= len(self._rows) else np.inf
-        rows: Rows = self._filter.bounds.rows[lower <= limit]
-        return rows
+    def around(
+        self, query: np.ndarray, nearest: float, farthest: float, *, then: np.ndarray | None = None
+    ) -> tuple[Rows, Rows]:
+        """Return the rows that may be from `nearest` to `farthest` away from one query, and those certainly nearer.
 
-    def _bounded(self, query: Floats) -> tuple[Floats, Floats] | None:
-        """Return bounds of half the squared scaled distances, (n,) each of n points, by position; None for none."""
-        from index.search.filter import bound_query
+        `then` are queries, (Q, D), that will be asked next: they share what is read for this one.
+        """
+        asked = query[np.newaxis] if then is None else np.concatenate([query[np.newaxis], then])
+        self._bounder.ask(asked)
+        lower, upper = self._bounder.bounds(query.astype(np.float64))
+        for _ in range(2):
+            nearer = self._placed & (upper < nearest)
+            doubtful = np.flatnonzero(self._placed & ~nearer & (lower <= farthest))
+            if len(doubtful) <= MOST_OPEN * len(lower):
+                break
+            self._finer.ask(asked)
+            closer = self._finer.bounds(query.astype(np.float64))
+            lower, upper = np.maximum(lower, closer[0]), np.minimum(upper, closer[1])
+        return doubtful, np.flatnonzero(nearer)
 
-        n = len(self._rows)
-        bounds, starts = self._filter.bounds, self._filter.group_starts
-        lower, upper = np.empty(n, np.float32), np.empty(n, np.float32)
-        tasks: list[tuple[int, int, int, Floats, float]] = []
-        for g, center in enumerate(self._filter.centers):
-            v = (query - center) * self._filter.scale
-            squared_norm = float(v @ v)
-            if not squared_norm < 1e30:  # float32 could overflow: no bound
-                return None
-            for start, stop in zip(*_shares(starts[g], starts[g + 1], self._pool), strict=True):
-                tasks.append((start, stop, g, v.astype(np.float32), squared_norm))
-
-        def bound(task: tuple[int, int, int, Floats, float]) -> None:
-            start, stop, g, v, squared_norm = task
-            bound_query(start, stop, g, v, squared_norm, self._residuals, bounds, lower, upper)
-
-        list(self._pool.map(bound, tasks))
-        return lower, upper
+    @property
+    def _finer(self) -> Bounder:
+        if self._finer_one is None:
+            self._finer_one = self._make_finer()
+        return self._finer_one
 
 
-def _shares(start: int, stop: int, pool: ThreadPoolExecutor) -> tuple[list[int], list[int]]:
-    """Return the starts and the stops of one share for each thread."""
-    edges = np.linspace(start, stop, pool._max_workers + 1).astype(int).tolist()
-    return edges[:-1], edges[1:]
+class _Ranking:
+    """The points nearest to one query, as many as are asked for: all that a bound does not exclude are measured."""
+
+    def __init__(self, finder: Finder, query: np.ndarray, exclude: Collection[int], rows: np.ndarray | None) -> None:
+        self._points, self._query, self._finder = finder._points, query, finder
+        allowed = finder._placed.copy()
+        allowed[_those_of(len(allowed), exclude)] = False
+        if rows is not None:
+            allowed &= np.isin(np.arange(len(allowed)), rows)
+        self._rows = np.flatnonzero(allowed)
+        self.count = len(self._rows)  # of the points there are
+        some = self._rows if rows is not None else None
+        lower, upper = finder._bounder.bounds(query.astype(np.float64), some)
+        self._lower, self._upper = lower[self._rows], upper[self._rows]
+        self._exact = np.full(self.count, np.nan)  # distances of those that were measured
+
+    def within(self, k: int) -> tuple[Rows, Doubles]:
+        """Return all points that are no farther than the k-th nearest, of `count` at most: rows and distances."""
+        if k == 0:
+            return np.empty(0, np.int64), np.empty(0)
+        likely = np.argpartition(self._upper, k - 1)[:k] if k < self.count else np.arange(self.count)
+        self._measure(np.sort(likely))
+        return self.up_to(float(self._exact[likely].max()), k)
+
+    def up_to(self, border: float, k: int | None = None) -> tuple[NDArray[np.int32], Doubles]:
+        """Return all points no farther than a border: rows and distances, nearest first.
+
+        With `k` that many are known to be: then only those no farther than the k-th nearest.
+        """
+        left = np.flatnonzero(self._lower <= border)
+        if len(left) > MOST_OPEN * len(self._finder._placed):
+            closer = self._finder._finer.bounds(self._query.astype(np.float64), self._rows[left])
+            self._lower[left] = np.maximum(self._lower[left], closer[0][self._rows[left]])
+            left = left[self._lower[left] <= border]
+        self._measure(left)
+        found = np.flatnonzero(self._exact <= border)
+        if k is not None:
+            found = found[self._exact[found] <= np.partition(self._exact[found], k - 1)[k - 1]]
+        order = np.lexsort((self._rows[found], self._exact[found]))
+        return self._rows[found[order]].astype(np.int32), self._exact[found[order]]
+
+    def nearest(self, k: int) -> tuple[Rows, Doubles]:
+        """Return the k nearest, equal distances by row."""
+        rows, distances = self.within(k)
+        return rows[:k], distances[:k]
+
+    def _measure(self, positions: Rows) -> None:
+        wanted = positions[np.isnan(self._exact[positions])]
+        if len(wanted):
+            self._exact[wanted] = distances_to(self._points, self._query[np.newaxis], rows=self._rows[wanted])[0]
+
+
+def _those_of(V: int, rows: Collection[int]) -> Rows:
+    """Return those of some rows that are among V."""
+    given = np.fromiter(rows, np.int64, len(rows))
+    return given[(given >= 0) & (given < V)]
 
 
 def _checked(queries: Floats, D: int) -> Floats:
@@ -193,31 +250,3 @@ def _checked(queries: Floats, D: int) -> Floats:
     if not finite.all():
         raise ParameterError(f"queries must be finite as float32, but query {int(np.argmin(finite))} is not")
     return rounded
-
-
-def _answer(
-    measure: Callable[[Floats], Measured],
-    shape: tuple[int, ...],
-    queries: Floats,
-    k: int,
-    exclude: Sequence[Collection[int]] | None,
-) -> Answer:
-    queries = _checked(queries, shape[1])
-    count = shape[0]
-    if not 1 <= k <= count:
-        raise ParameterError(f"k must be from 1 to {count}, the points there are, got: {k}")
-    if exclude is not None and len(exclude) != len(queries):
-        raise ParameterError(f"exclude must have one entry for each of {len(queries)} queries, got: {len(exclude)}")
-    ids, distances = np.empty((len(queries), k), np.int32), np.empty((len(queries), k))
-    for n, query in enumerate(queries):
-        left_out = list(exclude[n]) if exclude is not None else []
-        rows, squared = measure(as_plain(query))
-        if left_out:
-            kept = ~np.isin(rows, left_out)
-            rows, squared = rows[kept], squared[kept]
-        if k > len(rows):
-            raise ParameterError(f"k must be from 1 to {len(rows)}, the points that are left for query {n}, got: {k}")
-        near = np.flatnonzero(squared <= np.partition(squared, k - 1)[k - 1])
-        order = near[np.lexsort((rows[near], squared[near]))][:k]
-        ids[n], distances[n] = rows[order], np.sqrt(squared[order])
-    return ids, distances

@@ -1,0 +1,172 @@
+"""Bounds from one byte a coordinate: they hold for whatever hurts them, and what they leave out is no answer."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import faiss
+import numpy as np
+import oracles
+import pytest
+from numpy.typing import NDArray
+
+from index.bundle.checksums import StoredFile
+from index.bundle.stored import sketch_codes
+from index.bundle.write import save_sketch
+from index.geometry import maps
+from index.search.finder import Finder, search_with_ties
+from index.search.sketch import CHUNK_BYTES, Sketch, encode, new_quantizer
+from index.search.turned import TurnedBounds
+
+RANDOM = np.random.default_rng(11)
+V = 700
+
+
+def normal(width: int = 24, count: int = V) -> NDArray[np.float32]:
+    return RANDOM.normal(size=(count, width)).astype(np.float32)
+
+
+def half_steps(width: int = 16) -> NDArray[np.float32]:
+    """Each coordinate as far from the nearest code as it can be."""
+    points = normal(width)
+    quantizer = new_quantizer(points)
+    low, reach = faiss.vector_to_array(quantizer.sq.trained).reshape(2, width)
+    codes = np.clip(np.floor((points - low) / np.where(reach > 0, reach, 1) * 255), 0, 254)
+    return (low + (codes + 1e-4) / 255 * reach).astype(np.float32)
+
+
+def with_changes(change: Callable[[NDArray[np.float32]], object]) -> NDArray[np.float32]:
+    points = normal()
+    change(points)
+    return points
+
+
+CLOUDS = {
+    "normal": normal(),
+    "saturated": with_changes(lambda points: points[::50].__imul__(np.float32(300))),
+    "one huge coordinate": with_changes(lambda points: points.__setitem__((7, 3), np.float32(1e18))),
+    "near the largest float32": (normal() * np.float32(1e37)).astype(np.float32),
+    "denormal": (normal() * np.float32(1e-40)).astype(np.float32),
+    "norms over 12 orders": (normal() * np.geomspace(1e-8, 1e4, V)[:, None]).astype(np.float32),
+    "adversarial rounding": half_steps(),
+    "one wide": normal(1),
+    "wide": normal(8192, 60),
+    "wider than a chunk": normal(CHUNK_BYTES + 3, 3),
+    "a constant coordinate": with_changes(lambda points: points.__setitem__((slice(None), 5), np.float32(3))),
+    "twins in bulk": with_changes(lambda points: points.__setitem__(slice(100, 600), points[3])),
+    "all one point": np.tile(normal(24, 1), (V, 1)),
+    "zero rows": with_changes(lambda points: points.__setitem__(slice(50, 90), np.float32(0))),
+    "all zero": np.zeros((V, 5), np.float32),
+    "far from the origin": (normal() + np.float32(1e6)).astype(np.float32),
+    "one": normal(4, 1),
+}
+
+
+def queries(points: NDArray[np.float32]) -> list[NDArray[np.float64]]:
+    """Points, what lies between them, none of them, far from all, and what float32 does not hold."""
+    exact = points.astype(np.float64)
+    mean, own = exact.mean(axis=0), exact[-1]
+    return [own, exact[0], (own + mean) / 2, mean * (1 + 2.0**-30), np.zeros_like(own), -3 * own, own * 1e60]
+
+
+def exact_distances(points: NDArray[np.float32], query: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.linalg.norm(points.astype(np.longdouble) - query, axis=1).astype(np.float64)
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_bounds_hold(cloud: str) -> None:
+    points = CLOUDS[cloud]
+    sketch = Sketch.of(points)
+    for query in queries(points):
+        exact = exact_distances(points, query)
+        lower, upper = sketch.bounds(query)
+        assert (lower <= exact * (1 + 1e-15)).all()
+        assert (exact <= upper * (1 + 1e-15)).all()
+        near = query * (1 + 1e-6)
+        lower, upper = sketch.bounds(near, near=float(np.linalg.norm(near - query)) * 2)  # that sweep again
+        exact = exact_distances(points, near)
+        assert (lower <= exact * (1 + 1e-15)).all()
+        assert (exact <= upper * (1 + 1e-15)).all()
+        some = np.arange(0, len(points), 3)
+        few_lower, few_upper = sketch.bounds(query, some)
+        exact = exact_distances(points, query)
+        assert (few_lower <= exact * (1 + 1e-15)).all()
+        assert (exact <= few_upper * (1 + 1e-15)).all()
+
+
+def test_bounds_are_narrow_enough_to_be_of_use() -> None:
+    points = normal(256, 3000)
+    lower, upper = Sketch.of(points).bounds(points[5].astype(np.float64))
+    exact = exact_distances(points, points[5].astype(np.float64))
+    assert np.median((upper - lower)[exact > 0] / exact[exact > 0]) < 0.03
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_errors_are_no_less_than_what_a_code_loses(cloud: str) -> None:
+    points = CLOUDS[cloud]
+    quantizer = new_quantizer(points)
+    codes, errors = encode(quantizer, points)
+    lost = exact_distances(points - quantizer.sa_decode(codes), np.zeros(points.shape[1]))
+    assert (errors >= lost * (1 - 1e-6)).all()
+
+
+@pytest.mark.parametrize("cloud", [name for name in CLOUDS if name not in ("one", "all zero")])
+def test_a_finder_answers_as_if_it_had_read_all(cloud: str) -> None:
+    """Bit for bit, ties and twins included."""
+    points = CLOUDS[cloud]
+    finder = Finder(points, excluded=(1,))
+    rows = np.arange(len(points), dtype=np.int32)[::2]
+    for query in queries(points)[:6]:
+        for top in {1, min(5, len(points) - 2), len(points) // 2, len(points)}:
+            for among in (None, rows):
+                kept = None if among is None else among[among != 1]
+                found = finder.search_with_ties(query, top, 1e-7, exclude=(0,), rows=among)
+                wanted = search_with_ties(points, query, top, 1e-7, exclude=(0, 1), rows=kept)
+                np.testing.assert_array_equal(found[0], wanted[0])
+                np.testing.assert_array_equal(found[1], wanted[1])
+        exact = exact_distances(points, query)
+        radius = float(np.median(exact))
+        ids, distances = finder.within(query, radius)
+        assert set(ids.tolist()) | {1} >= set(np.flatnonzero(exact < radius * (1 - 1e-12)).tolist())
+        assert (distances <= radius).all()
+        doubtful, nearer = finder.around(query, radius * 0.9, radius * 1.1)
+        assert (exact[nearer] <= radius * 0.9).all()
+        inside = (exact >= radius * 0.9) & (exact <= radius * 1.1) & (np.arange(len(points)) != 1)
+        assert set(np.flatnonzero(inside)) <= set(doubtful.tolist())
+
+
+@pytest.mark.parametrize("cloud", [name for name in CLOUDS if name not in ("near the largest float32", "one wide")])
+def test_bounds_of_directions_hold(cloud: str) -> None:
+    points = CLOUDS[cloud]
+    sketch = Sketch.of(points)
+    for origin in (RANDOM.normal(size=points.shape[1]), np.zeros(points.shape[1]), -points[0].astype(np.float64)):
+        lengths = maps.turned_lengths(points, origin)
+        own = np.flatnonzero(~(lengths > 0))
+        turned = maps.turned(points, origin)
+        bounder = TurnedBounds(sketch, origin, lengths, own)
+        for query in (turned[-1].astype(np.float64), turned[0] + 0.5, np.zeros(points.shape[1]), 7.0 * turned[-1]):
+            asked = (query * float(np.median(lengths)) - origin) * (1 + 1e-7)
+            for before in (False, True):
+                if before and np.isfinite(asked).all():
+                    sketch.bounds(asked)
+                lower, upper = bounder.bounds(query)
+                exact = exact_distances(turned, query)
+                assert (lower <= exact).all()
+                assert (exact <= upper).all()
+
+
+@pytest.mark.parametrize("width", [1, 7, 64])
+def test_a_sketch_is_written_as_faiss_writes_it(width: int, tmp_path: Path) -> None:
+    points = normal(width)
+    save_sketch(tmp_path, "x", points)
+    quantizer = new_quantizer(points)
+    quantizer.add(points)
+    faiss.write_index(quantizer, str(tmp_path / "faiss"))
+    assert (tmp_path / "x.sketch.faiss").read_bytes() == (tmp_path / "faiss").read_bytes()
+    blocks = ["" for _ in range(-(-(tmp_path / "faiss").stat().st_size // (1 << 16)))]
+    file = StoredFile(tmp_path / "faiss", blocks)
+    file.check = lambda start, stop: None  # type: ignore[method-assign]
+    codes = sketch_codes(file, points.shape)
+    np.testing.assert_array_equal(codes[:], quantizer.sa_encode(points))
+    errors = np.load(tmp_path / "x.sketch_errors.npy")
+    exact = oracles.all_distances(np.concatenate([points[:1], quantizer.sa_decode(codes[:1])]).astype(np.float64))[0, 1]
+    assert exact <= errors[0] <= exact * (1 + 1e-6) + 1e-30
