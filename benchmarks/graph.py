@@ -1,12 +1,15 @@
 """Time and memory of the exact k-NN graph against faiss.knn, in one run.
 
+    python benchmarks/graph.py --vocabulary gemma --space causal   a real one, of `model.py`: smollm2 or gemma
     python benchmarks/graph.py --shape 151936 2560              the synthetic vocabulary, cosine space
     python benchmarks/graph.py --shape 151936 2560 --space causal
     python benchmarks/graph.py --points FILE.npy                points of your own
     python benchmarks/graph.py --growth                         V = 16k, 32k, 64k, 152k
 
 Each contender runs alone in a process of its own, on the same threads; faiss.knn searches 8,192 of the points, and its
-time is scaled. Memory is the peak of the process beyond the points.
+time is scaled. Beside the seconds of the clock stand those of the processor, which others on the machine change less.
+`product int8` and `product bf16` are the bare products of every pair once, in tiles, and nothing else: the least that a
+graph could take in these digits. Memory is the peak of the process beyond the points.
 """
 
 import argparse
@@ -17,7 +20,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -29,24 +36,64 @@ def contend(name: str, file: str, k: int, threads: int) -> dict[str, float]:
     """Run one contender in this process."""
     points = np.load(file)
     if name == "faiss":
-        import faiss
-
-        faiss.omp_set_num_threads(threads)
-        queries = points[:FAISS_QUERIES]
-        start = time.perf_counter()
-        faiss.knn(queries, points, k)
-        seconds = (time.perf_counter() - start) * len(points) / len(queries)
+        work, share = faiss_search(points, k, threads), min(1.0, FAISS_QUERIES / len(points))
+    elif name.startswith("product"):
+        work, share = bare_product(points.shape, name.split()[1], threads), 1.0
     else:
-        from index.search import scores
-        from index.search.graph import knn_graph
+        work, share = exact_graph(points, k, threads, name), 1.0
+    before, start = time.process_time(), time.perf_counter()
+    work()
+    seconds, processor = time.perf_counter() - start, time.process_time() - before
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - points.nbytes
+    return {"seconds": seconds / share, "processor": processor / share, "peak": peak}
 
-        arithmetic = {"bfloat16": scores.BFLOAT16, "float32": scores.FLOAT32}[name]
-        knn_graph(points[:512].copy(), k=min(k, 64), threads=threads, arithmetic=arithmetic)
-        start = time.perf_counter()
-        knn_graph(points, k=k, threads=threads, arithmetic=arithmetic)
-        seconds = time.perf_counter() - start
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return {"seconds": seconds, "processor_seconds": usage.ru_utime, "peak": usage.ru_maxrss * 1024 - points.nbytes}
+
+def faiss_search(points: np.ndarray, k: int, threads: int) -> Callable[[], object]:
+    """Return a search for the neighbors of some points."""
+    import faiss
+
+    faiss.omp_set_num_threads(threads)
+    return lambda: faiss.knn(points[:FAISS_QUERIES], points, k)
+
+
+def exact_graph(points: np.ndarray, k: int, threads: int, name: str) -> Callable[[], object]:
+    """Return the graph in one arithmetic, its loops compiled."""
+    from index.search import graph
+
+    knn_graph = partial(graph.knn_graph, k=k, threads=threads, arithmetic=arithmetic(name))
+    knn_graph(points[: graph.TILE_ROWS + 512].copy())
+    return lambda: knn_graph(points)
+
+
+def arithmetic(name: str) -> Any:
+    """Return the number format of a contender."""
+    from index.search import scores
+
+    return {"int8": scores.INT8, "bf16": scores.BFLOAT16, "float32": scores.FLOAT32}[name]
+
+
+def bare_product(shape: tuple[int, int], name: str, threads: int) -> Callable[[], object]:
+    """Return the product of every pair of points once, in tiles as the graph's."""
+    import torch
+
+    from index.search.graph import TILE_ROWS
+    from index.search.scores import make_product
+
+    kind = arithmetic(name)
+    rows = np.ones((16 * TILE_ROWS, shape[1]), kind.bits)  # what the numbers are makes no difference
+    torch.set_num_threads(1)
+    product = make_product(rows, rows, kind, "cpu")
+    blocks = -(-shape[0] // TILE_ROWS)
+
+    def multiply(n: int) -> None:
+        a, b = n % 16 * TILE_ROWS, n // 16 % 16 * TILE_ROWS
+        product(slice(a, a + TILE_ROWS), slice(b, b + TILE_ROWS))
+
+    def work() -> None:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(multiply, range(blocks * (blocks + 1) // 2)))
+
+    return work
 
 
 def measure(name: str, file: str, k: int, threads: int) -> dict[str, float]:
@@ -74,15 +121,15 @@ def table(file: str, contenders: list[str], k: int, threads: int) -> None:
     """Print one row for each contender."""
     V, D = np.load(file, mmap_mode="r").shape
     print(f"\nV = {V:,}, D = {D:,}, k = {k}, {threads} threads")
-    print(f"{'':>12} {'seconds':>10} {'of faiss':>10} {'TFLOP/s of V x V':>18} {'GB beyond points':>18}")
+    print(f"{'':>14} {'seconds':>10} {'processor':>10} {'of faiss':>10} {'of it':>8} {'GB beyond points':>18}")
     base = None
     for name in contenders:
         result = measure(name, file, k, threads)
-        base = base or result["seconds"]
-        rate = 2 * V * V * D / result["seconds"] / 1e12
-        memory = "" if name == "faiss" else f"{result['peak'] / 1e9:.2f}"
-        share = f"1/{base / result['seconds']:.2f}" if contenders[0] == "faiss" else ""
-        print(f"{name:>12} {result['seconds']:>10.2f} {share:>10} {rate:>18.3f} {memory:>18}", flush=True)
+        base = base or result
+        of_faiss, of_processor = (f"1/{base[one] / result[one]:.2f}" for one in ("seconds", "processor"))
+        memory = f"{result['peak'] / 1e9:.2f}" if name in ("int8", "bf16", "float32") else ""
+        times = f"{result['seconds']:>10.2f} {result['processor']:>10.2f}"
+        print(f"{name:>14} {times} {of_faiss:>10} {of_processor:>8} {memory:>18}", flush=True)
 
 
 def synthetic_points(V: int, D: int, space: str, folder: str) -> str:
@@ -96,14 +143,26 @@ def synthetic_points(V: int, D: int, space: str, folder: str) -> str:
     return file
 
 
+def real_points(name: str, space: str, folder: str) -> str:
+    """Write the points of a real vocabulary to a file; in a process that then gives its memory back."""
+    file = f"{folder}/{space}-{name}.npy"
+    code = (
+        f"import sys; sys.path[:0] = [{str(Path(__file__).parent)!r}, {str(Path(__file__).parent.parent)!r}]; "
+        f"import numpy, model; numpy.save({file!r}, model.real_points({name!r}, {space!r}))"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    return file
+
+
 def main() -> None:
     """Read the options and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shape", type=int, nargs=2, default=(48_000, 2_560), metavar=("V", "D"))
-    parser.add_argument("--space", choices=("cosine", "causal"), default="cosine")
+    parser.add_argument("--space", choices=("cosine", "causal", "causal_cosine"), default="cosine")
+    parser.add_argument("--vocabulary", choices=("smollm2", "gemma"), help="a real one instead")
     parser.add_argument("--points", help="a .npy file of float32 points")
     parser.add_argument("--growth", action="store_true")
-    parser.add_argument("--contenders", nargs="+", default=["faiss", "bfloat16", "float32"])
+    parser.add_argument("--contenders", nargs="+", default=["faiss", "product int8", "product bf16", "int8", "bf16"])
     parser.add_argument("--k", type=int, default=100)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--contender", help=argparse.SUPPRESS)
@@ -114,8 +173,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         sizes = (16_000, 32_000, 64_000, 151_936) if options.growth else (options.shape[0],)
         for V in sizes:
-            file = options.points or synthetic_points(V, options.shape[1], options.space, folder)
-            contenders = ["bfloat16"] if options.growth else options.contenders
+            file = options.points
+            if options.vocabulary:
+                file = real_points(options.vocabulary, options.space, folder)
+            file = file or synthetic_points(V, options.shape[1], options.space, folder)
+            contenders = ["int8"] if options.growth else options.contenders
             table(file, contenders, options.k, options.threads)
 
 

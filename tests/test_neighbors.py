@@ -15,12 +15,14 @@ from hypothesis import strategies as st
 from index.errors import ParameterError
 from index.search import filter as filtering
 from index.search import graph as neighbors
-from index.search import kernels
+from index.search import kernels, rotation, scores
 from index.search.finder import Finder, search
 from index.search.graph import knn_graph
-from index.search.scores import BFLOAT16, DEVICE_BFLOAT16, DEVICE_FLOAT32, FLOAT32, Arithmetic, make_product
+from index.search.scores import BFLOAT16, DEVICE_BFLOAT16, DEVICE_FLOAT32, FLOAT32, INT8, Arithmetic, make_product
 
 PATHS = {
+    "int8-1": {"arithmetic": INT8, "threads": 1},
+    "int8-2": {"arithmetic": INT8, "threads": 2},
     "bf16-1": {"arithmetic": BFLOAT16, "threads": 1},
     "bf16-2": {"arithmetic": BFLOAT16, "threads": 2},
     "fp32-1": {"arithmetic": FLOAT32, "threads": 1},
@@ -198,13 +200,13 @@ def test_every_path_gives_the_same_bits(cloud: str) -> None:
         np.testing.assert_array_equal(graph.groups, graphs[0].groups)
 
 
-@pytest.mark.parametrize("arithmetic", [BFLOAT16, FLOAT32])
+@pytest.mark.parametrize("arithmetic", [INT8, BFLOAT16, FLOAT32])
 def test_small_tiles_and_small_buffers(arithmetic: Arithmetic, monkeypatch: pytest.MonkeyPatch) -> None:
     """Many tiles of odd sizes, and buffers that overflow at once."""
     monkeypatch.setattr(neighbors, "TILE_ROWS", 101)
     monkeypatch.setattr(neighbors, "PANEL_BYTES", 7000)
     monkeypatch.setattr(neighbors, "RANK_ROWS", 67)
-    monkeypatch.setattr(neighbors, "buffer_room", lambda k, U: min(k + kernels.ROOM + 1, U))
+    monkeypatch.setattr(neighbors, "SPARE", kernels.FEW + 1)
     check_graph(dense_cluster()[:2600], 12, arithmetic=arithmetic)
     check_graph(on_a_lattice(), 12, arithmetic=arithmetic)
 
@@ -213,6 +215,7 @@ def test_without_groups(monkeypatch: pytest.MonkeyPatch) -> None:
     """Groups decide the time, not the answer."""
     monkeypatch.setattr(filtering, "MOST_GROUPS", 1)
     check_graph(clusters_in_clusters(), 20, arithmetic=BFLOAT16)
+    check_graph(clusters_in_clusters(), 20, arithmetic=INT8)
 
 
 def aligned_errors() -> np.ndarray:
@@ -222,36 +225,123 @@ def aligned_errors() -> np.ndarray:
     return (signs * sizes * 2.0 ** np.random.default_rng(2).integers(-3, 4, 64)).astype(np.float32)
 
 
-@pytest.mark.parametrize("arithmetic", [BFLOAT16, FLOAT32, DEVICE_BFLOAT16])
-@pytest.mark.parametrize(
-    "make", [aligned_errors, clusters_in_clusters, mixed_norms, offset, huge_norms, tiny_norms, on_a_line]
-)
+def one_huge_coordinate() -> np.ndarray:
+    """One coordinate alone decides the step of the integers: without a rotation all others would be rounded to zero."""
+    points = normal(400, 96)
+    points[np.arange(400), np.random.default_rng(5).integers(0, 96, 400)] *= np.float32(1e5)
+    return points
+
+
+def norms_over_12_orders() -> np.ndarray:
+    return (normal(700, 40) * 10.0 ** np.linspace(-6, 6, 700)[:, None]).astype(np.float32)
+
+
+def half_steps() -> np.ndarray:
+    """Once rotated, coordinates that lie half a step between two integers, the errors of all pairs on one side."""
+    width = 128
+    signs = rotation.draw_signs(width)
+    integers = np.random.default_rng(6).integers(40, 126, (300, width)) + 0.499
+    integers[:, 0] = 127.0
+    integers *= np.random.default_rng(7).choice([-1.0, 1.0], (300, 1))
+    matrix = np.zeros((width, 16 * -(-width // 16)), np.float32)
+    matrix[:width, :width] = np.eye(width)
+    turned = np.empty((width, width))
+    for start in range(0, width, rotation.ABREAST):
+        lanes = matrix[:, start : start + rotation.ABREAST].copy()
+        rotation.rotate(lanes, np.empty_like(lanes), signs)
+        turned[:, start : start + rotation.ABREAST] = lanes
+    return (integers @ turned).astype(np.float32)  # rows of `turned` are orthonormal: rotating gives integers back
+
+
+def wide() -> np.ndarray:
+    return normal(150, 8192)
+
+
+HARD_TO_ROUND = [
+    aligned_errors,
+    half_steps,
+    one_huge_coordinate,
+    norms_over_12_orders,
+    clusters_in_clusters,
+    mixed_norms,
+    offset,
+    huge_norms,
+    tiny_norms,
+    on_a_line,
+    wide,
+]
+
+
+@pytest.mark.parametrize("arithmetic", [INT8, BFLOAT16, FLOAT32, DEVICE_BFLOAT16])
+@pytest.mark.parametrize("make", HARD_TO_ROUND)
 def test_bounds_hold_for_every_pair(make: Callable[[], np.ndarray], arithmetic: Arithmetic) -> None:
+    """No lower bound is above half the squared distance, no upper bound below: the kernels' own sums, in float32."""
     points = make()[:700]
     U = len(points)
     pool = ThreadPoolExecutor(1)
     filtered = filtering.build_filter(points, np.arange(U), arithmetic, pool)
-    candidates = kernels.Candidates(  # with room for all, and no limit
-        np.zeros((U, U), np.int32),
-        np.zeros((U, U), np.float32),
-        np.zeros(U, np.float32),
-        np.zeros(U, np.int32),
-        np.full(U, np.inf, np.float32),
-    )
+    bounds = filtered.bounds
     residuals = filtered.residuals(0, U, pool)
     product = make_product(residuals, residuals, arithmetic, "cpu")
-    blocks = filtered.blocks(100)
-    for n, rows in enumerate(blocks):
-        for columns in blocks[n:]:
-            offer = (rows.start, columns.start, U, filtered.scale, points, filtered.bounds, candidates)
-            kernels.offer_tile(product(rows, columns), *offer)
-    ordered = points[filtered.bounds.rows].astype(np.float64) * filtered.scale
-    assert (candidates.filled == U - 1).all()
-    for p in range(U):
-        half = ((ordered[candidates.ids[p, : U - 1]] - ordered[p]) ** 2).sum(axis=1) / 2
-        lower = candidates.lower[p, : U - 1].astype(np.float64)
-        assert (lower <= half).all()
-        assert (half <= lower + candidates.width[p]).all()
+    ordered = points[bounds.rows].astype(np.float64) * filtered.scale
+    for rows in (blocks := filtered.blocks(100)):
+        for columns in blocks:
+            tile = product(rows, columns)
+            a, b = bounds.group[rows.start], bounds.group[columns.start]
+            for i, p in enumerate(range(rows.start, rows.stop)):
+                half = ((ordered[columns] - ordered[p]) ** 2).sum(axis=1) / 2
+                limit = np.nextafter(half.astype(np.float32), np.float32(np.inf))
+                side = kernels._side(bounds, a, columns, np.empty(U, np.float32))._replace(limit=limit)
+                one = kernels._one(bounds, b, p, np.full(U, -np.inf, np.float32))
+                flags = np.zeros(len(limit), np.uint8)
+                kernels._flag(tile[i], side, one, flags)
+                assert flags.all()
+                least = np.full(len(limit), np.inf, np.float32)
+                kernels._least_upper(tile[i], side, one, least)
+                assert (least >= half).all()
+
+
+@pytest.mark.parametrize("path", ["int8-2", "bf16-2"])
+@pytest.mark.parametrize("make", [half_steps, one_huge_coordinate, norms_over_12_orders, wide])
+def test_what_is_hard_to_round_equals_brute_force(make: Callable[[], np.ndarray], path: str) -> None:
+    check_graph(make(), 10, **PATHS[path])
+
+
+@pytest.mark.parametrize("D", [1, 63, 64, 65, 576, 8192])
+def test_a_rotation_keeps_every_inner_product(D: int) -> None:
+    width = rotation.rotated_width(D)
+    rows = np.zeros((rotation.ABREAST, width), np.float32)
+    rows[:, :D] = normal(rotation.ABREAST, D)
+    rows[3] = np.eye(1, width)[0] * 1e6
+    rotated = rows.T.copy()
+    rotation.rotate(rotated, np.empty_like(rotated), rotation.draw_signs(width))
+    wide, lengths = rows.astype(np.float64), np.linalg.norm(rows.astype(np.float64), axis=1)
+    turned = rotated.T.astype(np.float64)
+    assert (np.abs(turned @ turned.T - wide @ wide.T) <= 3 * rotation.ROTATION_ERROR * np.outer(lengths, lengths)).all()
+    together = 64 // (width // 64) + 2  # of the 64 coordinates that the first round makes of one, in one of the second
+    assert np.abs(turned[3]).max() <= 1e6 * together / 64
+
+
+def test_integers_are_worth_their_error() -> None:
+    """What decides how many pairs are measured: a rotated row of any shape loses less than a percent of its length."""
+    for make in (one_huge_coordinate, wide):
+        points = make()
+        with ThreadPoolExecutor(1) as pool:
+            bounds = filtering.build_filter(points, np.arange(len(points)), INT8, pool).bounds
+        assert np.median(bounds.error / bounds.norm) < 0.01
+
+
+def test_integers_are_summed_exactly_or_not_at_all() -> None:
+    """A unit that cuts sums off at 16 bits is found out by the longest products there are."""
+    assert scores.WIDEST_INT8 * 127**2 < 2**31 <= (scores.WIDEST_INT8 + 1) * 127**2
+    assert scores._sums_integers()
+    assert scores.choose_arithmetic("cpu", scores.WIDEST_INT8 + 1) is not INT8
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            scores.torch, "_int_mm", lambda a, b: (a.int() @ b.int()).clamp(-(2**15), 2**15 - 1), raising=True
+        )
+        assert not scores._sums_integers()
+        assert scores.choose_arithmetic("cpu", 64) is not INT8
 
 
 @pytest.mark.parametrize("cloud", ["dense cluster", "clusters in clusters"])
@@ -265,8 +355,6 @@ def test_dense_clusters_are_found(cloud: str) -> None:
 @pytest.mark.parametrize("arithmetic", [DEVICE_BFLOAT16, DEVICE_FLOAT32])
 def test_device_product(arithmetic: Arithmetic, monkeypatch: pytest.MonkeyPatch) -> None:
     """The path of cuda and mps, with the CPU as the device."""
-    from index.search import scores
-
     monkeypatch.setattr(
         scores, "_cpu_product", lambda left, right, arithmetic: scores._device_product(left, right, arithmetic, "cpu")
     )
@@ -382,9 +470,3 @@ def test_a_finder_says_how_many_points_are_left() -> None:
         finder.search(normal(1, 3), k=10, exclude=[(4,)])
     with pytest.raises(ParameterError, match="shape"):
         finder.search(normal(1, 4), k=3)
-
-
-def test_room_for_candidates() -> None:
-    """188 beyond k as long as all buffers stay within 500 MB, and never less than 124."""
-    assert [neighbors.buffer_room(100, U) for U in (1000, 151_936, 262_144, 1_000_000)] == [288, 288, 238, 224]
-    assert neighbors.buffer_room(2, 3) == 3

@@ -13,7 +13,7 @@ import psutil
 from index.build.settings import Settings
 from index.errors import BundleError, ParameterError, parameter
 from index.geometry.maps import Geometry
-from index.search.graph import PANEL_BYTES, TILE_ROWS, buffer_room, core_count
+from index.search.graph import NEAREST_BYTES, PANEL_BYTES, SPARE, TILE_ROWS, core_count
 
 _BASE_BYTES = 150_000_000
 """What compiled kernels, and the buffers of BLAS, FAISS and threads, take beyond the imports."""
@@ -42,7 +42,7 @@ class BuildSize:
         """Estimate a build of (V, D) rows whose entries have `itemsize` bytes."""
         K = settings.neighbors
         points, graph, gamma, square = 4 * V * D, 4 * 4 * V * K, itemsize * V * D, 8 * D * D
-        search = V * (8 * buffer_room(K, V) + _POINT_BYTES) + graph + 2 * PANEL_BYTES
+        search = V * (NEAREST_BYTES * (K + SPARE) + _POINT_BYTES) + graph + 2 * PANEL_BYTES
         search += 2 * 4 * TILE_ROWS**2 * (settings.threads or core_count())
         approximate = points if settings.index_factories else 0
         private = _BASE_BYTES + 2 * square + max(search, 6 * square, _TEXT_BYTES * V, approximate)

@@ -8,22 +8,32 @@ For y in a group with center c_b, v = y - c_b, multiplying out gives
 so half of it is A(x, b) + A(y, a) - <u, v> with A(x, b) = |x - c_b|^2 / 2 - |c_a - c_b|^2 / 4, and A is computed
 once per point and group, in float64. Only <u, v> is computed for every pair, as the score s. Its error has three parts:
 
-    rounding of u and v     |<u, v> - <u', v'>| <= |u| |v| ((1 + r_u) (1 + r_v) - 1), r_u = |u - u'| / |u|      (2)
+    rounding of u and v     <u, v> - <u', v'> = <u', v - v'> + <u - u', v>                                      (2)
     sums in float32         |<u', v'> - sum| <= g |u'| |v'|, g = D e / (1 - D e), e the unit roundoff           (3)
-    rounding of the score   |sum - s| <= o |s|, o = 2^-8 for bfloat16 scores, 0 for float32                     (4)
+    rounding of the score   |sum - s| <= o |sum|, o = 2^-8 for bfloat16 scores, 0 for others                    (4)
 
-(2) is the Cauchy-Schwarz inequality, (3) Higham, Accuracy and Stability of Numerical Algorithms, section 3.1, with
-any order of summation. With w_u = (1 + r_u) sqrt(1 + g), (2) and (3) add up to at most |u| |v| (w_u w_v - 1), and
+(3) is Higham, Accuracy and Stability of Numerical Algorithms, section 3.1, with any order of summation. By the
+Cauchy-Schwarz inequality (2) is at most |u'| |v - v'| + |u - u'| |v|, and |sum| at most (1 + g) |u'| |v'|. So with
+n_u = |u| + |u - u'|, and e_u = |u - u'| + (g + o + g o) / 2 n_u, of each point alone,
 
-    |<u, v> - s| <= |u| |v| (w_u w_v - 1) + o |s|.                                                              (5)
+    |<u, v> - s| <= n_u e_v + e_u n_v.                                                                          (5)
 
-r_u is measured, not assumed. What remains (A rounded to float32, the few float32 operations of the kernels that apply
-(5), underflow in the product) is covered by slack that is taken off A for lower bounds and added for upper bounds: the
-kernels take fewer than 10 operations on terms that are each at most |x - c_b|^2 + |c_a - c_b|^2 + the same of y.
+|u - u'| is measured, not assumed. What remains (A rounded to float32, the few float32 operations of the kernels that
+apply (5), underflow in the product) is covered by slack that is taken off A for lower bounds and added for upper
+bounds. It is 2^-18 of S = |x - c_b|^2 + |c_a - c_b|^2 and the same of y. Every term is at most 3 (S_x + S_y), because
+|u|^2 <= 2 S_x and e_u <= |u|, and the kernels take fewer than 10 operations, each of which errs by 2^-24 of its result.
+
+Integers of 8 bits are the fastest digits. There u is rotated first, see `rotation`, and u' is integers times a step of
+the point's own, c_u: the longest coordinate is 127 of them. Their products sum up exactly, D 127^2 is below 2^31
+(`scores` sees to it), so (3) and (4) vanish, and the score is c_u c_v times the integer that the product gives. No
+coordinate is ever cut off, and whatever a point's shape does to its rounding stands in its own e_u.
 
 The error is proportional to |u| |v|, and this is what the groups are for: thousands of near-identical tokens, which
 training never moved, are all within the error of each other when u is counted from far away. Counted from a center
 among them, u is as small as their distances are, and so is the error, among themselves and as seen from elsewhere.
+
+Within a group positions go by |u|, shortest first: the shortest are near neighbors of most points, so that a point
+that has met them has a limit that few others are within.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -33,7 +43,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.search.compiled import compiled
-from index.search.kernels import REORDER, Bounds, Floats, as_float, squared_distance
+from index.search.kernels import REORDER, Bounds, Floats, Ints, as_float, squared_distance
+from index.search.rotation import ABREAST, ROTATION_ERROR, draw_signs, rotate, rotated_width
 from index.search.scores import Arithmetic, Tile
 
 MOST_GROUPS = 16
@@ -43,6 +54,8 @@ DENSE_COUNT = 256  # fewer points than this are no burden
 CHUNK_ROWS = 1024
 BOUND_ROWS = 16 * CHUNK_ROWS
 SLACK = 2.0**-18
+ROUNDED_UP = 1.0 + 2.0**-22  # more than rounding to float32 takes off
+LEAST_STEP = 1e-37  # of integers; a point that is shorter than this is zero to them
 UNDERFLOW = 1e-30  # scaled residuals are at most 1 long, so a product loses at most D * 2^-126 to underflow
 
 
@@ -63,29 +76,45 @@ class Filter:
         return [slice(at, min(at + height, stop)) for start, stop in edges for at in range(start, stop, height)]
 
     def residuals(self, start: int, stop: int, pool: ThreadPoolExecutor) -> Tile:
-        """Return the rounded residuals of positions start to stop, (stop - start, D); bfloat16 as its bits."""
-        shape = (stop - start, self.points.shape[1])
-        rounded: Tile = np.empty(shape, self.arithmetic.bits)  # type: ignore[assignment] # either type of Tile
+        """Return the rounded residuals of positions start to stop, a row each; bfloat16 as its bits."""
+        rounded: Tile = np.empty((stop - start, self.width), self.arithmetic.bits)  # type: ignore[assignment]
 
         def work(at: int) -> None:
             end = min(at + CHUNK_ROWS, stop)
-            self._recenter(at, end, rounded[at - start : end - start])
+            self._round(at, end, rounded[at - start : end - start])
 
         list(pool.map(work, range(start, stop, CHUNK_ROWS)))
         return rounded
 
-    def _recenter(self, start: int, stop: int, rounded: Tile) -> None:
-        gamma = self.points.shape[1] * self.arithmetic.unit_roundoff
-        sums = 1.0 + gamma / (1.0 - gamma)
-        _recenter(start, stop, self.points, self.centers, self.scale, sums, rounded, self.bounds)
+    @property
+    def width(self) -> int:
+        """Return how many digits stand for a point."""
+        D = self.points.shape[1]
+        return rotated_width(D) if self.arithmetic.integers else D
+
+    def _round(self, start: int, stop: int, rounded: Tile) -> None:
+        """Round positions start to stop, and write what that makes of their bounds."""
+        space = (self.points, self.centers, self.scale)
+        if self.arithmetic.integers:
+            _round_rotated(start, stop, *space, draw_signs(self.width), rounded, self.bounds)
+        else:
+            gamma = self.points.shape[1] * self.arithmetic.unit_roundoff
+            sums, o = gamma / (1.0 - gamma), self.arithmetic.output_error
+            _round(start, stop, *space, (sums + o + sums * o) / 2.0, rounded, self.bounds)
 
 
-def build_filter(points: Floats, rows: NDArray[np.int64], arithmetic: Arithmetic, pool: ThreadPoolExecutor) -> Filter:
+def build_filter(points: Floats, rows: Ints, arithmetic: Arithmetic, pool: ThreadPoolExecutor) -> Filter:
     """Group the points of the given rows, and bound what rounding does to what is left after their centers."""
     labels, centers = _groups(points, rows)
-    order = np.argsort(labels, kind="stable")
+    U, G = len(rows), len(centers)
+    lengths = np.empty(U)
+
+    def measure(start: int) -> None:
+        _measure(start, min(start + BOUND_ROWS, U), points, rows, labels, centers, lengths)
+
+    list(pool.map(measure, range(0, U, BOUND_ROWS)))
+    order = np.lexsort((lengths, labels))
     rows, group = rows[order], labels[order].astype(np.int32)
-    U, D, G = len(rows), points.shape[1], len(centers)
     largest = max(float(points.max()), -float(points.min()), 1e-45)
     bounds = Bounds(
         rows=rows,
@@ -93,12 +122,17 @@ def build_filter(points: Floats, rows: NDArray[np.int64], arithmetic: Arithmetic
         low=np.empty((G, U), np.float32),
         high=np.empty((G, U), np.float32),
         norm=np.empty(U, np.float32),
-        weight=np.empty(U, np.float32),
-        output_error=np.float32(arithmetic.output_error),
+        error=np.empty(U, np.float32),
+        step=np.ones(U, np.float32),
     )
-    scale = 2.0 ** -np.ceil(np.log2(2 * largest * np.sqrt(D)))
+    scale = 2.0 ** -np.ceil(np.log2(2 * largest * np.sqrt(points.shape[1])))
     filtered = Filter(points, arithmetic, bounds, centers, scale, np.searchsorted(group, np.arange(G + 1)))
-    for start in range(0, U, BOUND_ROWS):  # fills the bounds; the residuals are rounded again when they are wanted
+
+    def offset(start: int) -> None:
+        _offsets(start, min(start + BOUND_ROWS, U), points, centers, scale, bounds)
+
+    list(pool.map(offset, range(0, U, BOUND_ROWS)))
+    for start in range(0, U, BOUND_ROWS):  # for the bounds; the residuals are rounded again when they are wanted
         filtered.residuals(start, min(start + BOUND_ROWS, U), pool)
     return filtered
 
@@ -145,6 +179,27 @@ def _within(points, rows, center, squared_radius):
     return inside
 
 
+@compiled()
+def _measure(start, stop, points, rows, labels, centers, lengths):
+    """Write the squared distances of rows[start:stop] from their centers."""
+    for n in range(start, stop):
+        lengths[n] = squared_distance(points[rows[n]], centers[labels[n]])
+
+
+@compiled()
+def _offsets(start, stop, points, centers, scale, bounds):
+    """Write A of (1) of positions start to stop toward every group, less and plus its slack."""
+    for p in range(start, stop):
+        x, own = points[bounds.rows[p]], centers[bounds.group[p]]
+        for g in range(len(centers)):
+            to_center = squared_distance(x, centers[g]) * scale * scale
+            between = squared_distance(own, centers[g]) * scale * scale
+            offset = to_center / 2.0 - between / 4.0
+            slack = (to_center + between) * SLACK + UNDERFLOW
+            bounds.low[g, p] = offset - slack
+            bounds.high[g, p] = offset + slack
+
+
 @compiled(fastmath=REORDER)
 def _round_residual(x, center, scale, rounded):
     """Write scale * (x - center) in the digits of `rounded`; return the squares of its length and of its error."""
@@ -167,23 +222,56 @@ def _round_residual(x, center, scale, rounded):
 
 
 @compiled()
-def _recenter(start, stop, points, centers, scale, sums, rounded, bounds):
-    """Fill rounded[0], ... and the bounds of positions start to stop; `sums` is 1 + g of (3)."""
+def _keep_bounds(p, norm, lost, relative, bounds):
+    """Write n and e of (5), rounded up: `lost` is |u - u'|, `relative` what (3) and (4) add of the larger length."""
+    larger = norm + lost
+    bounds.norm[p] = larger * ROUNDED_UP
+    bounds.error[p] = (lost + relative * larger) * ROUNDED_UP
+
+
+@compiled()
+def _round(start, stop, points, centers, scale, relative, rounded, bounds):
+    """Round positions start to stop to floating point."""
     for p in range(start, stop):
-        x = points[bounds.rows[p]]
         own = centers[bounds.group[p]]
-        squared_norm, squared_error = _round_residual(x, own, scale, rounded[p - start])
-        norm = np.sqrt(squared_norm)
-        relative_error = np.sqrt(squared_error) / norm if norm > 0.0 else 0.0
-        bounds.norm[p] = norm * (1.0 + 2.0**-22)
-        bounds.weight[p] = (1.0 + relative_error) * np.sqrt(sums) * (1.0 + 2.0**-22)
-        for g in range(len(centers)):
-            to_center = squared_distance(x, centers[g]) * scale * scale
-            between = squared_distance(own, centers[g]) * scale * scale
-            offset = to_center / 2.0 - between / 4.0
-            slack = (to_center + between) * SLACK + UNDERFLOW
-            bounds.low[g, p] = offset - slack
-            bounds.high[g, p] = offset + slack
+        squared_norm, squared_error = _round_residual(points[bounds.rows[p]], own, scale, rounded[p - start])
+        _keep_bounds(p, np.sqrt(squared_norm), np.sqrt(squared_error), relative, bounds)
+
+
+@compiled(fastmath=REORDER)
+def _round_integers(v, step, rounded):
+    """Write v in steps; return the square of the error."""
+    squared_error = 0.0
+    inverse = np.float32(1.0) / step if step > LEAST_STEP else np.float32(0.0)
+    for d in range(v.size):
+        kept = np.rint(v[d] * inverse)
+        rounded[d] = np.int8(kept)
+        lost = np.float64(v[d]) - np.float64(kept) * np.float64(step)
+        squared_error += lost * lost
+    return squared_error
+
+
+@compiled()
+def _round_rotated(start, stop, points, centers, scale, signs, rounded, bounds):
+    """Rotate positions start to stop, and round them to 8-bit integers."""
+    D, width = points.shape[1], signs.shape[1]
+    abreast, dealt = np.empty((width, ABREAST), np.float32), np.empty((width, ABREAST), np.float32)
+    for first in range(start, stop, ABREAST):
+        count = min(ABREAST, stop - first)
+        abreast[:] = 0.0
+        for r in range(count):
+            x, own = points[bounds.rows[first + r]], centers[bounds.group[first + r]]
+            for d in range(D):
+                abreast[d, r] = (np.float64(x[d]) - own[d]) * scale
+        rotate(abreast, dealt, signs)
+        for r in range(count):
+            p = first + r
+            v = np.ascontiguousarray(abreast[:, r])
+            norm = np.sqrt(squared_distance(points[bounds.rows[p]], centers[bounds.group[p]])) * scale
+            step = np.float32(np.abs(v).max() / np.float32(127.0))
+            squared_error = _round_integers(v, step, rounded[p - start])
+            bounds.step[p] = step
+            _keep_bounds(p, norm, np.sqrt(squared_error) + ROTATION_ERROR * norm, 0.0, bounds)
 
 
 @compiled(fastmath=REORDER)
@@ -196,16 +284,17 @@ def _score(residual, v):
 
 @compiled()
 def bound_query(start, stop, g, v, squared_norm, residuals, bounds, lower, upper):
-    """Bound half the squared distances of a query from positions start to stop, all of group g.
+    """Bound half the squared distances of a query from positions start to stop, all of group g, in floating point.
 
     v is the query's residual from that group's center, in float32; it is of no group, so only u is rounded coarsely.
+    Its rounding and the sums in float32, by (2) and (3), are within D 2^-22 n_u |v|.
     """
     norm = np.sqrt(squared_norm)
-    weight = 1.0 + v.size * 2.0**-23
+    sums = v.size * 2.0**-22
     half = squared_norm / 2.0
     slack = squared_norm * SLACK + UNDERFLOW
     for p in range(start, stop):
         score = _score(residuals[p], v)
-        error = np.float64(bounds.norm[p]) * norm * (bounds.weight[p] * weight - 1.0) + slack
+        error = (np.float64(bounds.error[p]) + np.float64(bounds.norm[p]) * sums) * norm + slack
         lower[p] = bounds.low[g, p] + half - score - error
         upper[p] = bounds.high[g, p] + half - score + error

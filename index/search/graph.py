@@ -3,13 +3,13 @@
 The graph of all points takes four steps::
 
     twins        equal rows become one point                                        twin groups -> U positions
-    filter       points are grouped, recentered and rounded to few digits           filter, scores
-    sweep        every pair's score, in tiles; candidates are the pairs whose       kernels.offer_tile
-                 lower bound is within the k-th smallest upper bound so far
-    rank         candidates by float64 distances; twins expanded again              ranking.rank_block
+    filter       points are grouped, recentered and rounded to few digits           filter, rotation, scores
+    sweep        every pair's score, in tiles; the few pairs whose lower bound      kernels.offer_tile
+                 is within the k-th smallest distance so far are measured
+    rank         by float64 distances; twins expanded again                         ranking.rank_block
 
-The sweep may only err on the side of too many candidates, and the last step looks at every one, so the answer does not
-depend on the arithmetic, the device or the number of threads: they decide how long it takes.
+The sweep may only err on the side of measuring too many pairs, and what it measures it measures in float64, so the
+answer does not depend on the arithmetic, the device or the number of threads: they decide how long it takes.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ from index.errors import ParameterError, parameter
 
 if TYPE_CHECKING:
     from index.search.filter import Filter
-    from index.search.kernels import Candidates, Floats, Ints
+    from index.search.kernels import Floats, Ints, Nearest
     from index.search.ranking import Twins
     from index.search.scores import Arithmetic, Product, Tile
 
 Progress = Callable[[float], None]
 
 CHECKED_ROWS = 4096
-TILE_ROWS = 2048
-RANK_ROWS = 1024  # points of a block whose candidates are ranked together, from the cache
-RANK_STEPS = 8  # after each, the memory of the candidates that are done is given back
-LEAST_SPARE, MOST_SPARE = 124, 188  # room of a candidate buffer beyond k: with less of it, it is tidied more often
-BUFFER_BYTES = 500_000_000  # of all candidate buffers, unless even the least room takes more
+TILE_ROWS = 1024
+RANK_ROWS = 1024  # points that one task ranks
+RANK_STEPS = 8  # after each, the memory of the positions that are done is given back
+NEAREST_BYTES = 12  # of each: its position, its distance
+SPARE = 48  # places beyond k where the nearest so far are kept: with fewer of them, they are tidied more often
 PANEL_BYTES = 1 << 26
 SWEEP_SHARE = 0.9  # of the time, for progress
 
@@ -69,8 +69,8 @@ def knn_graph(
 ) -> KnnGraph:
     """Return the exact k-nearest-neighbor graph of all points, (V, D) float32, finite, mapped or not.
 
-    Beside the points it needs 128 MiB for rounded points, and 8 bytes per point for each of k + 124 to k + 188
-    candidates, whose place the graph takes, 16 k bytes per point. Scores are multiplied on `device`, as torch names it:
+    Beside the points it needs 128 MiB for rounded points, and 12 bytes per point for each of its k + 48 nearest so far,
+    whose place the graph takes, 16 k bytes per point. Scores are multiplied on `device`, as torch names it:
     "cpu", "cuda", "mps"; by default on all cores. `progress` is called with the share done, on the calling thread.
     `arithmetic` is the filter's, by default the faster one here: the answer is the same.
     ParameterError when k is not from 1 to V - 1, or points are no finite float32 matrix.
@@ -81,17 +81,12 @@ def knn_graph(
     with _one_torch_thread_each(), ThreadPoolExecutor(threads or core_count()) as pool:
         twins, rows = _twins(points)
         nearest = min(k, len(rows) - 1)
-        positions, candidates = _find_candidates(points, rows, nearest, arithmetic, device, pool, report)
-        return _rank(points, k, nearest, positions, candidates, _in_order(twins, rows, positions), pool, report)
+        filtered, found = _find_nearest(points, rows, nearest, arithmetic, device, pool, report)
+        rows, ordered = filtered.bounds.rows, _in_order(twins, rows, filtered.bounds.rows)
+        return _rank((len(points), k), nearest, rows, found, ordered, pool, report)
 
 
-def buffer_room(k: int, U: int) -> int:
-    """Return how many candidates are kept at once for each of U distinct points."""
-    spare = max(LEAST_SPARE, min(MOST_SPARE, BUFFER_BYTES // (8 * U) - k))
-    return min(k + spare, U)
-
-
-def _find_candidates(
+def _find_nearest(
     points: Floats,
     rows: Ints,
     k: int,
@@ -99,26 +94,23 @@ def _find_candidates(
     device: str,
     pool: ThreadPoolExecutor,
     report: Progress,
-) -> tuple[Ints, Candidates]:
-    """Return the rows in the order of positions, and what may be among the k nearest of each."""
+) -> tuple[Filter, Nearest]:
+    """Return the points by position, and the k nearest of each and a few more."""
     from index.search.filter import build_filter
-    from index.search.kernels import Candidates
+    from index.search.kernels import Nearest
     from index.search.scores import choose_arithmetic
 
-    arithmetic = arithmetic or choose_arithmetic(device)
-    filtered = build_filter(points, rows, arithmetic, pool)
-    U = len(rows)
-    room = buffer_room(k, U)
-    candidates = Candidates(
+    filtered = build_filter(points, rows, arithmetic or choose_arithmetic(device, points.shape[1]), pool)
+    U, room = len(rows), min(k + SPARE, len(rows))
+    nearest = Nearest(
         ids=np.empty((U, room), np.int32),
-        lower=np.empty((U, room), np.float32),
-        width=np.zeros(U, np.float32),
+        squared=np.empty((U, room)),
         filled=np.zeros(U, np.int32),
         limit=np.full(U, np.inf, np.float32),
     )
     if k:
-        _sweep(k, filtered, candidates, device, pool, report)
-    return filtered.bounds.rows, candidates
+        _sweep(k, filtered, nearest, device, pool, report)
+    return filtered, nearest
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,79 +126,87 @@ class _Panel:
         return slice(positions.start - self.start, positions.stop - self.start)
 
 
-def _sweep(
-    k: int, filtered: Filter, candidates: Candidates, device: str, pool: ThreadPoolExecutor, report: Progress
-) -> None:
+def _sweep(k: int, filtered: Filter, nearest: Nearest, device: str, pool: ThreadPoolExecutor, report: Progress) -> None:
     """Offer every pair of points to each other. Scores are symmetric, so half the tiles serve both sides."""
-    from index.search.kernels import offer_tile
+    from index.search.kernels import offer_tile, seed_columns
     from index.search.scores import make_product
 
     blocks = filtered.blocks(TILE_ROWS)
-    locks = [Lock() for _ in blocks]  # of a block's candidates
+    locks = [Lock() for _ in blocks]  # of what is known of a block
 
     def offer(left: _Panel, right: _Panel, product: Product, pair: tuple[int, int]) -> None:
         rows, columns = blocks[pair[0]], blocks[pair[1]]
         tile = product(left.at(rows), right.at(columns))
         with locks[pair[0]], nullcontext() if rows is columns else locks[pair[1]]:  # ascending, so none waits in a ring
-            offer_tile(tile, rows.start, columns.start, k, filtered.scale, filtered.points, filtered.bounds, candidates)
+            seed_columns(tile, rows.start, columns.start, k, filtered.bounds, nearest.limit)
+            offer_tile(tile, rows.start, columns.start, k, filtered.scale, filtered.points, filtered.bounds, nearest)
 
     done, total = 0, len(blocks) * (len(blocks) + 1) / 2
-    for left, right in _panel_pairs(filtered, blocks, pool):
-        # By diagonals: neighboring tasks touch different blocks, and every point gets a first limit from its own.
-        pairs = [(a, b) for a in left.blocks for b in right.blocks if a <= b]
-        pairs.sort(key=lambda pair: (pair[1] - pair[0], pair[0]))
+    for left, right, pairs in _panel_pairs(filtered, blocks, pool):
         product = make_product(left.residuals, right.residuals, filtered.arithmetic, device)
         for _ in pool.map(partial(offer, left, right, product), pairs):
             done += 1
             report(SWEEP_SHARE * done / total)
-        del left, right, product  # before the next panel is rounded
+        del left, right, product
 
 
-def _panel_pairs(filtered: Filter, blocks: list[slice], pool: ThreadPoolExecutor) -> Iterator[tuple[_Panel, _Panel]]:
-    """Yield every pair of panels once. Rounding points again is cheaper than keeping them all rounded in memory."""
-    row_bytes = filtered.points.shape[1] * np.dtype(filtered.arithmetic.bits).itemsize
-    total_bytes = row_bytes * len(filtered.bounds.rows)
+def _panel_pairs(
+    filtered: Filter, blocks: list[slice], pool: ThreadPoolExecutor
+) -> Iterator[tuple[_Panel, _Panel, list[tuple[int, int]]]]:
+    """Yield panels and the pairs of their blocks, (left, right), left <= right, until every pair of blocks was there.
+
+    Every block first meets block 0, the shortest points, and those of its own panel. Rounding points again is cheaper
+    than keeping them all rounded in memory.
+    """
+    total_bytes = filtered.width * np.dtype(filtered.arithmetic.bits).itemsize * len(filtered.bounds.rows)
     count = 1 if total_bytes <= 2 * PANEL_BYTES else -(-total_bytes // PANEL_BYTES)
     edges = np.unique(np.linspace(0, len(blocks), count + 1).astype(int)).tolist()
 
-    def panel(n: int) -> _Panel:
-        start, stop = blocks[edges[n]].start, blocks[edges[n + 1] - 1].stop
-        return _Panel(range(edges[n], edges[n + 1]), start, filtered.residuals(start, stop, pool))
+    def panel(first: int, last: int) -> _Panel:
+        start, stop = blocks[first].start, blocks[last - 1].stop
+        return _Panel(range(first, last), start, filtered.residuals(start, stop, pool))
 
-    panels = range(len(edges) - 1)
-    for n in panels:  # first, so that every point has a limit before it meets the others
-        both = panel(n)
-        yield both, both
+    def pairs(left: _Panel, right: _Panel) -> list[tuple[int, int]]:
+        # By diagonals: neighboring tasks touch different blocks.
+        both = [(a, b) for a in left.blocks for b in right.blocks if 0 < a <= b]
+        return sorted(both, key=lambda pair: (pair[1] - pair[0], pair[0]))
+
+    shortest = panel(0, 1)
+    panels = list(pairwise(edges))
+    for edge in panels:
+        both = panel(*edge)
+        yield shortest, both, [(0, b) for b in both.blocks]
+        yield both, both, pairs(both, both)
         del both
-    for n in panels[:-1]:
-        left = panel(n)
-        for m in panels[n + 1 :]:
-            yield left, panel(m)
-        del left
+    for n in range(len(panels) - 1):
+        left = panel(*panels[n])
+        for edge in panels[n + 1 :]:
+            yield left, (right := panel(*edge)), pairs(left, right)
+            del right  # before the next panel is rounded
 
 
 def _rank(
-    points: Floats,
+    shape: tuple[int, int],
     k: int,
-    nearest: int,
-    positions: Ints,
-    candidates: Candidates,
+    rows: Ints,
+    nearest: Nearest,
     twins: Twins,
     pool: ThreadPoolExecutor,
     report: Progress,
 ) -> KnnGraph:
+    """Return the lists of all rows, of this shape (V, k)."""
     from index.search.ranking import Lists, rank_block
 
-    V, (U, room) = len(points), candidates.ids.shape
+    U, room = nearest.ids.shape
     lists = Lists(
-        ids=np.empty((V, k), np.int32),
-        distances=np.empty((V, k), np.float32),
-        distinct_distances=np.empty((V, k), np.float32),
-        distinct_ids=np.empty((V, k), np.int32),
+        ids=np.empty(shape, np.int32),
+        distances=np.empty(shape, np.float32),
+        distinct_distances=np.empty(shape, np.float32),
+        distinct_ids=np.empty(shape, np.int32),
     )
 
     def work(start: int, stop: int) -> int:
-        rank_block(start, stop, nearest, points, positions, candidates, twins, lists)
+        rank_block(start, stop, k, rows, nearest, twins, lists)
         return stop - start
 
     done = 0
@@ -216,8 +216,8 @@ def _rank(
         for ranked in pool.map(work, starts, [*starts[1:], last]):
             done += ranked
             report(SWEEP_SHARE + (1.0 - SWEEP_SHARE) * done / U)
-        candidates.ids.resize((first, room), refcheck=False)  # no thread is at work, so nothing else looks at them
-        candidates.lower.resize((first, room), refcheck=False)
+        nearest.ids.resize((first, room), refcheck=False)  # no thread is at work, so nothing else looks at them
+        nearest.squared.resize((first, room), refcheck=False)
     return KnnGraph(*lists, groups=_first_rows(twins))
 
 

@@ -2,9 +2,9 @@
 
 Read `filter` first: it derives the bounds applied here. In the order of the work::
 
-    offer_tile      a tile of scores  -> candidates of its rows and of its columns, by bounds
-    tighten         fewer candidates, by bounds
-    settle          fewer still, by exact distances
+    seed_columns    a tile of scores -> first limits of its columns, by upper bounds
+    offer_tile      a tile of scores -> the pairs whose lower bound is within the limit of either point, measured;
+                    the nearest so far of its rows and of its columns
 
 What is left of them is ranked in `ranking`.
 
@@ -24,9 +24,10 @@ Doubles = NDArray[np.float64]
 Places = NDArray[np.int32]
 Ints = NDArray[np.int64]
 
-CHUNK = 64  # scores looked at together: two cache lines of bfloat16, four vector registers of float32
-ROOM = 16  # entries that a buffer must have free after it was tidied
-TINY = np.float32(1e-37)  # more than float32 loses where it underflows
+WORD = 8  # flags that are looked at together
+ABREAST = 4  # pairs that are measured together
+FEW = 8  # entries more than k that a buffer keeps when room is made
+BISECTIONS = 30
 # Sums may be taken in any order. Infinities and comparisons keep their meaning.
 REORDER = {"reassoc", "nsz", "contract"}
 
@@ -36,29 +37,28 @@ class Bounds(NamedTuple):
 
     rows: Ints  # (U,) position -> row of points
     group: Places  # (U,) position -> group
-    low: Floats  # (G, U) offset of a position toward a group, less its slack
+    low: Floats  # (G, U) A toward a group, less its slack
     high: Floats  # (G, U) the same, plus its slack
-    norm: Floats  # (U,) length of the residual
-    weight: Floats  # (U,) sqrt(1 + g) times 1 + the relative error of the rounded residual
-    output_error: np.float32  # relative rounding of the score itself
+    norm: Floats  # (U,) n: length of the residual
+    error: Floats  # (U,) e: how far rounding moved it, and what sums lose
+    step: Floats  # (U,) c: what one unit of the rounded residual stands for
 
 
-class Candidates(NamedTuple):
-    """Per position, a buffer of the positions that may be among its k nearest. Bounds are of half squared distances."""
+class Nearest(NamedTuple):
+    """Per position, those of the positions it was measured against that may be among its k nearest."""
 
-    ids: Places  # (U, B) positions; ~position once its distance is known
-    lower: Floats  # (U, B)
-    width: Floats  # (U,) upper bounds are at most this above lower bounds, for distances not yet known
+    ids: Places  # (U, B) positions, in no order
+    squared: Doubles  # (U, B) squared distances
     filled: Places  # (U,) entries in use
-    limit: Floats  # (U,) no less than half the squared distance of the k-th nearest
+    limit: Floats  # (U,) no less than half the squared distance, scaled, of the k-th nearest
 
 
 @compiled()
 def as_float(score):
     """Widen a score: bfloat16 travels as its bits, in uint16."""
-    if isinstance(score, np.float32):
-        return score
-    return np.uint32(np.uint32(score) << np.uint32(16)).view(np.float32)
+    if isinstance(score, np.uint16):
+        return np.uint32(np.uint32(score) << np.uint32(16)).view(np.float32)
+    return np.float32(score)
 
 
 @compiled(fastmath=REORDER)
@@ -79,23 +79,6 @@ def measure_rows(points, query, rows, start, stop, squared):
 
 
 @compiled()
-def tighten(p: int, k: int, candidates: Candidates) -> None:
-    """Lower the limit of p to the k-th smallest upper bound; drop the candidates that lie beyond it."""
-    ids, lower, count = candidates.ids[p], candidates.lower[p], candidates.filled[p]
-    if count >= k:
-        upper = np.empty(count, np.float32)
-        for t in range(count):
-            known = lower[t] * np.float32(1.0 + 2**-20) + np.float32(4.0) * TINY
-            upper[t] = known if ids[t] < 0 else lower[t] + candidates.width[p]
-        candidates.limit[p] = min(candidates.limit[p], np.partition(upper, k - 1)[k - 1])
-    kept, limit = 0, candidates.limit[p]
-    for t in range(count):  # without branches, which no processor could predict
-        ids[kept], lower[kept] = ids[t], lower[t]
-        kept += lower[t] <= limit
-    candidates.filled[p] = kept
-
-
-@compiled()
 def nearest_first(squared: Doubles, ids: Places, rows: Ints) -> Ints:
     """Order by distance, equal distances by row."""
     order = np.argsort(squared)
@@ -109,129 +92,206 @@ def nearest_first(squared: Doubles, ids: Places, rows: Ints) -> Ints:
 
 
 @compiled()
-def settle(p, k, scale, points, rows, candidates):
-    """Keep the k best candidates of p by exact distance."""
-    ids = candidates.ids[p, : candidates.filled[p]].copy()
-    squared = np.empty(ids.size)
-    for t in range(ids.size):
-        ids[t] = max(ids[t], ~ids[t])
-        squared[t] = squared_distance(points[rows[p]], points[rows[ids[t]]])
-    order = nearest_first(squared, ids, rows)[:k]
-    for t in range(order.size):
-        half = np.float32(squared[order[t]] * scale * scale * 0.5)
-        candidates.ids[p, t] = ~ids[order[t]]
-        candidates.lower[p, t] = half - half * np.float32(2**-22) - TINY
-    candidates.filled[p] = order.size
-    candidates.width[p] = 0.0
-    tighten(p, k, candidates)
+def _cut(values, k):
+    """Return a value that k and at most FEW more of the values are within, or the k-th smallest where ties allow none.
+
+    By bisection: counting takes no branch, so it is vector code, and selection is not.
+    """
+    low, high = values.min(), values.max()
+    for _ in range(BISECTIONS):
+        middle = (low + high) * 0.5
+        count = np.int64(0)
+        for value in values:
+            count += value <= middle
+        if count < k:
+            low = middle
+        elif count > k + FEW:
+            high = middle
+        else:
+            return middle
+    return np.partition(values, k - 1)[k - 1]
 
 
 @compiled()
-def _make_room(p, k, scale, points, rows, candidates):
-    """Drop what is provably not among the k nearest; where the bounds prove too little, by exact distances."""
-    tighten(p, k, candidates)
-    if candidates.filled[p] > candidates.ids.shape[1] - ROOM:
-        settle(p, k, scale, points, rows, candidates)
+def keep_within(p, cut, ids, squared, filled):
+    """Drop the entries of p that are further than `cut`."""
+    kept = 0
+    for t in range(filled[p]):  # without branches, which no processor could predict
+        q, value = ids[p, t], squared[p, t]
+        ids[p, kept], squared[p, kept] = q, value
+        kept += value <= cut
+    filled[p] = kept
+
+
+@compiled()
+def _tidy(p, k, scale, rows, ids, squared, filled, limit):
+    """Make room among the nearest so far of p, by distance, too many ties by row; lower its limit to what is kept."""
+    cut = _cut(squared[p, : filled[p]], k)
+    keep_within(p, cut, ids, squared, filled)
+    if filled[p] > k + FEW:
+        order = nearest_first(squared[p, : filled[p]], ids[p], rows)[:k]
+        ids[p, :k], squared[p, :k] = ids[p][order], squared[p][order]
+        filled[p] = k
+    limit[p] = min(limit[p], np.float32(cut * scale * scale * 0.5 * (1.0 + 2.0**-22) + 1e-37))
+
+
+@compiled(fastmath=REORDER)
+def _measure(points, a, b, squared):
+    """Write the squared distances of ABREAST pairs of rows: sums that do not wait for each other."""
+    a0, a1, a2, a3 = a[0], a[1], a[2], a[3]
+    b0, b1, b2, b3 = b[0], b[1], b[2], b[3]
+    s0 = s1 = s2 = s3 = 0.0
+    for d in range(points.shape[1]):
+        difference = np.float64(points[a0, d]) - np.float64(points[b0, d])
+        s0 += difference * difference
+        difference = np.float64(points[a1, d]) - np.float64(points[b1, d])
+        s1 += difference * difference
+        difference = np.float64(points[a2, d]) - np.float64(points[b2, d])
+        s2 += difference * difference
+        difference = np.float64(points[a3, d]) - np.float64(points[b3, d])
+        s3 += difference * difference
+    squared[0], squared[1], squared[2], squared[3] = s0, s1, s2, s3
+
+
+@compiled()
+def _note(count, ps, qs, measured, k, scale, rows, ids, squared, filled, limit):
+    """Note that the first `count` of p and q are this far from each other, if it matters to either."""
+    for n in range(2 * count):
+        p, q, value = ps[n >> 1], qs[n >> 1], measured[n >> 1]
+        if n & 1:
+            p, q = q, p
+        if value * scale * scale * 0.5 <= limit[p]:
+            if filled[p] == ids.shape[1]:
+                _tidy(p, k, scale, rows, ids, squared, filled, limit)
+            t = filled[p]
+            ids[p, t], squared[p, t], filled[p] = q, value, t + 1
 
 
 class Side(NamedTuple):
-    """What stands along one side of a tile."""
+    """What stands along one side of a tile: the columns of the arrays of `Bounds`, as its other side sees them."""
 
-    low: Floats  # (N,) offsets toward the group on the other side
+    low: Floats  # (N,)
     high: Floats  # (N,)
     norm: Floats  # (N,)
+    error: Floats  # (N,)
+    step: Floats  # (N,)
     limit: Floats  # (N,)
 
 
-@compiled(fastmath=REORDER)
-def _seed_limit(scores, side, high, reach, output_error, k):
-    """Return an upper bound of the k-th smallest of a row: the k-th smallest of the minima of equal shares."""
-    shares = min(scores.size, k + k // 4 + 8)
-    least = np.full(shares, np.inf, np.float32)
-    for start in range(0, scores.size - shares + 1, shares):
-        part = slice(start, start + shares)
-        some_scores, some_high, some_norm = scores[part], side.high[part], side.norm[part]
-        for j in range(shares):
-            score = as_float(some_scores[j])
-            upper = high + some_high[j] - score + (output_error * abs(score) + reach * some_norm[j])
-            least[j] = upper if upper < least[j] else least[j]
-    return np.partition(least, k - 1)[k - 1]
+class One(NamedTuple):
+    """The same of a single position on the other side."""
+
+    low: np.float32
+    high: np.float32
+    norm: np.float32
+    error: np.float32
+    step: np.float32
+    limit: np.float32
 
 
 @compiled(fastmath=REORDER)
-def _skim(scores, side, low, limit, reach, output_error, chunks):
-    """List the chunks of a row that hold a lower bound within the limit of the row or of its column; return how many.
-
-    Nearly all chunks hold none, and a count over a fixed number of scores is what compilers turn into vector code.
-    """
-    found = 0
-    whole = scores.size // CHUNK
-    for c in range(whole):
-        part = slice(c * CHUNK, (c + 1) * CHUNK)
-        chunk_scores, chunk_low = scores[part], side.low[part]
-        chunk_norm, chunk_limit = side.norm[part], side.limit[part]
-        within = np.int32(0)
-        for j in range(CHUNK):
-            score = as_float(chunk_scores[j])
-            widest = chunk_limit[j] if chunk_limit[j] > limit else limit
-            lower = low + chunk_low[j] - score - (output_error * abs(score) + reach * chunk_norm[j])
-            within += np.int32(lower <= widest)
-        if within:
-            chunks[found] = c
-            found += 1
-    if scores.size % CHUNK:  # what is left over is looked at in any case
-        chunks[found] = whole
-        found += 1
-    return found
+def _least_upper(scores, side, one, least):
+    """Lower `least` to the upper bounds of a row of scores."""
+    for j in range(scores.size):
+        error = one.norm * side.error[j] + one.error * side.norm[j]
+        upper = (one.high + side.high[j]) + error - as_float(scores[j]) * (one.step * side.step[j])
+        least[j] = upper if upper < least[j] else least[j]
 
 
 @compiled()
-def offer_tile(tile, first_row, first_column, k, scale, points, bounds, candidates):
-    """Offer every pair of a tile to both of its points.
+def seed_columns(tile, first_row, first_column, k, bounds, limit):
+    """Give the columns of a tile a first limit: the k-th smallest of the least upper bounds of equal shares of rows."""
+    M, N = tile.shape
+    columns = slice(first_column, first_column + N)
+    if k >= M or limit[columns].min() < np.inf:
+        return
+    side = _side(bounds, bounds.group[first_row], columns, limit)
+    shares = min(M, k + k // 4 + 8)
+    least = np.full((shares, N), np.inf, np.float32)
+    for i in range(M):
+        share = least[i % shares]
+        own = share[i] if first_row == first_column else np.float32(0.0)
+        _least_upper(tile[i], side, _one(bounds, bounds.group[first_column], first_row + i, limit), share)
+        if first_row == first_column:  # a point is not its own neighbor
+            share[i] = own
+    for j in range(N):
+        limit[first_column + j] = np.partition(least[:, j].copy(), k - 1)[k - 1]
+
+
+@compiled()
+def _side(bounds, group, columns, limit):
+    _rows, _groups, low, high, norm, error, step = bounds
+    return Side(low[group, columns], high[group, columns], norm[columns], error[columns], step[columns], limit[columns])
+
+
+@compiled()
+def _one(bounds, group, p, limit):
+    _rows, _groups, low, high, norm, error, step = bounds
+    return One(low[group, p], high[group, p], norm[p], error[p], step[p], limit[p])
+
+
+@compiled(fastmath=REORDER)
+def _flag(scores, side, one, flags):
+    """Flag the lower bounds of a row that are within the limit of the row or of their column."""
+    # Taken apart once: every access to an array inside a tuple counts a reference.
+    low, _high, norm, error, step, limit = side
+    for j in range(scores.size):
+        lost = one.norm * error[j] + one.error * norm[j]
+        lower = (one.low + low[j]) - lost - as_float(scores[j]) * (one.step * step[j])
+        flags[j] = lower <= (limit[j] if limit[j] > one.limit else one.limit)
+
+
+@compiled()
+def _flagged(flags, words, found):
+    """List where the flags are; return how many. Nearly all words are zero."""
+    count = 0
+    for w in range(words.size):
+        if words[w]:
+            for j in range(WORD * w, WORD * w + WORD):
+                found[count] = j
+                count += flags[j]
+    return count
+
+
+@compiled()
+def offer_tile(tile, first_row, first_column, k, scale, points, bounds, nearest):
+    """Measure the pairs of a tile that may matter to either of its points, and note their distances.
 
     Parameters
     ----------
-    tile : ndarray of shape (M, N), float32, or uint16 holding the bits of bfloat16
+    tile : ndarray of shape (M, N), int32, float32, or uint16 holding the bits of bfloat16
         Scores of positions first_row + i, all of one group, with positions first_column + j, all of one group.
-        On the diagonal (first_row == first_column) each pair stands twice, and is offered to its row alone.
+        On the diagonal (first_row == first_column) each pair stands twice, and is looked at once.
     scale : float
-        Of the filter: half squared distances in `candidates` are of points times this.
+        Of the filter: limits are of points times this.
     """
     M, N = tile.shape
-    # Taken apart once: every access to an array inside a tuple counts a reference, and that would double the time.
-    ids, lowers, widths, filled, limit = candidates
-    rows, group, lows, highs, norms, weights, o = bounds
-    a, b = group[first_row], group[first_column]
-    columns = slice(first_column, first_column + N)
-    side_low, side_high, side_norm = lows[a, columns], highs[a, columns], norms[columns]
-    diagonal = first_row == first_column
-    side_limit = np.full(N, -np.inf, np.float32) if diagonal else limit[columns]
-    side = Side(side_low, side_high, side_norm, side_limit)
-    spread = weights[first_row : first_row + M].max() * weights[columns].max() - np.float32(1.0)
-    chunks = np.empty(N // CHUNK + 1, np.int64)
-    room = ids.shape[1]
+    rows = bounds.rows
+    ids, distances, filled, limit = nearest
+    side = _side(bounds, bounds.group[first_row], slice(first_column, first_column + N), limit)
+    flags = np.zeros((N + WORD - 1) // WORD * WORD, np.uint8)
+    words = flags.view(np.uint64)
+    found = np.empty(flags.size + 1, np.int64)
+    ps, qs, a, b, squared = (
+        np.zeros(ABREAST, np.int64),
+        np.zeros(ABREAST, np.int64),
+        np.zeros(ABREAST, np.int64),
+        np.zeros(ABREAST, np.int64),
+        np.empty(ABREAST),
+    )
+    measured = count = 0
     for i in range(M):
-        p = first_row + i
-        low, high, reach = lows[b, p], highs[b, p], norms[p] * spread
-        if limit[p] == np.inf and k + 1 < N:
-            limit[p] = _seed_limit(tile[i], side, high, reach, o, k + diagonal)  # p itself is on the diagonal
-        for c in range(_skim(tile[i], side, low, limit[p], reach, o, chunks)):
-            start = chunks[c] * CHUNK
-            for j in range(start, min(start + CHUNK, N)):
-                score = as_float(tile[i, j])
-                error = o * abs(score) + reach * side_norm[j]
-                lower = low + side_low[j] - score - error
-                if lower > limit[p] and lower > side_limit[j]:
-                    continue
-                q = first_column + j
-                width = high + side_high[j] - score + error - lower
-                if lower <= limit[p] and p != q:
-                    if filled[p] == room:
-                        _make_room(p, k, scale, points, rows, candidates)
-                    t = filled[p]
-                    ids[p, t], lowers[p, t], widths[p], filled[p] = q, lower, max(widths[p], width), t + 1
-                if lower <= side_limit[j]:
-                    if filled[q] == room:
-                        _make_room(q, k, scale, points, rows, candidates)
-                    t = filled[q]
-                    ids[q, t], lowers[q, t], widths[q], filled[q] = p, lower, max(widths[q], width), t + 1
+        _flag(tile[i], side, _one(bounds, bounds.group[first_column], first_row + i, limit), flags)
+        for n in range(_flagged(flags, words, found)):
+            if first_row == first_column and found[n] <= i:
+                continue
+            ps[count], qs[count] = first_row + i, first_column + found[n]
+            a[count], b[count] = rows[ps[count]], rows[qs[count]]
+            count += 1
+            if count == ABREAST:
+                _measure(points, a, b, squared)
+                _note(count, ps, qs, squared, k, scale, rows, ids, distances, filled, limit)
+                measured, count = measured + count, 0
+    _measure(points, a, b, squared)
+    _note(count, ps, qs, squared, k, scale, rows, ids, distances, filled, limit)
+    return measured + count

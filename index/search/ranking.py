@@ -1,6 +1,6 @@
-"""From candidates to neighbor lists: exact distances, and twins.
+"""From the nearest positions to neighbor lists: their order, and twins.
 
-Points with equal values (twins) are one position while candidates are found; `first_twins` finds them, `rank_block`
+Points with equal values (twins) are one position while neighbors are found; `first_twins` finds them, `rank_block`
 puts every one of them back into the lists, where they belong by distance and row.
 """
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.search.compiled import compiled
-from index.search.kernels import Candidates, Doubles, Floats, Ints, Places, nearest_first, squared_distance, tighten
+from index.search.kernels import Floats, Ints, Places, nearest_first
 
 
 class Twins(NamedTuple):
@@ -30,41 +30,12 @@ class Lists(NamedTuple):
 
 
 @compiled()
-def _exact_distances(start: int, stop: int, points: Floats, rows: Ints, candidates: Candidates) -> Doubles:
-    """Squared distances of all candidates of a block, (stop - start, B).
-
-    This waits for memory, so it goes through the points in their order, with the block's own in the cache.
-    """
-    squared = np.empty((stop - start, candidates.ids.shape[1]))
-    ends = np.zeros(rows.size + 1, np.int64)
+def rank_block(start, stop, k, rows, nearest, twins, lists):
+    """Turn the nearest of positions start to stop into the neighbor lists of all their rows."""
     for p in range(start, stop):
-        for t in range(candidates.filled[p]):
-            ends[candidates.ids[p, t] + 1] += 1
-    ends = np.cumsum(ends)
-    pairs = np.empty((ends[-1], 2), np.int32)
-    for p in range(start, stop):
-        for t in range(candidates.filled[p]):
-            q = candidates.ids[p, t]
-            pairs[ends[q], 0], pairs[ends[q], 1] = p, t
-            ends[q] += 1
-    for n in range(len(pairs)):
-        p, t = pairs[n]
-        squared[p - start, t] = squared_distance(points[rows[p]], points[rows[candidates.ids[p, t]]])
-    return squared
-
-
-@compiled()
-def rank_block(start, stop, k, points, rows, candidates, twins, lists):
-    """Turn the candidates of positions start to stop into the neighbor lists of all their rows."""
-    for p in range(start, stop):
-        tighten(p, k, candidates)
-        for t in range(candidates.filled[p]):
-            candidates.ids[p, t] = max(candidates.ids[p, t], ~candidates.ids[p, t])
-    squared = _exact_distances(start, stop, points, rows, candidates)
-    for p in range(start, stop):
-        ids = candidates.ids[p, : candidates.filled[p]]
-        order = nearest_first(squared[p - start, : ids.size], ids, rows)[:k]
-        _write_lists(p, ids[order], squared[p - start][order], twins, lists)
+        ids, squared = nearest.ids[p, : nearest.filled[p]], nearest.squared[p, : nearest.filled[p]]
+        order = nearest_first(squared, ids, rows)[:k]
+        _write_lists(p, ids[order], squared[order], twins, lists)
 
 
 @compiled()
@@ -84,8 +55,8 @@ def _write_lists(p, ids, squared, twins, lists):
             if at > k:
                 break
             last = min(filled, k)
-            near[at + 1 : last + 1] = near[at:last].copy()
-            near_squared[at + 1 : last + 1] = near_squared[at:last].copy()
+            for n in range(last, at, -1):
+                near[n], near_squared[n] = near[n - 1], near_squared[n - 1]
             near[at], near_squared[at] = row, distance
             filled = last + 1
         if filled > k and t + 1 < ids.size and squared[t + 1] > distance:

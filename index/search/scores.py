@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-Tile = NDArray[np.float32] | NDArray[np.uint16]
+Tile = NDArray[np.int8] | NDArray[np.int32] | NDArray[np.float32] | NDArray[np.uint16]
 Product = Callable[[slice, slice], Tile]
 
 
@@ -24,11 +24,17 @@ class Arithmetic:
     """The number format of a product."""
 
     dtype: torch.dtype
-    bits: type[np.float32] | type[np.uint16]  # how NumPy holds it
+    bits: type[np.int8] | type[np.float32] | type[np.uint16]  # how NumPy holds it
     unit_roundoff: float  # of the sums
     output_error: float  # relative, of rounding a sum to `dtype`
 
+    @property
+    def integers(self) -> bool:
+        """Whether sums are of integers, and exact."""
+        return self.bits is np.int8
 
+
+INT8 = Arithmetic(torch.int8, np.int8, 0.0, 0.0)
 FLOAT32 = Arithmetic(torch.float32, np.float32, 2.0**-24, 0.0)
 # Products of bfloat16 are exact in float32. Not every unit rounds the sums to nearest, which doubles their error.
 BFLOAT16 = Arithmetic(torch.bfloat16, np.uint16, 2.0**-23, 2.0**-8)
@@ -37,24 +43,60 @@ DEVICE_BFLOAT16 = Arithmetic(torch.bfloat16, np.uint16, 2.0**-21, 2.0**-8)
 DEVICE_FLOAT32 = Arithmetic(torch.float32, np.float32, 2.0**-22, 0.0)
 
 
-def choose_arithmetic(device: str) -> Arithmetic:
-    """Return the number format in which a device is fast.
+WIDEST_INT8 = (2**31 - 1) // 127**2
+"""Products of two such integers that surely sum up in 32 bits."""
 
-    On the CPU: bfloat16 if this CPU multiplies it faster than float32, and within its bound; else float32.
 
-    Asked by trial, because a processor may know bfloat16 and yet be slow at it, and some builds of torch sum in
-    bfloat16 (PyTorch issue 83863).
+def choose_arithmetic(device: str, D: int) -> Arithmetic:
+    """Return the number format in which a device is fast at products of rows of D numbers.
+
+    On the CPU: 8-bit integers or bfloat16 if this CPU multiplies them faster than float32, and within their bounds.
+
+    Asked by trial, because a processor may know a format and yet be slow at it, some builds of torch sum bfloat16 in
+    bfloat16 (PyTorch issue 83863), and units before VNNI cut off sums of two products of integers at 16 bits.
     """
     if device != "cpu":
         return DEVICE_BFLOAT16 if device.startswith("cuda") else DEVICE_FLOAT32
-    exact = torch.randn(256, 1024, generator=torch.Generator().manual_seed(0)).bfloat16()
-    short = _seconds(lambda: exact @ exact.T)
-    multiply = _float32_product()
-    long = _seconds(lambda: multiply(exact.float(), exact.float()))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        seconds = {FLOAT32: _seconds(_trial(FLOAT32))}
+        if _sums_bfloat16():
+            seconds[BFLOAT16] = _seconds(_trial(BFLOAT16)) / 0.75  # it leaves more pairs to measure
+        if D <= WIDEST_INT8 and _sums_integers():
+            seconds[INT8] = _seconds(_trial(INT8)) / 0.75
+    finally:
+        torch.set_num_threads(threads)
+    return min(seconds, key=lambda arithmetic: seconds[arithmetic])
+
+
+TRIAL = (256, 1024)
+
+
+def _trial(arithmetic: Arithmetic) -> Callable[[], object]:
+    rows: Tile = np.ones(TRIAL, arithmetic.bits)  # type: ignore[assignment]
+    product = make_product(rows, rows, arithmetic, "cpu")
+    return lambda: product(slice(0, TRIAL[0]), slice(0, TRIAL[0]))
+
+
+def _sums_bfloat16() -> bool:
+    """Return whether products of bfloat16 are within the bound of their error here."""
+    exact = torch.randn(TRIAL, generator=torch.Generator().manual_seed(0)).bfloat16()
     truth = exact.double() @ exact.double().T
-    bound = BFLOAT16.output_error * truth.abs() + 1024 * BFLOAT16.unit_roundoff * truth.diagonal().max()
-    within = bool(((exact @ exact.T).double() - truth).abs().le(bound).all())
-    return BFLOAT16 if within and short < 0.75 * long else FLOAT32
+    bound = BFLOAT16.output_error * truth.abs() + TRIAL[1] * BFLOAT16.unit_roundoff * truth.diagonal().max()
+    return bool(((exact @ exact.T).double() - truth).abs().le(bound).all())
+
+
+def _sums_integers() -> bool:
+    """Return whether products of 8-bit integers are exact here, the longest of them with either sign."""
+    signs = torch.randint(0, 2, TRIAL, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    signs[:2] = 1
+    longest = (127 * signs).to(torch.int8)
+    try:
+        found = torch._int_mm(longest, longest.T)
+    except (AttributeError, RuntimeError, NotImplementedError):
+        return False
+    return bool((found.double() == longest.double() @ longest.double().T).all())
 
 
 def _seconds(work: Callable[[], object]) -> float:
@@ -115,6 +157,7 @@ def _device_product(left: torch.Tensor, right: torch.Tensor, arithmetic: Arithme
 def _cpu_product(left: torch.Tensor, right: torch.Tensor, arithmetic: Arithmetic) -> Product:
     local = threading.local()
     float32_product = _float32_product()
+    scores_dtype = torch.int32 if arithmetic.integers else arithmetic.dtype
 
     def product(rows: slice, columns: slice) -> Tile:
         torch.set_num_threads(1)
@@ -123,8 +166,11 @@ def _cpu_product(left: torch.Tensor, right: torch.Tensor, arithmetic: Arithmetic
             return float32_product(a, b).numpy()
         size = len(a) * len(b)
         if getattr(local, "size", 0) < size:  # fresh memory for every tile would cost a page fault per 4096 bytes
-            local.size, local.buffer = size, torch.empty(size, dtype=arithmetic.dtype)
+            local.size, local.buffer = size, torch.empty(size, dtype=scores_dtype)
         scores = local.buffer[:size].view(len(a), len(b))
+        if arithmetic.integers:
+            torch._int_mm(a, b.T, out=scores)
+            return np.asarray(scores.numpy())
         torch.mm(a, b.T, out=scores)
         tile: Tile = scores.view(torch.uint16).numpy()
         return tile
