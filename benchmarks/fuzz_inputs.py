@@ -248,7 +248,8 @@ def _ask(folder: Path) -> None:
     with np.errstate(all="ignore"):  # as the commands do; points may be NaN
         to_json(vocabulary.densest(top=5).json())
         vocabulary.neighbors("#3", top=30)  # more than are kept: the points themselves are searched
-    _ = vocabulary.gamma[:2], vocabulary.metric, vocabulary.causal.index.ntotal
+        vocabulary.spectrum(pairs=5).page()
+    _ = vocabulary.gamma[:2], vocabulary.causal.index.ntotal
     with suppress(TokenError):
         vocabulary.neighbors("no such token")
 

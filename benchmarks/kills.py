@@ -18,6 +18,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections import Counter
 from pathlib import Path
 
@@ -43,8 +44,10 @@ def start(target: Path, sample: tuple[str, ...], log: Path, *options: str, stopp
         if stopped:
             os.kill(os.getpid(), signal.SIGSTOP)
         code = 70
-        with contextlib.suppress(BaseException):
+        try:
             code = build_index.app([*sample, *options, "--out", str(target), "--json"], standalone_mode=False) or 0
+        except BaseException:  # noqa: BLE001 -- nobody else would tell of it
+            traceback.print_exc()
         sys.stderr.flush()
         os._exit(code)
     return process
@@ -60,6 +63,8 @@ def contents(folder: Path) -> dict[str, bytes]:
     found = {path.name: path.read_bytes() for path in folder.iterdir()}
     manifest = json.loads(found["manifest.json"])
     del manifest["build_seconds"], manifest["checksum"]
+    for approximate in (each for space in manifest["spaces"].values() for each in space["approximate"]):
+        del approximate["seconds"]
     return found | {"manifest.json": json.dumps(manifest).encode()}
 
 
@@ -75,7 +80,7 @@ class Round:
     def __init__(self, folder: Path, sample: tuple[str, ...]) -> None:
         self.sample, self.folder, self.target = sample, folder, folder / "place" / "bundle"
         self.log = folder / "log"
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         self.states = {}
         for name, options in (("old", OLD), ("new", ())):
             started, path = time.perf_counter(), folder / name / "bundle"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from index.answers.answer import Answer
 from index.bundle.bundle import Bundle, open_as
 from index.checks.crosscheck import crosscheck
 from index.checks.verify import verify
@@ -22,6 +23,7 @@ from index.export.export import export
 from index.geometry.maps import Geometry
 from index.pictures.page.report import report
 from index.pictures.plot.plot import plot
+from index.questions.among import Subset, kept
 from index.questions.analogy import analogy
 from index.questions.densest import densest
 from index.questions.distance import distance
@@ -30,13 +32,16 @@ from index.questions.evaluate import evaluate
 from index.questions.extremes import extremes
 from index.questions.find import find
 from index.questions.info import info
+from index.questions.lattice import lattice
 from index.questions.metric import metric
+from index.questions.named_sets import save_set
 from index.questions.neighbors import neighbors
 from index.questions.overlap import overlap
 from index.questions.parameters import KEPT
 from index.questions.question import Question
 from index.questions.rank import rank
 from index.questions.reading import TokenName, read
+from index.questions.sets import sets
 from index.questions.shares import shares
 from index.questions.untrained import untrained
 from index.questions.within import within
@@ -52,8 +57,8 @@ class OpenVocabulary(Bundle):
     """A bundle with its questions as methods. Opening reads the manifest alone; threads may share one.
 
     A token is given as on the command line, `#id`, an exact text, a piece, or a text without its leading space; or as
-    its id, or as a Token. Answers
-    are frozen records: they have `to_pandas()`, and show themselves as tables in a notebook.
+    its id, or as a Token. Answers are frozen records: they have `to_pandas()`, and show themselves as tables in a
+    notebook.
     """
 
     densest = Question(densest)
@@ -62,10 +67,12 @@ class OpenVocabulary(Bundle):
     analogy = Question(analogy)
     distance = Question(distance)
     rank = Question(rank)
+    sets = Question(sets)
     overlap = Question(overlap)
     duplicates = Question(duplicates)
     extremes = Question(extremes)
     census = Question(untrained, "untrained")  # `untrained` are the tokens themselves
+    lattice = Question(lattice)
     spectrum = Question(metric, "metric")  # `metric` is M itself
     evaluate = Question(evaluate)
     shares = Question(shares)
@@ -103,6 +110,27 @@ class OpenVocabulary(Bundle):
         """Return a token's row of gamma, (D,): float64 where the source is, float32 for every narrower dtype."""
         row = self.gamma[self._row(token)]
         return row.astype(np.float64 if row.dtype == np.float64 else np.float32)
+
+    def subset(self, among: Any, without: Any = None) -> Subset:
+        """Return the tokens that questions would keep to: `@words`, a file, ids, words, a mask, less others.
+
+        >>> len(index.open("data/indexes/smollm2-135m").subset("@words", without="@twins"))
+        47529
+        """
+        some = read("among", Subset, among, self)
+        return kept(self, some, None if without is None else read("without", Subset, without, self)) or some
+
+    def save_set(self, name: str, tokens: Any, *, overwrite: bool = False) -> None:
+        """Keep tokens beside the bundle as the set `@name`: those an answer lists, or any that `subset` takes.
+
+        ParameterError for a name that is bad or taken, or for no tokens.
+        """
+        if isinstance(tokens, Answer):
+            ids, said = tokens.token_ids(), f"what an answer of {type(tokens).__name__} lists"
+        else:
+            found = self.subset(tokens)
+            ids, said = self.vocabulary.token_ids[found.rows].tolist(), found.name
+        save_set(self, name, ids, said, overwrite=overwrite, named="name")
 
     def _row(self, token: object) -> int:
         return self.vocabulary.resolve(read("token", TokenName, token, self))

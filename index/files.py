@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -23,6 +24,15 @@ MOST_JSON_BYTES = 1 << 25
 MOST_JSON_VALUES = 2_000_000
 """Of configurations and indexes; the largest have some hundred thousand. Each takes up to a hundred bytes of memory."""
 _SEPARATORS = (b",", b":", b"[", b"{")
+
+_ADVICE = {
+    **dict.fromkeys((errno.ENOMEM, errno.EAGAIN), "free some memory, or raise the limit on it, and ask again"),
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE), "close some files, or raise the limit on open ones (ulimit -n)"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM), "whoever owns it can allow it"),
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "make room"),
+    errno.EIO: "see whether the disk fails",
+}
+"""What helps against the system's own reasons, none of which is a file's content."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +57,10 @@ class MappedFile:
 def open_file(path: Path) -> MappedFile:
     """Open a file that strangers made; SourceError unless it is a regular file with something in it."""
     _require_content(path)
-    return MappedFile(path, np.memmap(path, np.uint8, mode="r"))
+    try:
+        return MappedFile(path, np.memmap(path, np.uint8, mode="r"))
+    except OSError as error:
+        raise refusal(path, "cannot be read", error) from error
 
 
 def require_size(path: Path, most: int) -> None:
@@ -61,7 +74,10 @@ def require_size(path: Path, most: int) -> None:
 def read_bytes(path: Path, most: int) -> bytes:
     """Read a file of 1 to `most` bytes."""
     require_size(path, most)
-    return path.read_bytes()
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise refusal(path, "cannot be read", error) from error
 
 
 def _require_content(path: Path) -> None:
@@ -100,6 +116,20 @@ def brief(error: BaseException | str) -> str:
     line = " ".join((str(error).strip() or type(error).__name__).split())
     line = "".join(character if character.isprintable() else "?" for character in line)
     return line if len(line) <= LONGEST_REASON else line[: LONGEST_REASON - 1] + "…"
+
+
+def why(error: OSError, *also: str) -> str:
+    """Return the system's reason, with the file it names, and what helps against it, `also` being of that, too."""
+    named = f"{os.fspath(error.filename)}: " if isinstance(error.filename, (str, Path)) else ""
+    advice = [_ADVICE[error.errno]] if error.errno in _ADVICE else []
+    return "; ".join([brief(f"{named}{error.strerror or error}"), *filter(None, [", or ".join([*advice, *also])])])
+
+
+def refusal(path: Path, said: str, error: BaseException) -> SourceError:
+    """Return the error of a file that a library did not read: what is `said` of it, or the system's own reason."""
+    if isinstance(error, OSError) and error.errno in _ADVICE:
+        return SourceError(f"{path} cannot be read: {why(OSError(error.errno, os.strerror(error.errno)))}")
+    return SourceError(f"{path} {said}: {brief(error)}")
 
 
 @contextmanager

@@ -65,12 +65,16 @@ def test_columns(wanted: str, smollm2: Built, columns: dict[str, list]) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("1 2 three", "holds 'three'; wanted token ids"),
-        ("-4", "holds '-4'"),
+        ("1 2 three", "names no token: not '1 2 three' is one token here"),
+        ("1\n2\nthree", "holds 'three' among 2 numbers; wanted ids alone, or words, where an id is #7"),
+        ("-4\nzz", "names no token: not '-4' nor another of its 2 lines is one token here"),
         ("", "is empty"),
         ("3 345 400", "names token 345 and 1 more, which bundle has not: its 345 ids lie between 0 and 344"),
         (np.eye(2), "holds float64 of shape (2, 2)"),
-        (None, "no such file of ids (wanted a text file, a .npy, a .pt, or kind=VALUE or script=VALUE)"),
+        (
+            None,
+            "there is no such file; wanted @SET, kind=VALUE, script=VALUE, or a file of ids (text, .npy, .pt), a mask",
+        ),
     ],
 )
 def test_bad_files(content: str | NDArray | None, said: str, small: Path, tmp_path: Path) -> None:
@@ -90,7 +94,7 @@ def test_bad_files(content: str | NDArray | None, said: str, small: Path, tmp_pa
 def test_a_missing_sample_is_not_called_a_number(suffix: str, small: Path, tmp_path: Path) -> None:
     outcome = invoke("query.py", "densest", "--among", tmp_path / f"absent{suffix}", "--index", small)
     assert outcome.code == 2
-    assert "no such file of ids" in outcome.err
+    assert "there is no such file" in outcome.err
 
 
 def test_unknown_values_name_what_there_is(small: Path) -> None:

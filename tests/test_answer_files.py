@@ -141,7 +141,8 @@ def test_devices_and_pipes_are_written_directly(form: str, bundle: Path, tmp_pat
 
 
 def test_what_overwrite_goes_with(bundle: Path, tmp_path: Path) -> None:
-    assert "error: --overwrite goes with --parquet and --svg" in refused("densest", "--overwrite", "--index", bundle)
+    alone = refused("densest", "--overwrite", "--index", bundle)
+    assert "error: --overwrite goes with --parquet, --svg and --save-set" in alone
     said = tmp_path / "said"
     options = ["export", "umap", "--out", tmp_path / "knn.npz", "--parquet", said, "--index", bundle]
     assert invoke("query.py", *options).code == 0

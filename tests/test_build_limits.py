@@ -54,7 +54,7 @@ def refused(outcome: Outcome) -> str:
         ((100, 64), ("--neighbors", 20), 40_000, "metric.safetensors", "0.067 MB"),
         ((600, 16), (), 39_000, "causal.ids.npy", "0.240 MB"),
         ((600, 16), ("--neighbors", 20, "--index-factory", "HNSW64"), 100_000, "causal.hnsw64.faiss", "0.038 MB"),
-        ((3000, 4), ("--neighbors", 3, "--density-k", 3), 60_000, "tokens.parquet", "0.491 MB"),
+        ((3000, 4), ("--neighbors", 3, "--density-k", 3), 60_000, "tokens.parquet", "0.625 MB"),
     ],
     ids=lambda value: str(value) if isinstance(value, str) else "",
 )

@@ -297,7 +297,7 @@ def expected_ends(values: NDArray, ids: NDArray, top: int) -> dict[str, list[tup
 
 @pytest.mark.parametrize("measure", ["norm", "density", "overlap", "hubness"])
 def test_ends_are_those_of_the_columns(measure: str, smollm2: Built) -> None:
-    column = {"norm": "causal_norm", "density": "density_notebook", "overlap": "overlap_30"}.get(measure, measure)
+    column = {"norm": "causal_norm", "density": "density_distinct", "overlap": "overlap_30"}.get(measure, measure)
     values = np.array(pq.read_table(smollm2.path / "tokens.parquet", columns=[column])[column].to_pylist(), np.float64)
     found = query("extremes", measure, "--top", 25, "--index", smollm2.path)
     assert found["tokens"] == len(values)

@@ -246,7 +246,7 @@ def test_what_was_asked_stands_in_the_form(app: Starlette) -> None:
     assert density_k["max"] == "20"
     assert shown.controls["token"][0]["role"] == "combobox"
     plain = Shown(request(app, "/ask/neighbors").text)
-    assert (plain.selected["rule"], plain.selected["geometries"]) == (["notebook"], ["causal", "cosine", ""])
+    assert (plain.selected["rule"], plain.selected["geometries"]) == (["distinct"], ["causal", "cosine", ""])
 
 
 # --- texts are data ---------------------------------------------------------------------------------------------------

@@ -244,7 +244,9 @@ def test_a_zero_row_has_no_cosine_list(app: Starlette, opened: OpenedBundle) -> 
 def test_twins_are_marked(opened: OpenedBundle) -> None:
     view = token_view(opened, 3, usual_choice(opened.vocabulary))
     assert [twin.id for twin in view.twins] == [4]
-    assert [[line.link.id for line in each.lines if line.twin] for each in view.lists] == [[4], [4]]
+    assert [
+        [line.link.id for line in each.lines if any(sign == "≡" for sign, _ in line.marks)] for each in view.lists
+    ] == [[4], [4]]
 
 
 # --- who is answered ----------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ import index
 from index.api import OpenVocabulary
 from index.bundle.manifest import CrossCheckFacts
 from index.checks.crosscheck import CrossCheck, PairCheck, QuadraticForm
-from index.checks.matrix import MatrixCheck
+from index.checks.matrix import Decade, MatrixCheck
 from index.geometry.maps import Geometry
 from index.pictures.page.report import html_report
 from index.pictures.page.tables import crosscheck_facts
@@ -48,7 +48,9 @@ def page(smollm2: Built, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def cells(place: dict[str, Any]) -> list[str]:
     """A place of a list in JSON as the row of a table."""
     figures = [f"{place[name]:.6f}" for name in ("similarity", "distance") if name in place]
-    return [str(place["rank"]), str(place["id"]), *figures, "tied" if place["tied"] else ""]
+    signs = {"twin": "≡", "tied": "=", "hub": "*", "untrained": "†"}
+    marks = "".join(signs[mark] for mark in place["marks"])
+    return [str(place["rank"]), str(place["id"]), *figures, f"{place['hubness']:,.0f}", marks]
 
 
 def test_the_tables_are_the_answers(smollm2: Built, tmp_path: Path) -> None:
@@ -109,9 +111,9 @@ def test_ties_that_decide_the_verdict_are_said(small: OpenVocabulary) -> None:
     assert "9 other tokens have the very same vector" in text
     one_border = replace(found.overlap, k=10, count=4, lowest=2, highest=6)
     said = verdict_sentences(replace(found, overlap=one_border), small.spaces, 0.1)
-    assert said[2].endswith("anything from 2 to 6, on both sides of 30 %.")
+    assert said[3].endswith("anything from 2 to 6, on both sides of 30 %.")
     within = replace(one_border, lowest=4)
-    assert verdict_sentences(replace(found, overlap=within), small.spaces, 0.1)[2].endswith("anything from 4 to 6.")
+    assert verdict_sentences(replace(found, overlap=within), small.spaces, 0.1)[3].endswith("anything from 4 to 6.")
 
 
 def test_a_short_list_has_no_verdict(small: OpenVocabulary) -> None:
@@ -152,11 +154,10 @@ def test_denser_than(vocabulary: OpenVocabulary, small: OpenVocabulary) -> None:
         assert of == " of all tokens"
         assert 0 <= share - Fraction(percent) < step <= max(Fraction(1, 10), Fraction(100, len(known)))
         assert (float(percent) == 0) == (share == 0)
-    assert float(percent) == 0  # a twin at density 0
 
 
 def densities_of(bundle: OpenVocabulary) -> list[float]:
-    return pq.read_table(bundle.folder / "tokens.parquet")["density_notebook"].to_pylist()
+    return pq.read_table(bundle.folder / "tokens.parquet")["density_distinct"].to_pylist()
 
 
 def test_tokens_without_text_are_called_by_their_ids(small: OpenVocabulary) -> None:
@@ -204,6 +205,10 @@ def test_the_settings_are_said(vocabulary: OpenVocabulary) -> None:
 def test_the_crosscheck_that_was_stored(worst_error: float) -> None:
     pairs = PairCheck(100, worst_error, (1, 2))
     matrix = MatrixCheck("d.pt", 9, "float16", 1e-3, 0.1, 36, 0.75, 3.5, (4, 5), 9, 8, 2, "another metric")
+    decades = (Decade(0.0, 1.0, 10, 9, 3.5), Decade(1.0, None, 26, 0, 0.01))
+    matrix = replace(
+        matrix, expansion=1e-7, at_zero=0.01, hidden=4, hidden_rows=2, decades=decades, rows_judged=9, rows_unfit=7
+    )
     checked = CrossCheck(matrix if worst_error == 1 else None, QuadraticForm(pairs, pairs, 1e-5))
     stored = msgspec.convert(json.loads(json.dumps(checked.json())), CrossCheckFacts)
     facts = dict(crosscheck_facts(stored).rows)
@@ -212,6 +217,11 @@ def test_the_crosscheck_that_was_stored(worst_error: float) -> None:
     if worst_error == 1:
         assert (facts["stored matrix"], facts["  cause"]) == ("FAILED, d.pt", "another metric")
         assert facts["  entries"] == "36, 75.0000% within tolerance"
+        in_a_terminal = dict(checked.page()[0].rows)
+        for name in ("  too small", "    0 to 1", "    from 1", "  neighbors"):
+            assert facts[name] == in_a_terminal[name], name
+        assert facts["    0 to 1"] == "3.5 among 10 entries, 9 beyond tolerance"
+        assert facts["  neighbors"].startswith("unfit for neighbors in 7 of 9 rows: ")
 
 
 def test_no_crosscheck_is_said(page: Path) -> None:

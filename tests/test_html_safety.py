@@ -77,7 +77,7 @@ def test_every_token_of_a_real_vocabulary_is_text(vocabulary: OpenVocabulary) ->
     pieces = vocabulary.vocabulary.pieces.to_pylist()
     every = tuple(
         Neighbor(
-            row, replace(found.token, row=row, id=row, text=texts[row], piece=pieces[row]), row / 1000, None, False
+            row, replace(found.token, row=row, id=row, text=texts[row], piece=pieces[row]), row / 1000, None, 0.0, ()
         )
         for row in range(1, len(texts))
     )

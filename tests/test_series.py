@@ -200,7 +200,10 @@ def test_union_of_both_lists(small: Small, row: int) -> None:
     causal, cosine = lists[Geometry.CAUSAL], lists[Geometry.COSINE]
     assert rows == [*causal, *(other for other in cosine if other not in causal)]
     assert union.shared.tolist() == [other in causal and other in cosine for other in rows]
+    twins = {twin.row for twin in found.twins}
+    signs = ["≡" * (other in twins) + "†" * bool(small.vocabulary.untrained[other]) for other in rows]
     assert union.texts == tuple(f"#{other}" for other in rows)  # none has a text
+    assert union.signs == tuple(signs)
     for geometry, listed in lists.items():
         expected = small.distances[geometry][row][rows]
         oracles.assert_close(union.distances[geometry], expected, absolute=small.tolerance[geometry])

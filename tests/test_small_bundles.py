@@ -1,10 +1,14 @@
 """Vocabularies smaller than the usual lists: a default is cut to what there is, what was asked for is refused."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from conftest import build, invoke, query
+
+import index
 
 V = 5
 
@@ -86,3 +90,38 @@ def test_what_is_asked_for_is_not_cut(arguments: list[object], said: str, five: 
     outcome = invoke("query.py", *arguments, "--index", five)
     assert outcome.code == 2
     assert said in outcome.err
+
+
+@pytest.mark.slow("UMAP is compiled")
+def test_a_map_of_rows_of_one_number(tmp_path: Path) -> None:
+    """They have one principal component, and UMAP has nothing to warn of."""
+    np.save(tmp_path / "gamma.npy", np.random.default_rng(4).normal(size=(12, 1)))
+    build(tmp_path / "gamma.npy", "--out", tmp_path / "bundle", "--neighbors", 11, "--density-k", 2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        query("export", "atlas", "--out", tmp_path / "map.parquet", "--index", tmp_path / "bundle")
+    table = pq.read_table(tmp_path / "map.parquet")
+    assert np.isfinite(np.column_stack([table["projection_x"], table["projection_y"]])).all()
+
+
+def test_where_no_row_or_few_rows_have_a_direction(tmp_path: Path) -> None:
+    """Of twelve rows three have one: their lists hold two."""
+    rows = np.zeros((12, 3))
+    np.save(tmp_path / "none.npy", rows)
+    rows[:3] = np.eye(3)
+    np.save(tmp_path / "three.npy", rows)
+    for name in ("none", "three"):
+        build(tmp_path / f"{name}.npy", "--out", tmp_path / name, "--neighbors", 11, "--density-k", 2, "--ridge", 0.1)
+    form = ("--geometry", "cosine", "--index")
+    for name, others in (("none", 0), ("three", 2)):
+        exported = query("export", "knn-csr", "--out", tmp_path / f"{name}.npz", *form, tmp_path / name)
+        assert exported["content"] == f"{others} nearest by cosine similarity"
+        ranks = index.open(tmp_path / name).rank("#0", "#1")
+        assert list(ranks.lengths.values()) == [11, others, others]
+    spectrum = query("metric", "--index", tmp_path / "none")["covariance"]
+    assert (spectrum["trace"], spectrum["participation_ratio"]) == (0, None)
+    assert "participation ratio undefined" in invoke("query.py", "metric", "--index", tmp_path / "none").said
+    refused = "no token of three has 11 neighbors in both geometries; lower --overlap-k"
+    assert refused in invoke("query.py", "extremes", "overlap", "--overlap-k", 11, "--index", tmp_path / "three").err
+    refused = "no token of none has 1 neighbor in both geometries\n"
+    assert refused in invoke("query.py", "overlap", "--index", tmp_path / "none").err

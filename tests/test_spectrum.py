@@ -12,6 +12,8 @@ from conftest import Built, build, invoke, query
 from numpy.typing import NDArray
 from test_known_answers import known
 
+from index.questions.metric import spectrum
+
 
 @pytest.fixture(scope="module")
 def found(smollm2: Built) -> Any:
@@ -144,3 +146,9 @@ def test_csv_is_the_json(gamma: Path, tmp_path: Path) -> None:
 def test_too_few_pairs(smollm2: Built) -> None:
     done = invoke("query.py", "metric", "--pairs", 1, "--index", smollm2.path)
     assert (done.code, done.err) == (2, "error: --pairs must be from 2 to 10,000,000, got: 1\n")
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1.0, 1e200, -1e300])
+def test_how_many_directions_share_the_trace_at_any_scale(scale: float) -> None:
+    assert spectrum(scale * np.array([1.0, 1.0, 2.0])).participation_ratio == pytest.approx(16 / 6)
+    assert spectrum(scale * np.ones(5)).participation_ratio == pytest.approx(5)

@@ -105,11 +105,14 @@ def test_overlap_bounds(ruled: Ruled, group: int) -> None:
     assert overlap["count"] == oracles.overlap(*([e["id"] for e in answer[s]] for s in ("causal", "cosine")))
 
 
-def test_the_verdict_is_left_open_where_ties_decide_it(ruled: Ruled) -> None:
+def test_there_is_no_verdict_where_twins_fill_both_lists(ruled: Ruled) -> None:
+    """Ties alone decide the number, and whatever they decide, only twins of the token are shared."""
     report = query("densest", "--rule", "multiset", "--index", ruled.bundle)
     assert report["overlap"]["highest"] == TOP
     assert report["overlap"]["lowest"] < 9
-    assert report["verdict"] == "undecided"
+    assert index.open(ruled.bundle).densest(rule="multiset").neighborhood.overlap.verdict == "undecided"  # type: ignore[union-attr]
+    assert report["verdict"] == "empty"
+    assert {entry["id"] for entry in report["overlap"]["tokens"]} <= set(report["densest"]["twins"])
     assert all(entry["tied"] for entry in report["causal"])
     assert all(entry["tied"] for entry in report["cosine"])
 

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 HTML_ROWS = 60
 """How many rows a notebook shows; a DataFrame holds them all."""
 
+_IDS = ("id", "a_id", "b_id")
+"""The keys of rows that hold the ids of the tokens they are of."""
+
 Row = dict[str, Any]
 """One line of CSV: exact texts, numbers, which may be infinite, None for what there is not."""
 
@@ -66,6 +69,15 @@ class Answer:
     def ok(self) -> bool:
         """Whether the answer is not no."""
         return self.refusal is None
+
+    def token_ids(self) -> list[int]:
+        """Return the ids of the tokens that its rows list, in their order."""
+        return [row[name] for row in self.rows() if row.get("row", 0) is not None for name in _IDS if name in row]
+
+    @classmethod
+    def names_tokens(cls) -> bool:
+        """Whether answers of this kind can list tokens."""
+        return cls.token_ids is not Answer.token_ids or not cls.columns or not set(_IDS).isdisjoint(cls.columns)
 
     def to_pandas(self) -> pd.DataFrame:
         """Return the answer as a DataFrame, one line for each of `rows`, with exact texts."""

@@ -25,7 +25,7 @@ from index.build.spaces import build_space, space_files
 from index.build.table import token_table
 from index.bundle import write as writer
 from index.bundle.bundle import GAMMA, METRIC, TOKENS, Bundle
-from index.bundle.checksums import CHECKSUMS, FileFacts, describe, file_sha256
+from index.bundle.checksums import FileFacts, describe, file_sha256
 from index.bundle.manifest import (
     FORMAT_VERSION,
     CrossCheckFacts,
@@ -192,8 +192,7 @@ def _finish(job: _Job, rows: Rows, facts: dict[Geometry, SpaceFacts], reused: tu
     folder, settings = job.place.bundle, job.settings
     job.progress("writing", 0, 1)
     writer.save_table(folder / TOKENS, token_table(folder, rows, facts, settings.density_k))
-    with writer.saving(folder / CHECKSUMS, 0):
-        manifest = _manifest(job, rows, facts, describe(folder))
+    manifest = _manifest(job, rows, facts, describe(folder))
     outcome = None
     if settings.distances is not None:
         outcome = crosscheck(

@@ -18,13 +18,10 @@ bit, what was written; whatever else is there is removed.
 
 from __future__ import annotations
 
-import ctypes
-import errno
 import json
 import os
 import shutil
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,18 +30,14 @@ from typing import Any
 import msgspec
 from filelock import FileLock, Timeout
 
+from index.build.disk import exchange, make_folder, sync_files, sync_folder
 from index.bundle.checksums import file_sha256
 from index.bundle.manifest import MANIFEST, SpaceFacts
 from index.errors import BundleError, parameter
-from index.files import brief
+from index.files import why
 
 BUNDLE = "bundle"
 """The folder of the bundle being built, within the folder of the build."""
-
-_AT_FDCWD = -100
-_RENAME_EXCHANGE = 2  # <linux/fs.h>
-_RENAME_SWAP = 2  # <sys/stdio.h> of macOS
-_CANNOT = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)
 
 
 class Stopped(KeyboardInterrupt):
@@ -123,17 +116,21 @@ def building(target: Path, *, overwrite: bool) -> Iterator[Workplace]:
             yield place
             check_target(target, overwrite=overwrite)
             with _reported(place.target.parent):
-                _make_durable(place.bundle)
+                sync_files(place.bundle)
                 _put_in_place(place)
         except KeyboardInterrupt:
             kept = _clear_unfinished(place.folder)
             if not kept:
                 _remove(place.folder)
             raise Stopped(place.folder, kept) from None
-        except BaseException:
+        except BaseException as error:
             shutil.rmtree(place.folder, ignore_errors=True)
+            if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
+                raise BundleError(f"{place.target} cannot be built: {why(error)}") from error
             raise
-        shutil.rmtree(place.folder, ignore_errors=True)  # with the bundle that was replaced
+        _confirm(place)
+        for old in (place.folder, place.replaced):
+            shutil.rmtree(old, ignore_errors=True)
 
 
 @contextmanager
@@ -141,7 +138,8 @@ def _reported(parent: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise BundleError(f"{parent} cannot be written: {brief(error)}; pass another {parameter('out')}") from error
+        another = f"pass another {parameter('out')}"
+        raise BundleError(f"{parent} cannot be written: {why(error, another)}") from error
 
 
 @contextmanager
@@ -149,7 +147,7 @@ def _locked(place: Workplace) -> Iterator[None]:
     """Hold the lock of a build. Its file is removed while locked: who waits for a removed one starts anew."""
     lock = FileLock(place.lock, timeout=0)
     with _reported(place.target.parent):
-        place.target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(place.target.parent)
         try:
             lock.acquire()
         except Timeout:
@@ -161,11 +159,15 @@ def _locked(place: Workplace) -> Iterator[None]:
     finally:
         with suppress(OSError):  # Windows removes no open file
             place.lock.unlink()
-        lock.release()
+        with suppress(OSError):  # the file is gone, and what is locked of it ends with the process
+            lock.release()
 
 
 def _clear_leftovers(place: Workplace) -> None:
     """Mend what a killed build left half done, and keep of its work the finished spaces."""
+    if os.path.lexists(place.replaced) or os.path.lexists(place.folder):
+        # Perhaps with the bundle that was replaced, of which the disk may not know yet.
+        sync_folder(place.target.parent)
     if place.replaced.exists():
         if place.target.exists():
             _remove(place.replaced)
@@ -175,14 +177,6 @@ def _clear_leftovers(place: Workplace) -> None:
         _remove(place.folder)
     else:
         _clear_unfinished(place.folder)
-
-
-def _make_durable(folder: Path) -> None:
-    """Have the files on the disk before their folder takes the old one's place: a power cut must not leave neither."""
-    for path in folder.iterdir():
-        with path.open("rb+") as file:
-            os.fsync(file.fileno())
-    _sync_folder(folder)
 
 
 def _put_in_place(place: Workplace) -> None:
@@ -195,50 +189,23 @@ def _put_in_place(place: Workplace) -> None:
         except BaseException:
             place.replaced.rename(place.target)
             raise
-        shutil.rmtree(place.replaced, ignore_errors=True)
-    _sync_folder(place.target.parent)
 
 
-def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":  # has no such thing
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def exchange(one: Path, other: Path) -> bool:
-    """Let two paths of one file system change places; return False, with nothing done, where that is not offered.
-
-    Linux has renameat2(2) for it and macOS renamex_np(2); some file systems of either, and Windows, have nothing.
+def _confirm(place: Workplace) -> None:
+    """Have on the disk which bundle is in place before the other is removed: a power cut must not leave neither.
 
     Raises
     ------
-    OSError
-        When it is offered and fails.
+    BundleError
+        When the disk does not confirm it: then nothing is removed.
     """
-    swap = _system_call()
-    if swap is None:
-        return False
-    if swap(os.fsencode(one), os.fsencode(other)) == 0:
-        return True
-    number = ctypes.get_errno()
-    if number in _CANNOT:
-        return False
-    raise OSError(number, os.strerror(number), os.fspath(other))
-
-
-def _system_call() -> Callable[[bytes, bytes], int] | None:
-    if sys.platform == "win32":
-        return None
-    library = ctypes.CDLL(None, use_errno=True)
-    if sys.platform == "darwin":
-        return lambda one, other: int(library.renamex_np(one, other, _RENAME_SWAP))
-    if not hasattr(library, "renameat2"):  # an older C library than glibc 2.28
-        return None
-    return lambda one, other: int(library.renameat2(_AT_FDCWD, one, _AT_FDCWD, other, _RENAME_EXCHANGE))
+    try:
+        sync_folder(place.target.parent)
+    except OSError as error:
+        raise BundleError(
+            f"{place.target} is built and in place, but the disk did not confirm it: {why(error)}; "
+            f"a power cut may undo it, so what was there before is kept beside it until the next build"
+        ) from error
 
 
 def keep_space(work: Path, space: str, inputs: dict[str, Any], files: Sequence[str], facts: SpaceFacts) -> None:

@@ -173,8 +173,6 @@ def _approximate(folder: Path, geometry: Geometry, points: np.ndarray, factory: 
 
 
 def _with_recall(folder: Path, built: _Approximate, points: np.ndarray, graph: KnnGraph, resolution: float) -> Recall:
-    import faiss
-
-    index = faiss.read_index(str(folder / built.file))
+    index = writer.read_index(folder / built.file)
     k, rows, recall = measure_recall(index, points, graph, resolution)
     return Recall(factory=built.factory, file=built.file, k=k, rows=rows, recall=recall, seconds=built.seconds)

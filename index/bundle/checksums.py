@@ -7,7 +7,6 @@ blocks it touches, and a search that reads all points checks each block on its w
 
 from __future__ import annotations
 
-import errno
 import json
 import stat
 from collections.abc import Callable, Iterator
@@ -21,26 +20,16 @@ from msgspec.structs import replace
 from xxhash import xxh3_64_hexdigest
 
 from index.errors import BundleError
-from index.files import brief
+from index.files import brief, why
 
 CHECKSUMS = "checksums.json"
 BLOCK_BYTES = 1 << 20
 DAMAGED = "the bundle is damaged; build it again"
 
 
-_ADVICE = {
-    **dict.fromkeys((errno.ENOMEM, errno.EAGAIN), "free some memory, or raise the limit on it, and ask again"),
-    **dict.fromkeys((errno.EMFILE, errno.ENFILE), "close some files, or raise the limit on open ones (ulimit -n)"),
-    **dict.fromkeys((errno.EACCES, errno.EPERM), "whoever owns it can allow it"),
-    errno.EIO: "see whether the disk fails",
-}
-"""What helps against the system's own reasons not to read a file, none of which is damage."""
-
-
 def unreadable(path: Path, error: OSError) -> BundleError:
     """Return the error of a file that is there and cannot be read, with what helps against its cause."""
-    advice = f"; {_ADVICE[error.errno]}" if error.errno in _ADVICE else ""
-    return BundleError(f"{path} cannot be read: {brief(error.strerror or error)}{advice}")
+    return BundleError(f"{path} cannot be read: {why(OSError(error.errno, error.strerror or brief(error)))}")
 
 
 def damaged(said: str) -> BundleError:

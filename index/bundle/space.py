@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from index.bundle.checksums import Checksums, damaged
 from index.bundle.manifest import Manifest, SpaceFacts
 from index.bundle.stored import PatchedArray, StoredArray, flat_index_points, npy_array
-from index.errors import ParameterError
+from index.errors import BundleError, ParameterError
 from index.files import brief
 from index.geometry.maps import Geometry, map_rows
 from index.geometry.metric import Metric
@@ -120,7 +120,10 @@ class Space:
 
     @cached_property
     def index(self) -> Any:
-        """The FAISS index over the points, memory-mapped; the whole file is checked first."""
+        """The FAISS index over the points, memory-mapped; the whole file is checked first.
+
+        It holds all V points, the zero rows of an angular space, too: whoever searches it leaves `excluded` out.
+        """
         import faiss
 
         self.points.whole  # noqa: B018 -- reading it all is the check
@@ -129,7 +132,8 @@ class Space:
         try:
             index = faiss.read_index(os.fspath(path), faiss.IO_FLAG_MMAP_IFC)
         except RuntimeError as error:
-            raise self._checksums.not_as_written(f"{path} cannot be read by FAISS: {brief(error)}") from error
+            self._checksums.require_same()
+            raise BundleError(f"{path} cannot be read by FAISS, and is as it was written: {brief(error)}") from error
         self._checksums.require_same()  # FAISS opens a file of its own
         return index
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -18,7 +19,7 @@ from index.bundle.checksums import seal
 from index.bundle.manifest import MANIFEST, Manifest
 from index.bundle.stored import FLAT_HEADER, FLAT_INNER_PRODUCT, FLAT_L2, PatchedArray, map_flat
 from index.errors import BundleError, parameter
-from index.files import brief
+from index.files import brief, why
 from index.geometry.blocks import Matrix
 from index.search.graph import KnnGraph
 
@@ -44,11 +45,14 @@ def saving(path: Path, needed: int) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else brief(error)
+        reason = OSError(error.errno, os.strerror(error.errno) if error.errno else brief(error))
+        another = f"pass another {parameter('out')}"
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, None):
+            raise BundleError(f"{path.name} cannot be written: {why(reason, another)}") from error
         free = shutil.disk_usage(path.parent).free
         raise BundleError(
-            f"{path.name} cannot be written: {reason}; it needs {needed / 1e6:,.3f} MB, and "
-            f"the disk of {path.parent} has {free / 1e6:,.3f} MB left; make room, or pass another {parameter('out')}"
+            f"{path.name} cannot be written: {reason.strerror}; it needs {needed / 1e6:,.3f} MB, and "
+            f"the disk of {path.parent} has {free / 1e6:,.3f} MB left; make room, or {another}"
         ) from error
 
 
@@ -153,6 +157,15 @@ def save_index(path: Path, index: Any) -> None:
     with saving(path, 4 * index.ntotal * index.d), path.open("wb") as file:
         writer = faiss.PyCallbackIOWriter(file.write)  # type: ignore[attr-defined] # SWIG makes it when faiss is loaded
         faiss.write_index(index, writer)
+
+
+def read_index(path: Path) -> Any:
+    """Read a FAISS index that this process has written; OSError when the system does not let it."""
+    import faiss
+
+    with path.open("rb") as file:  # FAISS would open it itself, and raise RuntimeError with the reason somewhere in it
+        reader = faiss.PyCallbackIOReader(file.read)  # type: ignore[attr-defined] # SWIG makes it when faiss is loaded
+        return faiss.read_index(reader)
 
 
 def save_manifest(folder: Path, manifest: Manifest) -> int:

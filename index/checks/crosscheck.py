@@ -21,6 +21,7 @@ from index.questions.question import Doc, Progress, silent
 from index.tokens.display import display
 
 if TYPE_CHECKING:
+    from index.bundle.manifest import DecadeFacts, MatrixFacts
     from index.checks.matrix import Decade, MatrixCheck
 
 _PAIRS_PER_BLOCK = 4096
@@ -164,9 +165,9 @@ def _matrix_rows(check: MatrixCheck) -> list[tuple[str, Words]]:
         ("  born in", f"{check.born}: |d - D| <= {check.rtol:.3g} d + {check.atol:.3g} + e / (d + D)"),
         ("  e", f"{check.expansion:.3g} (|x|^2 + |y|^2), so up to {check.at_zero:.3g} logometers at d = 0"),
         ("  entries", f"{check.entries:,}, {check.within_share:.4%} within tolerance"),
-        ("  too small", _too_small(check)),
+        ("  too small", too_small(check)),
         ("  worst error", f"{check.worst_error:.6g} logometers (#{a}, #{b})"),
-        *((_decade_name(each), _decade_line(each)) for each in check.decades),
+        *((decade_name(each), decade_line(each)) for each in check.decades),
         ("  neighbor lists", f"{check.rows_agreeing:,} of {check.rows_checked:,} rows agree up to ties ({check.k})"),
     ]
     if check.unfit is not None:
@@ -174,18 +175,22 @@ def _matrix_rows(check: MatrixCheck) -> list[tuple[str, Words]]:
     return rows
 
 
-def _too_small(check: MatrixCheck) -> str:
+def too_small(check: MatrixCheck | MatrixFacts) -> str:
+    """Say how many entries are too small to be checked."""
     if not check.hidden:
         return "none is too small to be checked"
     return f"{check.hidden:,} entries in {counted(check.hidden_rows, 'row')}: 0 in their place would pass, too"
 
 
-def _decade_name(decade: Decade) -> str:
+def decade_name(decade: Decade | DecadeFacts) -> str:
+    """Return the distances of a decade."""
     if decade.stop is None:
         return f"    from {decade.start:g}"
     return f"    {decade.start:g} to {decade.stop:g}"
 
 
-def _decade_line(decade: Decade) -> str:
+def decade_line(decade: Decade | DecadeFacts) -> str:
+    """Return the worst error in a decade, and among how many entries."""
     beyond = f", {decade.beyond:,} beyond tolerance" if decade.beyond else ""
-    return f"{decade.worst_error:.3g} among {decade.entries:,} entries{beyond}"
+    worst = "no finite number" if decade.worst_error is None else f"{decade.worst_error:.3g}"
+    return f"{worst} among {decade.entries:,} entries{beyond}"

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from index.bundle.bundle import Bundle
+from index.bundle.manifest import MatrixFacts
 from index.checks.cause import name_cause
 from index.checks.nearest import Compared, judge_lists
 from index.checks.precision import Allowance, birth_precision
@@ -72,13 +73,18 @@ class MatrixCheck:
     @property
     def unfit(self) -> str | None:
         """In which rows the matrix is unfit for neighbors; None where it is not."""
-        if not self.rows_unfit:
-            return None
-        rows = "all" if self.rows_unfit == self.rows_judged else f"{self.rows_unfit:,} of"
-        return (
-            f"unfit for neighbors in {rows} {self.rows_judged:,} rows: what is allowed to their entries hides "
-            f"which {self.k} are nearest"
-        )
+        return unfit(self)
+
+
+def unfit(check: MatrixCheck | MatrixFacts) -> str | None:
+    """Say in which rows a matrix is unfit for neighbors; None where it is not."""
+    if not check.rows_unfit:
+        return None
+    rows = "all" if check.rows_unfit == check.rows_judged else f"{check.rows_unfit:,} of"
+    return (
+        f"unfit for neighbors in {rows} {check.rows_judged:,} rows: what is allowed to their entries hides "
+        f"which {check.k} are nearest"
+    )
 
 
 @dataclass(eq=False)

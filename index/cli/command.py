@@ -15,6 +15,7 @@ from typer.core import TyperCommand
 from index.answers.page import parts
 from index.cli.ask import Spelled, answering, as_option, ask_opened, show
 from index.cli.form import Form
+from index.cli.keep import Keeper, asked
 from index.cli.many import ask_many
 from index.cli.progress import progress_of
 from index.errors import ParameterError
@@ -46,13 +47,17 @@ _SHARED: dict[str, tuple[Any, Any]] = {
             "--svg", metavar="FILE", help="Write the table as a picture of a terminal, instead of printing it."
         ),
     ),
-    "overwrite": (bool, typer.Option("--overwrite", help="Replace the file that is there.")),
+    "save_set": (
+        str | None,
+        typer.Option("--save-set", metavar="NAME", help="Keep the tokens listed beside the bundle, as the set @NAME."),
+    ),
+    "overwrite": (bool, typer.Option("--overwrite", help="Replace the file, or the set, that is there.")),
 }
 """The options of every command: their types and what they say."""
 
 _JSON_OF_MANY = "Print JSON, with exact texts: one array, indented; with --file or -, each answer on a line of its own."
 
-_FORMS = ("json", "csv", "parquet", "svg")
+_FORMS = ("json", "csv", "parquet", "svg", "save_set")
 """Those that say in which form an answer leaves."""
 
 _TYPED = (int, float, bool, Path, list[Path], list[str])
@@ -103,16 +108,21 @@ def add_command(app: typer.Typer, question: Question[Any, Any]) -> None:
             if "overwrite" not in own:
                 form.require_use()
             form.require_free()
+            defaults = {each.name: _written(each.default) for each in question.parameters}
+            keeper = Keeper(form.save_set, asked(question, given, defaults), overwrite)
             if many is not None:
-                ask_many(question, many.name, given, folder, form)
+                ask_many(question, many.name, given, folder, form, keeper)
                 return
 
             def ask(bundle: Bundle) -> Answer:
+                keeper.require(question, bundle)
                 with progress_of(question) as progress:
                     found: Answer = question(bundle, **given, **progress)
                     return found
 
             bundle, found = ask_opened(folder, ask)
+            keeper.add(found)
+            keeper.write(bundle)
             show(found, form, (*parts(found.title or question.name), f" in {bundle.name}"))
 
     run.__doc__, run.__annotations__ = question.help, {}

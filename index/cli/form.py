@@ -19,7 +19,8 @@ class Form:
     csv: bool = False
     parquet: Path | None = None
     svg: Path | None = None
-    overwrite: bool = False  # the file of the last two may be there
+    save_set: str | None = None  # the name of the set that its tokens are kept as, beside any form
+    overwrite: bool = False  # the file of parquet and svg, and the set, may be there
 
     def __post_init__(self) -> None:
         if sum(map(bool, (self.json, self.csv, self.parquet, self.svg))) > 1:
@@ -28,9 +29,9 @@ class Form:
 
     def require_use(self) -> None:
         """Raise ParameterError for a leave to overwrite where no file is written."""
-        if self.overwrite and self._file[1] is None:
-            overwrite, parquet, svg = map(parameter, ("overwrite", "parquet", "svg"))
-            raise ParameterError(f"{overwrite} goes with {parquet} and {svg}, and neither is given")
+        if self.overwrite and self._file[1] is None and self.save_set is None:
+            overwrite, parquet, svg, save_set = map(parameter, ("overwrite", "parquet", "svg", "save_set"))
+            raise ParameterError(f"{overwrite} goes with {parquet}, {svg} and {save_set}, and none is given")
 
     def require_free(self) -> None:
         """Raise ParameterError, before there is an answer, where its file cannot be written."""

@@ -20,13 +20,21 @@ from index.files import brief
 if TYPE_CHECKING:
     from index.answers.answer import Answer, Row
     from index.bundle.bundle import Bundle
+    from index.cli.keep import Keeper
     from index.questions.question import Question
 
 LONGEST_LINE = 1 << 20
 STANDARD_INPUT = Path("-")
 
 
-def ask_many(question: Question[Any, Any], name: str, given: dict[str, Any], index: Path | None, form: Form) -> None:
+def ask_many(
+    question: Question[Any, Any],
+    name: str,
+    given: dict[str, Any],
+    index: Path | None,
+    form: Form,
+    keeper: Keeper,
+) -> None:
     """Ask for each value named, or for the one on each line of a file; exit code 2 where some have no answer."""
     named, file = given.pop(name), given.pop("file")
     if bool(named) is (file is not None):
@@ -44,31 +52,43 @@ def ask_many(question: Question[Any, Any], name: str, given: dict[str, Any], ind
     refused: list[str] = []
 
     def ask_all(bundle: Bundle, texts: Iterable[tuple[str, str]]) -> Iterator[Answer]:
-        return _answers(partial(question, bundle, **given), name, texts, refused)
+        keeper.require(question, bundle)
+        return _answers(partial(question, bundle, **given), name, texts, refused, keeper)
 
     if file is None:
         bundle, found = ask_opened(index, lambda bundle: list(ask_all(bundle, (("", each) for each in named))))
         if found:
+            keeper.write(bundle)
             _show_all(found, columns, form, _title(found, question.name, bundle.name))
     else:
         where = "standard input" if file == STANDARD_INPUT else one_line(str(file))
         with open_lines(file) as lines:
             texts = ((f"{where}, line {number}: ", text) for number, text in numbered(lines))
-            _stream(ask_all(open_index(index), texts), columns, form)
+            bundle = open_index(index)
+            _stream(ask_all(bundle, texts), columns, form)
+            if keeper.ids:
+                keeper.write(bundle)
     if refused:
         raise typer.Exit(2)
 
 
 def _answers(
-    ask: Callable[..., Answer], name: str, texts: Iterable[tuple[str, str]], refused: list[str]
+    ask: Callable[..., Answer], name: str, texts: Iterable[tuple[str, str]], refused: list[str], keeper: Keeper
 ) -> Iterator[Answer]:
     """Yield the answers to texts, each with where it stands; what is no token is said, and the others are answered."""
+    noted: set[str] = set()
     for where, text in texts:
         try:
-            yield ask(**{name: text})
+            found = ask(**{name: text})
         except TokenError as error:
             refused.append(text)
             print(f"error: {where}{error}", file=sys.stderr)
+            continue
+        keeper.add(found)
+        yield found
+        if found.note is not None and found.note not in noted:
+            noted.add(found.note)
+            print(one_line(found.note), file=sys.stderr)
 
 
 def numbered(lines: Iterable[bytes]) -> Iterator[tuple[int, str]]:

@@ -101,7 +101,7 @@ def distinct_graph(bundle: Bundle, space: Space) -> DistinctGraph:
     U = len(rows)
     if U < _FEWEST_POINTS:
         raise ParameterError(f"a map needs {_FEWEST_POINTS} different vectors, but {bundle.name} holds {U}")
-    k = min(MAP_NEIGHBORS - 1, K, U - 1)
+    k = min(MAP_NEIGHBORS - 1, K, U - 2)  # UMAP counts the token itself, and leaves one out
     ids = np.asarray(space.ids)[rows]
     listed = groups[ids]
     kept = _first_in_row(listed) & (listed != rows[:, None]) & (ids >= 0)
@@ -129,15 +129,19 @@ def _first_in_row(values: np.ndarray) -> np.ndarray:
 def _principal_components(bundle: Bundle, rows: np.ndarray) -> np.ndarray:
     """Return the two leading principal components of gamma, (U, 2) float32, of unit variance.
 
-    They are the eigenvectors of M's smallest eigenvalues. Signs are fixed by the largest entry.
+    They are the eigenvectors of M's smallest eigenvalues. Signs are fixed by the largest entry. Where all rows lie on
+    a line, the second is drawn: UMAP makes NaN of a coordinate without any extent.
     """
     metric = bundle.metric
     axes = np.linalg.eigh(metric.matrix)[1][:, :2]
-    axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), [0, 1]])
-    start = np.empty((len(bundle), 2))
+    axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
+    start = np.zeros((len(bundle), 2))
     for block, values in row_blocks(bundle.gamma):
-        start[block] = (values - metric.mean) @ axes
-    scaled: np.ndarray = start[rows] / start[rows].std(axis=0)
+        start[block, : axes.shape[1]] = (values - metric.mean) @ axes
+    spread = start[rows].std(axis=0)
+    drawn = np.random.default_rng(_SEED).normal(size=(len(rows), 2))
+    with np.errstate(invalid="ignore"):
+        scaled: np.ndarray = np.where(spread > 0, start[rows] / spread, drawn)
     return scaled.astype(np.float32)
 
 

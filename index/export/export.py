@@ -13,13 +13,14 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 
 from index.answers.answer import Answer, Row
-from index.answers.page import Block, facts
+from index.answers.page import Block, counted, facts
 from index.bundle.bundle import Bundle
 from index.bundle.manifest import MANIFEST
 from index.errors import ParameterError, parameter
 from index.files import placing
 from index.geometry.blocks import Matrix
 from index.geometry.maps import Geometry
+from index.questions.lattice import LONGEST, lattice
 from index.questions.parameters import KEPT, Overwrite
 from index.questions.question import Doc, Limit
 from index.sources.sample import drawn_rows
@@ -35,6 +36,7 @@ class Format(StrEnum):
     PROJECTOR = "projector"
     WORD2VEC = "word2vec"
     DISTANCES = "distances"
+    GRAPHML = "graphml"
 
 
 GRAPHS = frozenset({Format.KNN_CSR, Format.UMAP, Format.EDGES, Format.ATLAS})
@@ -79,11 +81,12 @@ PROJECTOR_POINTS = 100_000
 """How many points the projector shows."""
 
 _TAKEN_BY = {
-    "geometry": frozenset(Format) - {Format.DISTANCES},
+    "geometry": frozenset(Format) - {Format.DISTANCES, Format.GRAPHML},
     "top": GRAPHS,
     "limit": frozenset({Format.PROJECTOR}),
     "sample": frozenset({Format.DISTANCES}),
     "force": frozenset({Format.DISTANCES}),
+    "steps": frozenset({Format.GRAPHML}),
 }
 """The formats that a parameter goes with, where it does not go with all."""
 
@@ -101,7 +104,8 @@ def export(
         Format,
         Doc(
             "knn-csr (scikit-learn), umap, edges (igraph, NetworkX), atlas (embedding-atlas), "
-            "projector (TensorBoard), word2vec (gensim), distances (crosscheck --distances).",
+            "projector (TensorBoard), word2vec (gensim), distances (crosscheck --distances), "
+            "graphml (of lattice).",
             metavar="FORMAT",
         ),
     ],
@@ -129,6 +133,9 @@ def export(
         Limit(2, len, "the tokens here"),
     ] = None,
     seed: Annotated[int, Doc("Of the sample, drawn as a build draws.")] = 42,
+    steps: Annotated[
+        int | None, Doc("graphml: link tokens within N steps.", metavar="N", default="1"), Limit(0, LONGEST)
+    ] = None,
     force: Annotated[bool, Doc("distances: of any number of tokens.")] = False,
     overwrite: Overwrite = False,
 ) -> Exported:
@@ -144,11 +151,14 @@ def export(
         "limit": limit,
         "sample": sample,
         "force": force or None,
+        "steps": steps,
     }
     _check_taken(form, given)
     place: Place = partial(placing, overwrite=overwrite, manifest=MANIFEST)
     if form in GRAPHS:
         return _export_graph(bundle, form, out, place, geometry or Geometry.CAUSAL, top)
+    if form is Format.GRAPHML:
+        return _export_lattice(bundle, out, place, 1 if steps is None else steps)
     if form is Format.DISTANCES:
         return _export_distances(bundle, out, place, sample, seed, force=force)
     return _export_vectors(bundle, form, out, place, geometry, limit)
@@ -230,6 +240,16 @@ def _export_distances(
     if sample is not None:
         content += f", a sample with seed {seed}"
     return _exported(Format.DISTANCES, content, len(rows), targets)
+
+
+def _export_lattice(bundle: Bundle, out: Path, place: Place, steps: int) -> Exported:
+    from index.export.graphml import write_graphml
+
+    found = lattice(bundle, steps=steps)
+    with place([out]) as (path,):
+        write_graphml(found, path)
+    content = f"{counted(len(found.groups), 'group')} of the lattice, linked within {counted(steps, 'step')}"
+    return _exported(Format.GRAPHML, content, found.tokens, [out])
 
 
 def _exported(form: Format, content: str, tokens: int, files: list[Path]) -> Exported:

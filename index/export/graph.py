@@ -26,7 +26,7 @@ def graph_of(space: Space, top: int) -> Graph:
     """Return a space's graph, cut to `top` of the neighbors that it keeps."""
     has_point = np.ones(len(space.ids), dtype=bool)
     has_point[list(space.excluded)] = False
-    k = min(top, int(has_point.sum()) - 1)  # where zero rows leave fewer others
+    k = min(top, max(0, int(has_point.sum()) - 1))  # where zero rows leave fewer others
     return Graph(np.asarray(space.ids[:, :k]), np.asarray(space.distances[:, :k]), has_point)
 
 

@@ -22,12 +22,17 @@ Count = TypeVar("Count", int, np.ndarray)
 
 
 class Verdict(StrEnum):
-    """Overlap in a word; UNDECIDED where ties alone could move it across one of `BORDERS`."""
+    """Overlap in a word.
+
+    UNDECIDED where ties alone could move it across one of `BORDERS`; EMPTY where the lists share nothing but twins of
+    the token they are around, which are nearest to it in any geometry.
+    """
 
     HIGH = "high"
     MODERATE = "moderate"
     LOW = "low"
     UNDECIDED = "undecided"
+    EMPTY = "empty"
 
 
 @dataclass(frozen=True)

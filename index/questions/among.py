@@ -1,60 +1,159 @@
-"""A part of the vocabulary that a question keeps to: a list of ids, a kind of token, a script."""
+"""A part of the vocabulary that a question keeps to: a named set, a kind of token, a script, what a file lists.
+
+::
+
+    @words                        a set that comes with every bundle, or one that was kept beside this one
+    kind=word,word-start          what the columns `kind` and `script` of `tokens.parquet` say
+    ids.txt                       a file of ids, a mask, or a list of words
+    @hubs,@untrained,script=Thai  several, with commas between: all that any of them holds
+"""
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from index.answers.answer import Answer
 from index.bundle.bundle import Bundle
 from index.errors import ParameterError, parameter
+from index.questions.named_sets import MARK, named_rows
+from index.questions.token_files import HOLDS, ids_of_mask, read_tokens, resolve_words
 
 COLUMNS = ("kind", "script")
 """What of `tokens.parquet` a subset can be named by: `kind=word`, `script=Thai,Lao`."""
 
 LISTED_VALUES = 12
-MOST_BYTES = 1 << 26
-"""Of a text file of ids."""
+LISTED_WORDS = 5
 
-_AMONG = parameter("among")
+_WANTED = f"wanted @SET, {', '.join(f'{column}=VALUE' for column in COLUMNS)}, or a file of {HOLDS}"
 
 
 @dataclass(frozen=True, eq=False)
 class Subset:
     """Some tokens of a bundle."""
 
-    name: str  # as it was asked for: a file, or `kind=word`
+    name: str  # as it was asked for: `@words without @hubs`, a file, `kind=word`
     rows: np.ndarray  # (n,) int32, ascending, each once
+    unresolved: tuple[str, ...] = ()  # words of a list that name no single token
 
     def __len__(self) -> int:
         return len(self.rows)
 
+    @property
+    def note(self) -> str | None:
+        """Say which words of a list are no single token; None where all are."""
+        if not self.unresolved:
+            return None
+        named = ", ".join(map(repr, self.unresolved[:LISTED_WORDS]))
+        more = f" and {len(self.unresolved) - LISTED_WORDS:,} more" if len(self.unresolved) > LISTED_WORDS else ""
+        return f"{self.name}: left out as no single token: {named}{more}"
 
-def subset(bundle: Bundle, wanted: str) -> Subset:
-    """Return the tokens that `wanted` names; ParameterError for such as are not there.
 
-    `kind=VALUE` or `script=VALUE` (several with commas between), or a file of token ids: text, with spaces or lines
-    between them, `.npy`, or the `token_indices` of a `.pt`.
+class AmongSome(Answer):
+    """An answer that may keep to some tokens."""
+
+    among: Subset | None
+
+    @property
+    def note(self) -> str | None:
+        """Say which words of a list were no token."""
+        return None if self.among is None else self.among.note
+
+
+def kept(bundle: Bundle, among: Subset | None, without: Subset | None) -> Subset | None:
+    """Return the tokens that a question keeps to: some, less others; None for the whole vocabulary.
+
+    ParameterError where none is left.
     """
-    column, equals, values = wanted.partition("=")
-    if equals and column in COLUMNS:
-        return Subset(wanted, _rows_where(bundle, column, [value.strip() for value in values.split(",")]))
-    return Subset(wanted, _rows_of_ids(bundle, _read_ids(Path(wanted)), wanted))
+    if without is None:
+        if among is not None and len(among) == 0:
+            raise ParameterError(f"{parameter('among')} {among.name} holds none of the {len(bundle):,} tokens here")
+        return among
+    rows = np.arange(len(bundle), dtype=np.int32) if among is None else among.rows
+    rows = rows[~np.isin(rows, without.rows)]
+    name = f"{'all' if among is None else among.name} without {without.name}"
+    if len(rows) == 0:
+        raise ParameterError(f"{parameter('without')} {without.name} leaves no token of {bundle.name} to ask about")
+    return Subset(name, rows, (*(() if among is None else among.unresolved), *without.unresolved))
 
 
-def ids_subset(bundle: Bundle, ids: Sequence[int]) -> Subset:
-    """Return the tokens of these ids; ParameterError for such as are not there, or for none."""
-    if not ids:
-        raise ParameterError(f"{_AMONG} is empty; wanted token ids")
-    wanted = "ids" if len(ids) > 1 else f"#{ids[0]}"
-    return Subset(wanted, _rows_of_ids(bundle, np.array(ids, dtype=np.int64), wanted))
+def subset(bundle: Bundle, wanted: str, named: str = "among") -> Subset:
+    """Return the tokens that `wanted` names; ParameterError, about the parameter `named`, for such as are not there."""
+    found = [_part(bundle, each, named) for each in _parts(wanted)]
+    rows = np.unique(np.concatenate([rows for rows, _ in found])).astype(np.int32)
+    return Subset(wanted, rows, tuple(word for _, words in found for word in words))
 
 
-def _rows_where(bundle: Bundle, column: str, values: list[str]) -> np.ndarray:
+def listed_subset(bundle: Bundle, values: Sequence[int] | Sequence[str] | np.ndarray, named: str = "among") -> Subset:
+    """Return the tokens of ids, of words, or of a mask of bools; ParameterError for ids that are not there, or none."""
+    where = parameter(named)
+    if len(values) == 0:
+        raise ParameterError(f"{where} is empty; wanted token ids")
+    if isinstance(values, np.ndarray) and values.dtype == bool:
+        return Subset("a mask", _rows_of_ids(bundle, ids_of_mask(bundle, values, where), "as a mask", where))
+    if all(isinstance(each, str) for each in values):
+        ids, words = resolve_words(bundle, map(str, values), where)
+        return Subset("words", _rows_of_ids(bundle, ids, "as words", where), words)
+    name = "ids" if len(values) > 1 else f"#{values[0]}"
+    return Subset(name, _rows_of_ids(bundle, np.array(values, dtype=np.int64), name, where))
+
+
+def files_in(wanted: str) -> list[str]:
+    """Return the names of the files among what a text names, none of which is read."""
+    return [each for each in _parts(wanted) if not each.startswith(MARK) and _column_of(each) is None]
+
+
+def _parts(wanted: str) -> Iterator[str]:
+    """Yield what stands between commas; the values of a column are one part."""
+    if _is_file(wanted):
+        yield wanted
+        return
+    held = ""
+    for each in map(str.strip, wanted.split(",")):
+        if _column_of(held) is not None and not each.startswith(MARK) and _column_of(each) is None:
+            held += f",{each}"
+            continue
+        if held:
+            yield held
+        held = each
+    yield held
+
+
+def _is_file(wanted: str) -> bool:
+    """Whether a text with commas is the name of one file."""
+    if wanted.startswith(MARK) or _column_of(wanted) is not None:
+        return False
+    try:
+        return Path(wanted).is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def _column_of(part: str) -> str | None:
+    column, equals, _ = part.partition("=")
+    return column if equals and column in COLUMNS else None
+
+
+def _part(bundle: Bundle, part: str, named: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Return the rows of one part, and the words in it that are no token."""
+    where = f"{parameter(named)} {part}"
+    if not part:
+        raise ParameterError(f"{parameter(named)} has nothing before or behind a comma; {_WANTED}")
+    if part.startswith(MARK):
+        return named_rows(bundle, part.removeprefix(MARK), where), ()
+    column = _column_of(part)
+    if column is not None:
+        values = part.partition("=")[2]
+        return _rows_where(bundle, column, [value.strip() for value in values.split(",")], parameter(named)), ()
+    ids, words = read_tokens(bundle, Path(part), where, _WANTED)
+    return _rows_of_ids(bundle, ids, part, parameter(named)), words
+
+
+def _rows_where(bundle: Bundle, column: str, values: list[str], where: str) -> np.ndarray:
     """Return the rows whose column holds one of the values, upper and lower case alike."""
     table = bundle.columns(column)
     entries = [None if entry is None else str(entry) for entry in table[column].to_pylist()]
@@ -63,42 +162,19 @@ def _rows_where(bundle: Bundle, column: str, values: list[str]) -> np.ndarray:
     if unknown:
         counts = Counter(entry for entry in entries if entry is not None)
         listed = ", ".join(f"{entry} ({count:,})" for entry, count in counts.most_common(LISTED_VALUES))
-        more = f" and {len(counts) - LISTED_VALUES} more" if len(counts) > LISTED_VALUES else ""
-        raise ParameterError(f"{_AMONG} {column}={unknown[0]!r:.60}: no token has it; there are {listed}{more}")
+        more = f" and {len(counts) - LISTED_VALUES:,} more" if len(counts) > LISTED_VALUES else ""
+        raise ParameterError(f"{where} {column}={unknown[0]!r:.60}: no token has it; there are {listed}{more}")
     chosen = {known[value.casefold()] for value in values}
     return np.array([row for row, entry in enumerate(entries) if entry in chosen], dtype=np.int32)
 
 
-def _read_ids(path: Path) -> np.ndarray:
-    if path.suffix in (".npy", ".pt") and os.path.isfile(path):
-        from index.sources.sample import read_sample
-
-        return read_sample(path, named="among")
-    try:
-        if path.exists() and not path.is_file():
-            raise ParameterError(f"{_AMONG} {path} is no regular file; wanted a list of token ids")
-        if path.stat().st_size > MOST_BYTES:
-            raise ParameterError(f"{_AMONG} {path} has more than {MOST_BYTES:,} bytes; wanted a list of token ids")
-        words = path.read_text(encoding="utf-8-sig").replace(",", " ").split()
-    except (OSError, ValueError):
-        raise ParameterError(
-            f"{_AMONG} {path}: no such file of ids (wanted a text file, a .npy, a .pt, "
-            f"or {' or '.join(f'{column}=VALUE' for column in COLUMNS)})"
-        ) from None
-    wrong = [word for word in words if not word.removeprefix("#").isdecimal() or len(word) > 18]
-    if wrong or not words:
-        found = f"holds {wrong[0]!r:.60}" if wrong else "is empty"
-        raise ParameterError(f"{_AMONG} {path} {found}; wanted token ids with spaces or lines between them")
-    return np.array([int(word.removeprefix("#")) for word in words], dtype=np.int64)
-
-
-def _rows_of_ids(bundle: Bundle, ids: np.ndarray, wanted: str) -> np.ndarray:
+def _rows_of_ids(bundle: Bundle, ids: np.ndarray, wanted: str, where: str) -> np.ndarray:
     known = bundle.vocabulary.token_ids
     missing = np.setdiff1d(ids, known)
     if len(missing):
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        more = f" and {len(missing) - 1:,} more" if len(missing) > 1 else ""
         raise ParameterError(
-            f"{_AMONG} {wanted} names token {missing[0]}{more}, which {bundle.name} has not: "
-            f"its {len(bundle)} ids lie between {known.min()} and {known.max()}"
+            f"{where} {wanted} names token {missing[0]}{more}, which {bundle.name} has not: "
+            f"its {len(bundle):,} ids lie between {known.min()} and {known.max()}"
         )
     return np.flatnonzero(np.isin(known, ids)).astype(np.int32)

@@ -9,12 +9,12 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from index.answers.answer import Answer, Row
+from index.answers.answer import Row
 from index.answers.page import Block, Words, facts
 from index.bundle.bundle import Bundle
 from index.errors import ParameterError
 from index.geometry.maps import Geometry, map_rows
-from index.questions.among import Subset
+from index.questions.among import AmongSome, Subset, kept
 from index.questions.lists import (
     PIECE,
     PLACE_COLUMNS,
@@ -26,7 +26,7 @@ from index.questions.lists import (
     neighbor_list,
     why_no_other,
 )
-from index.questions.parameters import OTHERS, Among, list_length
+from index.questions.parameters import OTHERS, Among, Without, list_length
 from index.questions.question import Doc
 from index.search.finder import search_with_ties
 from index.tokens.display import display
@@ -51,7 +51,7 @@ class Term:
 
 
 @dataclass(frozen=True)
-class Analogy(Answer):
+class Analogy(AmongSome):
     """What is nearest to a signed sum of tokens."""
 
     terms: tuple[Term, ...]
@@ -64,7 +64,12 @@ class Analogy(Answer):
 
     @property
     def note(self) -> str | None:
-        """Say which terms continue a word, where a token begins with the same letters behind a space."""
+        """Say that a sum is zero, which terms continue a word that another token begins, and what was no token."""
+        zero = "the sum is zero and has no direction: the causal list is of the rows nearest to zero"
+        notes = (zero if self.undefined else None, self._fragments_note(), super().note)
+        return "; ".join(filter(None, notes)) or None
+
+    def _fragments_note(self) -> str | None:
         if not self.fragments:
             return None
         named = (
@@ -100,6 +105,7 @@ class Analogy(Answer):
                 for term in self.terms
             ],
             **lists_json(self.lists),
+            **({"undefined": [geometry.value for geometry in self.undefined]} if self.undefined else {}),
             **among_json(self.among),
         }
 
@@ -125,6 +131,7 @@ def analogy(
     top: Annotated[int | None, Doc("Tokens listed.", default="10, or all"), OTHERS] = None,
     include_terms: Annotated[bool, Doc("List the terms, too.")] = False,
     among: Among = None,
+    without: Without = None,
 ) -> Analogy:
     """The tokens nearest to a signed sum of tokens, in every geometry.
 
@@ -137,12 +144,13 @@ def analogy(
     >>> answer.lists["cosine"][0].token.text
     'Star'
     """
-    length = list_length(bundle, top, USUAL_LENGTH)
+    among, length = kept(bundle, among, without), list_length(bundle, top, USUAL_LENGTH)
     parsed = parse_terms(expression)
     signed = [(sign, bundle.vocabulary.resolve(text)) for sign, text in parsed]
     vector = _signed_sum(bundle, signed)
     left_out = () if include_terms else tuple({row for _, row in signed})
     rows = None if among is None else among.rows
+    twins = np.concatenate([bundle.twins.others(row) for _, row in signed])
     lists: Lists = {}
     undefined = []
     for geometry, space in bundle.spaces.items():
@@ -153,7 +161,7 @@ def analogy(
             continue
         exclude = (*left_out, *space.excluded)
         found = search_with_ties(space.points, query, length, space.resolution, exclude=exclude, rows=rows)
-        lists[geometry] = neighbor_list(bundle, space, *found, length)
+        lists[geometry] = neighbor_list(bundle, space, *found, length, twins)
     terms = tuple(Term(sign, bundle.vocabulary.token(row)) for sign, row in signed)
     return Analogy(terms, lists, among, tuple(undefined), _fragments(bundle, [text for _, text in parsed]))
 

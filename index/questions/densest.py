@@ -12,6 +12,7 @@ from index.answers.page import TEXT, Block, Heading, Table, facts, table
 from index.bundle.bundle import Bundle
 from index.measures import density
 from index.measures.density import Rule
+from index.questions.among import kept
 from index.questions.lists import among_facts
 from index.questions.neighbors import Neighborhood, neighborhood
 from index.questions.parameters import (
@@ -21,6 +22,7 @@ from index.questions.parameters import (
     DensityRule,
     ListedGeometries,
     Top,
+    Without,
     density_k_of,
 )
 from index.tokens.vocabulary import Token
@@ -49,6 +51,11 @@ class Densest(Answer):
     metric: str  # where its M comes from
 
     columns: ClassVar = Neighborhood.columns
+
+    @property
+    def note(self) -> str | None:
+        """Say what its neighborhood says."""
+        return self.neighborhood.note
 
     @property
     def title(self) -> str:
@@ -109,7 +116,8 @@ class Densest(Answer):
     def spread(self) -> list[tuple[str, str]]:
         """Return how the densities of all tokens lie, in names and figures."""
         values = {"minimum": self.minimum, "maximum": self.maximum, "mean": self.mean, "median": self.median}
-        return [(name, f"{value:.7g}") for name, value in values.items()]
+        twins_alone = "0 (where all nearest are twins)" if self.neighborhood.rule is Rule.NOTEBOOK else "0"
+        return [(name, f"{value:.7g}" if value else twins_alone) for name, value in values.items()]
 
     def winners(self) -> Table:
         """Return the densest token under each rule."""
@@ -128,18 +136,19 @@ def densest(
     rule: DensityRule = Rule.NOTEBOOK,
     geometries: ListedGeometries = CAUSAL_AND_COSINE,
     among: Among = None,
+    without: Without = None,
 ) -> Densest:
     """The token at the densest point, and its neighbors in both geometries.
 
     Example: uv run query.py densest --top 10 --rule distinct
 
-    `among` is where the densest token is looked for, and what the lists keep to. Densities stay those in the whole
-    vocabulary.
+    `among` is where the densest token is looked for, less what is `without`, and what the lists keep to. Densities stay
+    those in the whole vocabulary.
 
     >>> index.open("data/indexes/smollm2-135m").densest().neighborhood.token.text
     '<gh_stars>'
     """
-    k = density_k_of(bundle, density_k)
+    among, k = kept(bundle, among, without), density_k_of(bundle, density_k)
     space = bundle.spaces[geometries[0]]
     rows = np.arange(len(bundle)) if among is None else among.rows
     placed = rows[~np.isin(rows, space.excluded)]

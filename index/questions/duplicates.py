@@ -8,12 +8,13 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from index.answers.answer import Answer, Row
+from index.answers.answer import Row
 from index.answers.page import TEXT, Block, Column, Heading, Sentence, Words, facts, table
 from index.bundle.bundle import Bundle
 from index.measures.groups import connected_groups
-from index.questions.lists import PIECE, TOKEN_COLUMNS
-from index.questions.parameters import POSITIVE
+from index.questions.among import AmongSome, Subset, kept
+from index.questions.lists import PIECE, TOKEN_COLUMNS, among_facts, among_json
+from index.questions.parameters import POSITIVE, Among, Without
 from index.questions.question import Doc, Limit
 from index.tokens.vocabulary import Token
 
@@ -22,12 +23,13 @@ GROUP_TEXTS = 12
 
 
 @dataclass(frozen=True)
-class Duplicates(Answer):
+class Duplicates(AmongSome):
     """Groups of tokens with the same vector, or of near-twins."""
 
     within: float | None  # logometers: the longest link within a group; None for twins proper, bit-identical
     groups: tuple[tuple[Token, ...], ...]  # largest first, then by first row; two tokens or more in each
     listed: int  # how many groups a page shows
+    among: Subset | None = None  # of what tokens the groups, and the links within them, are
 
     columns: ClassVar = {"group": int, "size": int, **TOKEN_COLUMNS, **PIECE}
 
@@ -57,6 +59,7 @@ class Duplicates(Answer):
                 }
                 for group in self.groups
             ],
+            **among_json(self.among),
         }
 
     def page(self) -> list[Block]:
@@ -64,7 +67,13 @@ class Duplicates(Answer):
         what = "twins, with bit-identical rows"
         if self.within is not None:
             what = f"near-twins, linked within {self.within:g} logometers"
-        counts = facts([("groups", f"{len(self.groups):,} of {what}"), ("tokens", f"{self.tokens:,} in them")])
+        counts = facts(
+            [
+                *among_facts(self.among),
+                ("groups", f"{len(self.groups):,} of {what}"),
+                ("tokens", f"{self.tokens:,} in them"),
+            ]
+        )
         if not self.groups:
             return [counts]
         lines = ((f"{len(group):,}", str(group[0].id), _texts(group)) for group in self.groups[: self.listed])
@@ -76,7 +85,7 @@ class Duplicates(Answer):
         rest = len(self.groups) - self.listed
         if rest > 0:
             size = len(self.groups[self.listed])
-            said = f"and {rest:,} more, of {size} tokens or fewer: a larger top shows them"
+            said = f"and {rest:,} more, of {size:,} tokens or fewer: a larger top shows them"
             blocks.append(Sentence(said, aside=True))
         return blocks
 
@@ -90,25 +99,44 @@ def duplicates(
         Limit(0, unit="logometers"),
     ] = None,
     top: Annotated[int, Doc("Groups shown in the table; JSON and CSV have them all."), POSITIVE] = 30,
+    among: Among = None,
+    without: Without = None,
 ) -> Duplicates:
     """Groups of tokens with the same vector; within a distance, groups that chains of near-twins connect, exactly.
 
     Example: uv run query.py duplicates --within 0.5
 
-    The answer is exact, also where a group is larger than a neighbor list.
+    The answer is exact, also where a group is larger than a neighbor list. `among` some tokens, or `without` some, no
+    chain leads over another: what only such a one connects is two groups.
 
     >>> [len(group) for group in index.open("data/indexes/smollm2-135m").duplicates().groups]
     [7, 4, 2, 2]
     """
-    groups, space = bundle.twins.first, bundle.causal
+    some = kept(bundle, among, without)
+    here = np.ones(len(bundle), bool) if some is None else np.isin(np.arange(len(bundle)), some.rows)
+    groups = _alone(bundle.twins.first, here)
     if within is not None:
-        groups = connected_groups(space.points.whole, space.ids.whole, space.distances.whole, groups, within)
+        space, own = bundle.causal, np.arange(len(bundle), dtype=np.int32)[:, None]
+        ids, distances = space.ids.whole, space.distances.whole
+        if some is not None:  # others are linked to themselves, and seen to be far from all
+            ids = np.where(here[ids] & here[:, None], ids, own)
+            distances = np.where(here[:, None], distances, np.float32(np.inf))
+        groups = connected_groups(space.points.whole, ids, distances, groups, within)
     rows = np.flatnonzero(np.bincount(groups, minlength=len(groups))[groups] > 1)
     rows = rows[np.argsort(groups[rows], kind="stable")]
     found = [
         tuple(map(bundle.vocabulary.token, members)) for _, members in groupby(rows.tolist(), key=groups.__getitem__)
     ]
-    return Duplicates(within, tuple(sorted(found, key=lambda group: (-len(group), group[0].row))), top)
+    return Duplicates(within, tuple(sorted(found, key=lambda group: (-len(group), group[0].row))), top, some)
+
+
+def _alone(groups: np.ndarray, here: np.ndarray) -> np.ndarray:
+    """Return groups, (V,) first rows, of which all but some members, `here`, are alone."""
+    rows = np.arange(len(groups))
+    _, first_at, of_row = np.unique(groups[here], return_index=True, return_inverse=True)
+    parted: np.ndarray = rows.copy()
+    parted[here] = rows[here][first_at][of_row]
+    return parted
 
 
 def _texts(group: tuple[Token, ...]) -> Words:

@@ -9,27 +9,30 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from index.answers.answer import Answer, Row, json_number
-from index.answers.page import TEXT, Block, Column, Heading, Table, facts, table
+from index.answers.answer import Row, json_number
+from index.answers.page import TEXT, Block, Column, Heading, Table, counted, facts, table
 from index.bundle.bundle import Bundle
-from index.errors import ParameterError
+from index.errors import ParameterError, parameter
 from index.geometry.maps import Geometry
 from index.measures import density
 from index.measures.density import Rule, tied_with
 from index.measures.hubness import hubness
 from index.measures.overlaps import overlaps
-from index.questions.lists import PIECE, TOKEN_COLUMNS
+from index.questions.among import AmongSome, Subset, kept
+from index.questions.lists import PIECE, TOKEN_COLUMNS, among_facts, among_json, lists_among
 from index.questions.parameters import (
     CAUSAL_AND_COSINE,
     KEPT,
     TOKENS,
+    Among,
     DensityK,
     DensityRule,
     Geometries,
+    Without,
     density_k_of,
 )
+from index.questions.placed import Placed
 from index.questions.question import Doc
-from index.tokens.vocabulary import Token
 
 OVERLAP_K = 30
 LISTED = 10
@@ -52,34 +55,7 @@ class Measure(StrEnum):
 
 
 @dataclass(frozen=True)
-class Placed:
-    """A token, its value, and the percentile it stands at: the share of tokens below, and half of those level."""
-
-    token: Token
-    value: float
-    percentile: float
-    bounds: tuple[float, float] | None = None  # of an overlap: what it could be if ties were broken otherwise
-
-    def record(self, rank: int) -> Row:
-        """Return the token with its place."""
-        lowest, highest = self.bounds or (None, None)
-        return {
-            "rank": rank,
-            **self.token.json(),
-            "value": self.value,
-            "percentile": self.percentile,
-            "lowest": lowest,
-            "highest": highest,
-        }
-
-    def json(self, rank: int) -> Row:
-        """Return the token with its place, and with bounds where it has some."""
-        record = self.record(rank) | {"value": json_number(self.value)}
-        return {name: value for name, value in record.items() if self.bounds or name not in ("lowest", "highest")}
-
-
-@dataclass(frozen=True)
-class Extremes(Answer):
+class Extremes(AmongSome):
     """The tokens at either end of a measure."""
 
     measure: Measure
@@ -87,10 +63,12 @@ class Extremes(Answer):
     k: int | None  # neighbors looked at; None for a norm
     unit: str
     tokens: int  # those that have a value
+    undefined: int  # those that have no density by the rule 'notebook', with twins alone around them
     percentiles: dict[int, float]  # the least value that so many percent of the tokens do not exceed
     highest: tuple[Placed, ...]  # from the end inward, ties by row
     lowest: tuple[Placed, ...]
     level: tuple[int, int]  # how many tokens tie for the highest value, and for the lowest; densities as in `densest`
+    among: Subset | None = None  # the tokens that are ranked
 
     columns: ClassVar = {
         "end": str,
@@ -116,16 +94,25 @@ class Extremes(Answer):
             "k": self.k,
             "unit": self.unit,
             "tokens": self.tokens,
+            "undefined": self.undefined,
             "percentiles": {str(p): json_number(value) for p, value in self.percentiles.items()},
             "level": dict(zip(("highest", "lowest"), self.level, strict=True)),
             "highest": [placed.json(rank) for rank, placed in enumerate(self.highest, 1)],
             "lowest": [placed.json(rank) for rank, placed in enumerate(self.lowest, 1)],
+            **among_json(self.among),
         }
 
     def page(self) -> list[Block]:
         """Return what was measured, percentiles and both ends."""
         return [
-            facts([(self.measure.value, self._explained()), ("tokens", f"{self.tokens:,}")]),
+            facts(
+                [
+                    (self.measure.value, self._explained()),
+                    *among_facts(self.among),
+                    ("tokens", f"{self.tokens:,}"),
+                    *self._left_out(),
+                ]
+            ),
             Heading("Percentiles"),
             facts((f"{p} %", self._value(value)) for p, value in self.percentiles.items()),
             Heading(f"Highest{self._level(self.level[0], len(self.highest))}"),
@@ -155,6 +142,12 @@ class Extremes(Answer):
             )
         return f"percent of the {self.k} nearest that {words} share (and what other orders of ties would give)"
 
+    def _left_out(self) -> list[tuple[str, str]]:
+        if not self.undefined:
+            return []
+        why = "have no density by the rule 'notebook': all their nearest are twins, and dropped"
+        return [("left out", f"{counted(self.undefined, 'token')} {why}")]
+
     def _value(self, value: float) -> str:
         if self.measure is Measure.HUBNESS:
             return f"{value:,.1f}".removesuffix(".0")
@@ -179,41 +172,65 @@ def extremes(
     *,
     top: Annotated[int | None, Doc("Tokens listed at each end.", default="10, or all"), TOKENS] = None,
     density_k: DensityK = None,
-    rule: DensityRule = Rule.NOTEBOOK,
+    rule: DensityRule = Rule.DISTINCT,
     overlap_k: Annotated[
         int | None, Doc("Length of the lists compared in an overlap.", default="30, or all kept"), KEPT
     ] = None,
     geometries: Geometries = CAUSAL_AND_COSINE,
+    among: Among = None,
+    without: Without = None,
 ) -> Extremes:
     """The tokens at either end. Hubness: in how many others' nearest (density_k of them) a token is.
 
     Example: uv run query.py extremes hubness --top 5
 
     An overlap is of both geometries; everything else is taken in the first. Norms are of uncentered rows: Euclidean for
-    cosine, causal for the other two.
+    cosine, causal for the other two. `among` some tokens, or `without` some, only these are ranked, and percentiles
+    are of them: by an overlap or a hubness of lists that hold these tokens alone, by a density in the whole vocabulary.
     """
-    count, k = LISTED if top is None else top, density_k_of(bundle, density_k)
+    count, k, some = LISTED if top is None else top, density_k_of(bundle, density_k), kept(bundle, among, without)
     if measure is Measure.OVERLAP:
         length = min(OVERLAP_K, bundle.manifest.K) if overlap_k is None else overlap_k
         a, b = (bundle.spaces[geometry] for geometry in geometries)
-        found = overlaps(a.lists, b.lists, length)
-        bounds = found.lowest / length, found.highest / length
-        return _ends(bundle, found.counts / length, count, measure, geometries, length, "share", bounds=bounds)
+        found = overlaps(lists_among(a, some, length), lists_among(b, some, length), length)
+        if np.isnan(found.counts).all():
+            whose = bundle.name if some is None else some.name
+            advice = f"; lower {parameter('overlap_k')}" if length > 1 else ""
+            neighbors = counted(length, "neighbor")
+            raise ParameterError(f"no token of {whose} has {neighbors} in both geometries{advice}")
+        shares, *bounds = (
+            _of_all(bundle, some, values / length) for values in (found.counts, found.lowest, found.highest)
+        )
+        return _ends(bundle, shares, count, measure, geometries, length, "share", some, bounds=(bounds[0], bounds[1]))
     space = bundle.spaces[geometries[0]]
     if measure is Measure.NORM:
         column, unit = _NORMS[space.geometry]
         norms = np.from_dlpack(bundle.columns(column)[column].combine_chunks())
-        return _ends(bundle, norms, count, measure, geometries[:1], None, unit)
+        norms = norms if some is None else _of_all(bundle, some, norms[some.rows])
+        return _ends(bundle, norms, count, measure, geometries[:1], None, unit, some)
     left_out = list(space.excluded)
     if measure is Measure.HUBNESS:
-        counts = hubness(space.lists, k)
+        counts = _of_all(bundle, some, hubness(lists_among(space, some, k), k))
         counts[left_out] = np.nan
-        return _ends(bundle, counts, count, measure, geometries[:1], k, "lists")
+        return _ends(bundle, counts, count, measure, geometries[:1], k, "lists", some)
     means = density.mean_distances(space.distances.whole, space.distinct_distances.whole, rule, k)
     values = density.density(means)
+    if rule is Rule.NOTEBOOK:
+        values[np.isnan(means)] = np.nan  # with twins alone around it a token is not sparse
     values[left_out] = np.nan
     unit = "1/chord" if space.geometry.angular else "1/logometers"
-    return _ends(bundle, values, count, measure, geometries[:1], k, unit, told_by=(means, space.resolution))
+    if some is not None:
+        values = _of_all(bundle, some, values[some.rows])
+    return _ends(bundle, values, count, measure, geometries[:1], k, unit, some, told_by=(means, space.resolution))
+
+
+def _of_all(bundle: Bundle, some: Subset | None, values: np.ndarray) -> np.ndarray:
+    """Return the values of some tokens, (n,), as those of all, (V,): NaN for the others."""
+    if some is None:
+        return values
+    spread = np.full(len(bundle), np.nan)
+    spread[some.rows] = values
+    return spread
 
 
 def _ends(
@@ -224,6 +241,7 @@ def _ends(
     geometries: tuple[Geometry, ...],
     k: int | None,
     unit: str,
+    some: Subset | None,
     *,
     bounds: tuple[np.ndarray, np.ndarray] | None = None,
     told_by: tuple[np.ndarray, float] | None = None,
@@ -235,7 +253,8 @@ def _ends(
     """
     rows = np.flatnonzero(~np.isnan(values))
     if len(rows) == 0:
-        raise ParameterError(f"no token of {bundle.name} has this {measure.value}")
+        whose = bundle.name if some is None else some.name
+        raise ParameterError(f"no token of {whose} has this {measure.value}")
     ascending = np.sort(values[rows])
     n = len(rows)
 
@@ -262,8 +281,10 @@ def _ends(
         k,
         unit,
         n,
+        0 if told_by is None else int(np.isnan(told_by[0] if some is None else told_by[0][some.rows]).sum()),
         {p: float(np.percentile(ascending, p, method="inverted_cdf")) for p in PERCENTILES},
         placed(downward),
         placed(upward),
         (highest, lowest),
+        some,
     )

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
-from index.answers.answer import Answer, Row
+from index.answers.answer import Row
 from index.answers.page import TEXT, Block, Column, Heading, Words, counted, facts, table
 from index.bundle.bundle import Bundle
 from index.errors import ParameterError, parameter
-from index.questions.lists import PIECE, TOKEN_COLUMNS
-from index.questions.parameters import POSITIVE
+from index.questions.among import AmongSome, Subset, kept
+from index.questions.lists import PIECE, TOKEN_COLUMNS, among_facts, among_json
+from index.questions.parameters import POSITIVE, Among, Without
 from index.questions.question import Doc
 from index.tokens.display import display
 from index.tokens.vocabulary import Part, Token
@@ -36,7 +37,7 @@ class Matches:
 
 
 @dataclass(frozen=True)
-class Found(Answer):
+class Found(AmongSome):
     """What a text can mean. Every token is named once, in the first way that fits."""
 
     text: str
@@ -49,6 +50,7 @@ class Found(Answer):
     prefixes: Matches  # whose text begins with it, behind a space or not: shortest first
     split: tuple[Part, ...]  # the tokens that the tokenizer makes of it; empty without a tokenizer
     absent: str | None = None  # where a sample lacks a token of this text: which one
+    among: Subset | None = None  # of what tokens these are
 
     columns: ClassVar = {"match": str, "count": int, **TOKEN_COLUMNS, **PIECE}
 
@@ -66,7 +68,8 @@ class Found(Answer):
     def refusal(self) -> str | None:
         """A text that can mean no token is answered with no."""
         why = f"; {self.absent}" if self.absent else ""
-        return None if self.any else f"no token can be meant by '{display(self.text[:60])}'{why}"
+        of = "" if self.among is None else f" of {display(self.among.name)}"
+        return None if self.any else f"no token{of} can be meant by '{display(self.text[:60])}'{why}"
 
     def rows(self) -> list[Row]:
         """Return one record for each token named, and for each part of the split text."""
@@ -87,14 +90,18 @@ class Found(Answer):
                 for way, matches in self.ways.items()
             },
             "split": [part.json() for part in self.split],
+            **among_json(self.among),
         }
 
     def page(self) -> list[Block]:
         """Return the split, and the tokens by way."""
-        parts = ", ".join(f"'{display(part.text, part.piece)}' #{part.id}" for part in self.split)
-        length = f"{counted(len(self.split), 'token')}: {parts}"
+        length = f"{counted(len(self.split), 'token')}: {', '.join(map(str, self.split))}"
         split = facts(
-            [("text", display(self.text)), ("split into", length if self.split else "not known: no tokenizer")]
+            [
+                ("text", display(self.text)),
+                ("split into", length if self.split else "not known: no tokenizer"),
+                *among_facts(self.among),
+            ]
         )
         if not self.any:
             return [split]
@@ -119,6 +126,8 @@ def find(
     text: Annotated[str, Doc("Any text; it need not be a token.")],
     *,
     top: Annotated[int, Doc("Tokens named in each way; all are counted."), POSITIVE] = 10,
+    among: Among = None,
+    without: Without = None,
 ) -> Found:
     """Which tokens a text can mean, and how the tokenizer splits it. Exit code 1: none.
 
@@ -127,11 +136,12 @@ def find(
     if not text:
         raise ParameterError(f"{parameter('text')} is empty; every token begins with that")
     vocabulary, meanings = bundle.vocabulary, bundle.vocabulary.meanings
-    made = vocabulary.single(text)
+    made, some = vocabulary.single(text), kept(bundle, among, without)
+    here = None if some is None else set(some.rows.tolist())
     named: set[int] = set()
 
     def matches(rows: list[int]) -> Matches:
-        new = [row for row in rows if row not in named]
+        new = [row for row in rows if row not in named and (here is None or row in here)]
         named.update(new)
         return Matches(len(new), tuple(map(vocabulary.token, new[:top])))
 
@@ -146,4 +156,5 @@ def find(
         matches(meanings.beginning(text)),
         vocabulary.split(text),
         vocabulary.absent(text),
+        some,
     )

@@ -11,7 +11,9 @@ import numpy as np
 from index.answers.page import TEXT, Block, Heading, Sentence, Table, Words, table
 from index.bundle.bundle import Bundle, Space
 from index.geometry.maps import Geometry, similarity_of
+from index.measures.lists import NeighborLists
 from index.questions.among import Subset
+from index.questions.marks import HUBNESS, Mark, legend, marks_of, signs
 from index.search.finder import search_with_ties
 from index.tokens.display import display
 from index.tokens.vocabulary import Token
@@ -25,12 +27,26 @@ class Neighbor:
     token: Token
     distance: float  # in logometers, or the chord between directions
     similarity: float | None  # the cosine of the angle, in the angular geometries
-    tied: bool  # the one before or after is no further apart than the resolution: the order is arbitrary there
+    hubness: float  # in how many causal lists of the build's `density_k` the token is
+    marks: tuple[Mark, ...]
+
+    @property
+    def tied(self) -> bool:
+        """Whether the one before or after is no further apart than the resolution: the order is arbitrary there."""
+        return Mark.TIED in self.marks
 
     def json(self) -> dict[str, Any]:
         """Return the place with its token's fields among its own."""
         similarity = {} if self.similarity is None else {"similarity": self.similarity}
-        return {"rank": self.rank, **self.token.json(), **similarity, "distance": self.distance, "tied": self.tied}
+        return {
+            "rank": self.rank,
+            **self.token.json(),
+            **similarity,
+            "distance": self.distance,
+            "tied": self.tied,
+            "hubness": self.hubness,
+            "marks": [mark.value for mark in self.marks],
+        }
 
     def record(self) -> dict[str, Any]:
         """Return the place as a flat record of `PLACE_COLUMNS` and its piece."""
@@ -40,6 +56,8 @@ class Neighbor:
             "similarity": self.similarity,
             "distance": self.distance,
             "tied": self.tied,
+            "hubness": self.hubness,
+            "marks": " ".join(self.marks),
         }
 
 
@@ -49,7 +67,15 @@ Lists = dict[Geometry, tuple[Neighbor, ...]]
 TOKEN_COLUMNS = {"row": int, "id": int, "text": str}
 PIECE = {"piece": str}
 """The last column wherever a row names a token: among those without a text of their own it tells which it is."""
-PLACE_COLUMNS = {"rank": int, **TOKEN_COLUMNS, "similarity": float, "distance": float, "tied": bool}
+PLACE_COLUMNS = {
+    "rank": int,
+    **TOKEN_COLUMNS,
+    "similarity": float,
+    "distance": float,
+    "tied": bool,
+    "hubness": float,
+    "marks": str,
+}
 """Of one place, in CSV and Parquet files and DataFrames, without its piece."""
 
 NEAREST_BY = {
@@ -57,8 +83,6 @@ NEAREST_BY = {
     Geometry.COSINE: "by cosine similarity",
     Geometry.CAUSAL_COSINE: "by causal cosine",
 }
-TIES = Sentence("=  as far as the one before or after, within the resolution: the order is arbitrary", aside=True)
-TWINS = Sentence("≡  a twin: the same vector, bit for bit", aside=True)
 
 
 def ranked(space: Space, row: int, top: int, among: Subset | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -79,10 +103,9 @@ def ranked(space: Space, row: int, top: int, among: Subset | None = None) -> tup
     # A stored list is enough when it ends beyond the ties at the last place asked for.
     if len(ids) == others or (len(ids) > top and distances[-1] > distances[top - 1] + space.resolution):
         return ids, distances
-    if rows is None:
-        ids, distances = _twins_expanded(space, row, top)
-        if len(ids) > top and distances[-1] > distances[top - 1] + space.resolution:
-            return ids, distances
+    ids, distances = _twins_expanded(space, row, top, rows)
+    if len(ids) > top and distances[-1] > distances[top - 1] + space.resolution:
+        return ids, distances
     finder = space.finder_if_worth() if rows is None else None
     if finder is not None:
         found = finder.search_with_ties(space.points[row], top, space.resolution, exclude=left_out)
@@ -91,21 +114,40 @@ def ranked(space: Space, row: int, top: int, among: Subset | None = None) -> tup
     return _in_the_graphs_order(space, row, *found)
 
 
-def _twins_expanded(space: Space, row: int, top: int) -> tuple[np.ndarray, np.ndarray]:
+def lists_among(space: Space, among: Subset | None, k: int) -> NeighborLists:
+    """Return the lists of all tokens, or of some and kept to these: token i there is `among.rows[i]`.
+
+    They hold at least k tokens where there are as many. Exact: what the stored lists lack is searched for, which takes
+    long where k is near the neighbors kept.
+    """
+    if among is None:
+        return space.lists
+    from index.search.subset import lists_within
+
+    return lists_within(space.lists, space.points, among.rows, k)
+
+
+def _twins_expanded(space: Space, row: int, top: int, rows: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Return a longer list than the stored one, of ids and distances, where twins crowd that: off the distinct points.
 
-    It ends with the first point beyond the ties at the last place asked for, or with the last point that is stored.
+    It ends with the first point beyond the ties at the last place asked for, or with the last point that is stored;
+    of `rows` alone, ascending, with that.
     """
     firsts = space.distinct_ids[row]
     stored = firsts >= 0
     firsts, apart = firsts[stored], space.distinct_distances[row][stored]
     own, sizes = space.groups.others(row), space.groups.sizes(firsts)
-    filled = len(own) + np.concatenate([[0], np.cumsum(sizes)])  # places taken before each point
-    reached = int(np.searchsorted(filled, top))  # so many points fill the places asked for
-    border = (apart[reached - 1] if 0 < reached <= len(firsts) else np.float32(0)) + space.resolution
-    n = int(np.searchsorted(apart, border, side="right")) + 1
+    n = len(firsts)
+    if rows is None:
+        filled = len(own) + np.concatenate([[0], np.cumsum(sizes)])  # places taken before each point
+        reached = int(np.searchsorted(filled, top))  # so many points fill the places asked for
+        border = (apart[reached - 1] if 0 < reached <= len(firsts) else np.float32(0)) + space.resolution
+        n = int(np.searchsorted(apart, border, side="right")) + 1
     ids = np.concatenate([own, *(space.groups.members(first) for first in firsts[:n].tolist())])
     distances = np.repeat(np.concatenate([[np.float32(0)], apart[:n]]), [len(own), *sizes[:n]])
+    if rows is not None:
+        kept = np.isin(ids, rows)
+        ids, distances = ids[kept], distances[kept]
     order = np.lexsort((ids, distances))
     found = ids[order], distances[order]
     return _in_the_graphs_order(space, row, *found) if (np.diff(apart[:n]) == 0).any() else found
@@ -129,16 +171,32 @@ def _in_the_graphs_order(
 
 
 def neighbor_list(
-    bundle: Bundle, space: Space, ids: np.ndarray, distances: np.ndarray, top: int
+    bundle: Bundle,
+    space: Space,
+    ids: np.ndarray,
+    distances: np.ndarray,
+    top: int,
+    twins: np.ndarray | tuple[()] = (),
 ) -> tuple[Neighbor, ...]:
-    """Return the first `top` of a ranked list, (n,) rows and distances, as records with their ties."""
+    """Return the first `top` of a ranked list, (n,) rows and distances, as records with their marks.
+
+    `twins` are the rows with the same vector as what the list is around.
+    """
     close = np.diff(distances, prepend=-np.inf, append=np.inf) <= space.resolution
     tied = close[:-1] | close[1:]
     angular = space.geometry.angular
-    shown = zip(ids[:top].tolist(), distances[:top].tolist(), tied[:top].tolist(), strict=True)
+    same = np.isin(ids[:top], twins)
+    shown = zip(ids[:top].tolist(), distances[:top].tolist(), tied[:top].tolist(), same.tolist(), strict=True)
     return tuple(
-        Neighbor(rank, bundle.vocabulary.token(row), distance, similarity_of(distance) if angular else None, is_tied)
-        for rank, (row, distance, is_tied) in enumerate(shown, 1)
+        Neighbor(
+            rank,
+            bundle.vocabulary.token(row),
+            distance,
+            similarity_of(distance) if angular else None,
+            float(bundle.hubness[row]),
+            marks_of(bundle, row, tied=is_tied, twin=is_twin),
+        )
+        for rank, (row, distance, is_tied, is_twin) in enumerate(shown, 1)
     )
 
 
@@ -149,7 +207,10 @@ def lists_json(lists: Lists) -> dict[str, Any]:
 
 def among_json(among: Subset | None) -> dict[str, Any]:
     """Return what lists keep to, with its size; nothing where they hold the whole vocabulary."""
-    return {} if among is None else {"among": {"subset": among.name, "size": len(among)}}
+    if among is None:
+        return {}
+    unresolved = {"unresolved": list(among.unresolved)} if among.unresolved else {}
+    return {"among": {"subset": among.name, "size": len(among), **unresolved}}
 
 
 def among_facts(among: Subset | None) -> list[tuple[str, Words]]:
@@ -157,21 +218,28 @@ def among_facts(among: Subset | None) -> list[tuple[str, Words]]:
     return [] if among is None else [("among", f"{display(among.name)}: {len(among):,} tokens")]
 
 
-def neighbors_table(geometry: Geometry, neighbors: Iterable[Neighbor], twins: Collection[int] = ()) -> Table:
-    """Return a neighbor list: logometers, or similarity and chord; the rows of `twins` are marked as such."""
+def neighbors_table(geometry: Geometry, neighbors: Iterable[Neighbor]) -> Table:
+    """Return a neighbor list: logometers, or similarity and chord; then how far a neighbor is to be believed."""
     figures = ("similarity", "chord") if geometry.angular else ("logometers",)
 
     def line(neighbor: Neighbor) -> tuple[Words, ...]:
         token = neighbor.token
         similarity = () if neighbor.similarity is None else (f"{neighbor.similarity:.6f}",)
-        mark = "≡" if token.row in twins else "=" if neighbor.tied else ""
-        return (*map(str, (neighbor.rank, token.row, token.id)), *similarity, f"{neighbor.distance:.6f}", mark, token)
+        places = map(str, (neighbor.rank, token.row, token.id))
+        distance = f"{neighbor.distance:.6f}"
+        return (*places, *similarity, distance, f"{neighbor.hubness:,.0f}", signs(neighbor.marks), token)
 
-    return table(("rank", "row", "id", *figures, "", TEXT), map(line, neighbors))
+    return table(("rank", "row", "id", *figures, "hubness", "", TEXT), map(line, neighbors))
+
+
+def legends(neighbors: Iterable[Neighbor]) -> list[Block]:
+    """Return what the last columns of a list mean."""
+    said = [HUBNESS, *legend(mark for neighbor in neighbors for mark in neighbor.marks)]
+    return [Sentence(each, aside=True) for each in said]
 
 
 def list_blocks(lists: Lists, why_none: Callable[[Geometry], str]) -> list[Block]:
-    """Return lists under their headings, and what their ties mean; of an empty one, why it is."""
+    """Return lists under their headings, and what their marks mean; of an empty one, why it is."""
     blocks: list[Block] = []
     for geometry, neighbors in lists.items():
         if neighbors:
@@ -179,9 +247,8 @@ def list_blocks(lists: Lists, why_none: Callable[[Geometry], str]) -> list[Block
             blocks.append(neighbors_table(geometry, neighbors))
         else:
             blocks.append(Heading(f"None {NEAREST_BY[geometry]}: {why_none(geometry)}"))
-    if any(neighbor.tied for neighbors in lists.values() for neighbor in neighbors):
-        blocks.append(TIES)
-    return blocks
+    listed = [neighbor for neighbors in lists.values() for neighbor in neighbors]
+    return [*blocks, *legends(listed)] if listed else blocks
 
 
 def why_no_other(geometry: Geometry, asked: Collection[int], among: Subset | None) -> str:

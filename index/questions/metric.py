@@ -35,7 +35,7 @@ class Spectrum:
     percentiles: dict[int, float]  # of the D eigenvalues, linear between them
     condition: float  # highest / lowest; infinite for a singular matrix
     trace: float  # their sum
-    participation_ratio: float  # (sum of e)^2 / sum of e^2: how many directions share the trace, from 1 to D
+    participation_ratio: float  # (sum of e)^2 / sum of e^2: how many directions share it, 1 to D; NaN where all are 0
 
 
 @dataclass(frozen=True)
@@ -172,13 +172,16 @@ def metric(
 def spectrum(eigenvalues: np.ndarray) -> Spectrum:
     """Describe eigenvalues, (D,) float64."""
     lowest, highest, trace = float(eigenvalues.min()), float(eigenvalues.max()), float(eigenvalues.sum())
+    largest = float(np.abs(eigenvalues).max())
+    relative = eigenvalues / largest if largest > 0 else eigenvalues  # whose squares float64 holds
+    squares = float((relative**2).sum())
     return Spectrum(
         lowest,
         highest,
         dict(zip(PERCENTILES, np.percentile(eigenvalues, PERCENTILES).tolist(), strict=True)),
         highest / lowest if lowest > 0 else float("inf"),
         trace,
-        trace**2 / float((eigenvalues**2).sum()),
+        float(relative.sum()) ** 2 / squares if squares > 0 else float("nan"),
     )
 
 
@@ -225,4 +228,5 @@ def _spectra(spectra: dict[str, Spectrum]) -> Table:
         ("condition number", [one.condition for one in each]),
         ("participation ratio", [one.participation_ratio for one in each]),
     ]
-    return table(("", *spectra), ((name, *(f"{value:.6g}" for value in values)) for name, values in rows))
+    lines = ((name, *("undefined" if np.isnan(value) else f"{value:.6g}" for value in values)) for name, values in rows)
+    return table(("", *spectra), lines)

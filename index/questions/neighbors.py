@@ -7,16 +7,25 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, ClassVar
 
-import numpy as np
-
-from index.answers.answer import Answer, Row, json_number
+from index.answers.answer import Row, json_number
 from index.answers.page import TEXT, Block, Heading, Sentence, Table, Words, counted, facts, table
-from index.bundle.bundle import Bundle, Space
+from index.bundle.bundle import Bundle
 from index.geometry.maps import Geometry
-from index.measures import density, overlap
+from index.measures import density
 from index.measures.density import Rule
-from index.measures.overlap import FEWEST, Overlap, Verdict
-from index.questions.among import Subset
+from index.measures.overlap import Overlap, Verdict
+from index.questions.agreement import (
+    VERDICTS,
+    Apart,
+    Shared,
+    agreement_of,
+    apart,
+    beside,
+    count_sentence,
+    no_verdict,
+    verdict_of,
+)
+from index.questions.among import AmongSome, Subset, kept
 from index.questions.lists import (
     PIECE,
     PLACE_COLUMNS,
@@ -29,6 +38,7 @@ from index.questions.lists import (
     ranked,
     why_no_other,
 )
+from index.questions.marks import Mark, marks_of
 from index.questions.parameters import (
     CAUSAL_AND_COSINE,
     Among,
@@ -36,6 +46,7 @@ from index.questions.parameters import (
     DensityRule,
     ListedGeometries,
     Top,
+    Without,
     density_k_of,
     list_length,
 )
@@ -45,35 +56,25 @@ from index.tokens.vocabulary import Token
 
 NAMED_TWINS = 5
 
-VERDICTS = {
-    Verdict.HIGH: "nearly the same neighborhoods: here {0} sees what {1} sees.",
-    Verdict.MODERATE: "neighborhoods that agree in part: {0} keeps some of what {1} sees.",
-    Verdict.LOW: "different neighborhoods: here {0} sees another structure than {1}.",
-    Verdict.UNDECIDED: "ties alone could decide it either way: no verdict can be read from these two lists.",
-}
-
 
 @dataclass(frozen=True)
-class Shared:
-    """A token that both neighbor lists hold, with its rank in the first and in the second."""
-
-    token: Token
-    ranks: tuple[int, int]
-
-
-@dataclass(frozen=True)
-class Neighborhood(Answer):
+class Neighborhood(AmongSome):
     """A token and its nearest others, in two geometries, in one or in all."""
 
     token: Token
     twins: tuple[Token, ...]  # the other tokens with the same vector
+    hubness: float  # in how many causal lists of the build's `density_k` the token is
+    marks: tuple[Mark, ...]  # whether it is a hub, or untrained
     density: float  # in the first geometry, under `rule` at `density_k`; in `density_unit`
     mean_distance: float  # NaN where the rule leaves nothing to average
+    averaged: int  # how many distances that is the mean of
+    distinct_density: float  # under the rule `distinct`, by which tokens are compared
     rule: Rule
     density_k: int
     lists: Lists  # one is empty where it is `undefined`, and where no other token, or none of the subset, has a place
     overlap: Overlap | None  # of the first two lists; None where one of them is empty, or there is one list
     shared: tuple[Shared, ...]  # by rank in the first list
+    without: Apart | None = None  # where there is an overlap
     among: Subset | None = None  # what the lists, but not the density, keep to
     undefined: tuple[Geometry, ...] = ()  # where the token's row is zero and has no direction
 
@@ -92,7 +93,7 @@ class Neighborhood(Answer):
     @property
     def verdict(self) -> Verdict | None:
         """The overlap in a word; None where a list is empty or too short."""
-        return None if self.overlap is None else self.overlap.verdict
+        return None if self.overlap is None else verdict_of(self.overlap, self.shared, self.twins)
 
     def why_none(self, geometry: Geometry) -> str:
         """Return why the list in a geometry is empty."""
@@ -115,10 +116,14 @@ class Neighborhood(Answer):
                 **self.token.json(),
                 "density": json_number(self.density),
                 "mean_distance": json_number(self.mean_distance),
+                "averaged": self.averaged,
+                "distinct_density": json_number(self.distinct_density),
+                "hubness": self.hubness,
+                "marks": [mark.value for mark in self.marks],
                 "twins": [twin.id for twin in self.twins],
             },
             **lists_json(self.lists),
-            "overlap": None if self.overlap is None else {**asdict(self.overlap), "tokens": self._shared_json()},
+            "overlap": self._overlap_json(),
             "verdict": None if self.verdict is None else self.verdict.value,
             **among_json(self.among),
         }
@@ -129,27 +134,68 @@ class Neighborhood(Answer):
 
     def center(self) -> Block:
         """Return what there is to say of the token itself."""
-        unit = self.density_unit.removeprefix("1/")
-        mean = "undefined" if math.isnan(self.mean_distance) else f"{self.mean_distance:.7g} {unit}"
         return facts(
             [
                 ("text", self.token),
                 ("id", str(self.token.id)),
                 ("row", str(self.token.row)),
-                ("density", f"{self.density:.7g} {self.density_unit}"),
-                ("mean distance", f"{mean}, {self.density_k} neighbors"),
+                *self.density_facts(),
                 ("twins", _twins(self.twins)),
+                ("hubness", self.hubness_said()),
                 *among_facts(self.among),
             ]
         )
+
+    def density_facts(self) -> list[tuple[str, str]]:
+        """Return how dense it is here, of how many distances, and by the rule that tokens are compared by."""
+        unit = self.density_unit.removeprefix("1/")
+        rule = f" (rule '{self.rule.value}')"
+        density = f"{self.density:.7g} {self.density_unit}{rule}"
+        if self.averaged == 0 and self.twins:
+            density = f"not defined{rule}: all its nearest are twins; it counts as {self.density:.7g}"
+        mean = "undefined" if math.isnan(self.mean_distance) else f"{self.mean_distance:.7g} {unit}"
+        rows = [("density", density), ("mean distance", f"{mean}, {self.averaging()}")]
+        if self.rule is not Rule.DISTINCT:
+            rows.append(("as compared", f"{self.distinct_density:.7g} {self.density_unit} (rule 'distinct')"))
+        return rows
+
+    def hubness_said(self) -> str:
+        """Return in how many causal lists it is, and what that makes of it."""
+        marks = f": {', '.join(self.marks)}" if self.marks else ""
+        return f"among the nearest of {self.hubness:,.0f} tokens{marks}"
+
+    def averaging(self) -> str:
+        """Return how many distances a density is of, and why they are not as many as were asked for."""
+        neighbors = counted(self.density_k, "neighbor")
+        missing = self.density_k - self.averaged
+        if missing == 0:
+            return neighbors
+        if self.rule is Rule.NOTEBOOK and next(iter(self.lists)) not in self.undefined:
+            return f"{neighbors}: {counted(missing, 'zero')} dropped, {self.averaged} averaged"
+        there = "vectors" if self.rule is Rule.DISTINCT else "tokens"
+        return f"{neighbors}: {self.averaged} averaged, there are no more {there}"
 
     def lists_and_overlap(self) -> list[Block]:
         """Return both lists, how many tokens they share, and which."""
         blocks = list_blocks(self.lists, self.why_none)
         if self.overlap is None:
             return blocks
-        blocks += [Heading("Overlap"), Sentence(_overlap(self.overlap)), Sentence(self._verdict(self.overlap))]
+        said = (count_sentence(self.overlap), self.meaning, self.beside)
+        blocks += [Heading("Overlap"), *(Sentence(each) for each in said)]
         return [*blocks, self.shared_table()] if self.shared else blocks
+
+    @property
+    def meaning(self) -> str:
+        """The verdict and what it says; why there is none."""
+        if self.verdict is None:
+            return no_verdict(self.overlap) if self.overlap is not None else "No verdict: a list is empty."
+        meaning = VERDICTS[self.verdict].format(*(geometry.words for geometry in self.lists))
+        return f"{self.verdict.value.upper()}: {meaning}"
+
+    @property
+    def beside(self) -> str:
+        """How many of the shared tokens are untrained or hubs, and what the lists share without such tokens."""
+        return "" if self.without is None else beside(self.without, len(self.shared))
 
     def shared_table(self) -> Table:
         """Return the tokens of both lists with their ranks in each."""
@@ -158,11 +204,10 @@ class Neighborhood(Answer):
         )
         return table((*[geometry.label for geometry in self.lists][:2], "id", TEXT), lines)
 
-    def _verdict(self, found: Overlap) -> str:
-        if found.verdict is None:
-            return no_verdict(found)
-        meaning = VERDICTS[found.verdict].format(*(geometry.words for geometry in self.lists))
-        return f"{found.verdict.value.upper()}: {meaning}"
+    def _overlap_json(self) -> dict[str, Any] | None:
+        if self.overlap is None or self.without is None:
+            return None
+        return {**asdict(self.overlap), **self.without.json(), "tokens": self._shared_json()}
 
     def _shared_json(self) -> list[dict[str, Any]]:
         names = [f"{geometry.value}_rank" for geometry in self.lists][:2]
@@ -185,22 +230,23 @@ def neighbors(
     *,
     top: Top = None,
     density_k: DensityK = None,
-    rule: DensityRule = Rule.NOTEBOOK,
+    rule: DensityRule = Rule.DISTINCT,
     geometries: ListedGeometries = CAUSAL_AND_COSINE,
     among: Among = None,
+    without: Without = None,
 ) -> Neighborhood:
     """The nearest tokens in both geometries, and how far the two lists agree.
 
     Example: uv run query.py neighbors planet '#9966' --top 10
 
     Lists longer than the K kept are searched among the points themselves. The density is of the first geometry, and
-    stays that in the whole vocabulary where the lists are `among` some tokens.
+    stays that in the whole vocabulary where the lists are `among` some tokens, or `without` some.
 
     >>> index.open("data/indexes/smollm2-135m").neighbors("planet").overlap.count
     27
     """
-    row = bundle.vocabulary.resolve(token)
-    return neighborhood(bundle, row, top, density_k_of(bundle, density_k), rule, geometries, among)
+    row, some = bundle.vocabulary.resolve(token), kept(bundle, among, without)
+    return neighborhood(bundle, row, top, density_k_of(bundle, density_k), rule, geometries, some)
 
 
 def neighborhood(
@@ -217,54 +263,30 @@ def neighborhood(
     spaces = [bundle.spaces[geometry] for geometry in geometries]
     first = spaces[0]
     found = {space.geometry: ranked(space, row, length, among) for space in spaces}
-    mean = density.mean_distances(
-        first.distances[row : row + 1], first.distinct_distances[row : row + 1], rule, density_k
-    )
-    agreement: Overlap | None = None
-    shared: tuple[Shared, ...] = ()
-    if len(spaces) > 1:
-        second = spaces[1]
-        agreement, shared = _agreement(bundle, first, second, found[first.geometry], found[second.geometry], length)
+    nearest = first.distances[row : row + 1], first.distinct_distances[row : row + 1]
+    mean, averaged = (each(*nearest, rule, density_k) for each in (density.mean_distances, density.averaged))
+    distinct = density.mean_distances(*nearest, Rule.DISTINCT, density_k)
+    others = bundle.twins.others(row)
+    twins = tuple(map(bundle.vocabulary.token, others))
+    agreement, shared = agreement_of(bundle, spaces[:2], [found[space.geometry] for space in spaces[:2]], length)
     return Neighborhood(
         bundle.vocabulary.token(row),
-        tuple(map(bundle.vocabulary.token, bundle.twins.others(row))),
+        twins,
+        float(bundle.hubness[row]),
+        marks_of(bundle, row),
         float(density.density(mean)[0]),
         float(mean[0]),
+        int(averaged[0]),
+        float(density.density(distinct)[0]),
         rule,
         density_k,
-        {space.geometry: neighbor_list(bundle, space, *found[space.geometry], length) for space in spaces},
+        {space.geometry: neighbor_list(bundle, space, *found[space.geometry], length, others) for space in spaces},
         agreement,
         shared,
+        None if agreement is None else apart(bundle, row, spaces[:2], agreement.k, shared, twins, among),
         among,
         tuple(space.geometry for space in spaces if row in space.excluded),
     )
-
-
-def _agreement(
-    bundle: Bundle,
-    first: Space,
-    second: Space,
-    a: tuple[np.ndarray, np.ndarray],
-    b: tuple[np.ndarray, np.ndarray],
-    top: int,
-) -> tuple[Overlap | None, tuple[Shared, ...]]:
-    """Compare two ranked lists, (ids, distances) each, at `top` or as far as both go."""
-    k = min(top, len(a[0]), len(b[0]))
-    if k == 0:
-        return None, ()
-    agreement = overlap.overlap(
-        a[0][:k],
-        b[0][:k],
-        overlap.nearest(*a, k, first.resolution),
-        overlap.nearest(*b, k, second.resolution),
-    )
-    place = {row: rank for rank, row in enumerate(b[0][:k].tolist(), 1)}
-    shared = (
-        Shared(bundle.vocabulary.token(row), (rank, place[row]))
-        for rank, row in enumerate(a[0][:k].tolist(), 1)
-        if row in place
-    )
-    return agreement, tuple(shared)
 
 
 def _twins(twins: tuple[Token, ...]) -> Words:
@@ -274,17 +296,3 @@ def _twins(twins: tuple[Token, ...]) -> Words:
     for number, twin in enumerate(twins[:NAMED_TWINS]):
         named += [", " if number else "", twin, f" #{twin.id}"]
     return (*named, ", …" if len(twins) > NAMED_TWINS else "")
-
-
-def no_verdict(found: Overlap) -> str:
-    """Return why lists as short as these have no verdict."""
-    are = "is" if found.k == 1 else "are"
-    return f"No verdict: {counted(found.k, 'neighbor')} {are} too few for one, which takes {FEWEST}."
-
-
-def _overlap(found: Overlap) -> str:
-    border = "" if found.lowest == found.highest else " (ties at the last place decide)"
-    return (
-        f"{found.count} of {found.k} tokens in both lists ({found.percent:.1f} %), "
-        f"Jaccard {found.jaccard:.3f}; lowest {found.lowest}, highest {found.highest}{border}"
-    )

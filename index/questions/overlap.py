@@ -8,23 +8,28 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from index.answers.answer import Answer, Row, json_number, jsonable
-from index.answers.page import TEXT, Block, Heading, Sentence, Table, Words, table
+from index.answers.answer import Row, json_number, jsonable
+from index.answers.page import TEXT, Block, Heading, Sentence, Table, Words, counted, facts, table
 from index.bundle.bundle import Bundle
 from index.errors import ParameterError, parameter
 from index.measures import density
 from index.measures.density import Rule
 from index.measures.overlap import chance
 from index.measures.overlaps import OVERLAP_TOPS, TIE_FIGURES, OverlapAt, overlap_at, overlaps
+from index.questions.among import AmongSome, Subset, kept
+from index.questions.lists import among_facts, among_json, lists_among
 from index.questions.parameters import (
     CAUSAL_AND_COSINE,
     KEPT,
     TOKENS,
+    Among,
     Geometries,
+    Without,
     density_k_of,
 )
 from index.questions.question import Doc
 from index.questions.reading import Pair
+from index.questions.trained import TrainedOverlap, overlap_table, trained_overlap
 from index.tokens.vocabulary import Token
 
 DECILES = 10
@@ -37,7 +42,7 @@ class Decile:
 
     decile: int  # from 1
     tokens: int
-    lowest: float  # their densities, of the rule 'notebook' in the first geometry
+    lowest: float  # their densities, of the rule 'distinct' in the first geometry
     highest: float
     means: dict[int, float]  # the mean overlap at each length of lists, a share
 
@@ -62,7 +67,7 @@ class Agreement:
 
 
 @dataclass(frozen=True)
-class OverlapCensus(Answer):
+class OverlapCensus(AmongSome):
     """How far the neighbor lists of two geometries agree over a vocabulary."""
 
     geometries: Pair
@@ -71,6 +76,8 @@ class OverlapCensus(Answer):
     deciles: tuple[Decile, ...]
     most: tuple[Agreement, ...]  # at the longest lists, ties by the shorter ones, then by row
     least: tuple[Agreement, ...]
+    trained: TrainedOverlap  # beside that of all
+    among: Subset | None = None  # whose lists these are, of these tokens alone
 
     def rows(self) -> list[Row]:
         """Return one record for each length of lists; the mean of each tenth by density is a column."""
@@ -85,9 +92,14 @@ class OverlapCensus(Answer):
                 "whole": at.whole,
                 **{f"decile_{decile.decile}": decile.means[top] for decile in self.deciles},
                 **{name: getattr(at, name) for name in TIE_FIGURES},
+                **self.trained.columns(top),
             }
             for top, at in self.tops.items()
         ]
+
+    def token_ids(self) -> list[int]:
+        """Return the ids of the tokens that agree most, and least."""
+        return [each.token.id for each in (*self.most, *self.least)]
 
     def json(self) -> dict[str, Any]:
         """Return shares from 0 to 1."""
@@ -95,6 +107,7 @@ class OverlapCensus(Answer):
             "geometries": [geometry.value for geometry in self.geometries],
             "tokens": self.tokens,
             "tops": {str(top): jsonable(at) for top, at in self.tops.items()},
+            "trained": self.trained.json(),
             "by_density_decile": [
                 {
                     "decile": decile.decile,
@@ -106,6 +119,7 @@ class OverlapCensus(Answer):
             ],
             "most": [each.json() for each in self.most],
             "least": [each.json() for each in self.least],
+            **among_json(self.among),
         }
 
     def page(self) -> list[Block]:
@@ -116,29 +130,17 @@ class OverlapCensus(Answer):
             Heading(
                 f"Overlap of the nearest by {first.words} and by {second.words}, in percent: {self.tokens:,} tokens"
             ),
-            self._whole_table(),
+            *([facts(among_facts(self.among))] if self.among is not None else []),
+            overlap_table(self.tops),
+            *self.trained.blocks(),
             *self._ties(),
-            Heading(f"Mean by density ({first.label}), from the sparsest tenth of the tokens to the densest"),
+            Heading(f"Mean by density ({first.label}, 'distinct'), the sparsest tenth of the tokens first"),
             self._deciles_table(),
             Heading(f"Agree most, at top {tops[-1]}"),
             _agreements(self.most, tops),
             Heading(f"Agree least, at top {tops[-1]}"),
             _agreements(self.least, tops),
         ]
-
-    def _whole_table(self) -> Table:
-        columns = ("top", "mean", "25 %", "50 %", "75 %", "by chance", "share none", "share all")
-        lines = (
-            (
-                str(top),
-                *map(_percent, (at.mean, *at.quartiles)),
-                f"{100 * at.chance:.3f}",
-                f"{at.none:,}",
-                f"{at.whole:,}",
-            )
-            for top, at in self.tops.items()
-        )
-        return table(columns, lines)
 
     def _ties(self) -> list[Block]:
         """Return what ties at the last places could change; nothing where they change nothing."""
@@ -195,32 +197,40 @@ def overlap(
         TOKENS,
     ] = None,
     geometries: Geometries = CAUSAL_AND_COSINE,
+    among: Among = None,
+    without: Without = None,
 ) -> OverlapCensus:
     """How far the neighbors of all tokens agree between two geometries. CSV: one line for each length of lists.
 
     Example: uv run query.py overlap --top 30 --geometry cosine,causal-cosine
 
+    `among` some tokens, or `without` some, their lists hold these tokens alone, as if there were no others; densities
+    stay those in the whole vocabulary. Lists nearly as long as those kept are searched for, which takes longer.
+
     >>> round(100 * index.open("data/indexes/smollm2-135m").overlap(tops=[30]).tops[30].mean, 1)
     32.1
     """
-    K, V = bundle.manifest.K, len(bundle)
+    K, some = bundle.manifest.K, kept(bundle, among, without)
+    here = np.arange(len(bundle)) if some is None else some.rows
     first, second = (bundle.spaces[geometry] for geometry in geometries)
     # A zero row is in no list, so that lists may be shorter than K.
-    left_out = set(first.excluded), set(second.excluded), {*first.excluded, *second.excluded}
-    others = [V - 1 - len(rows) for rows in left_out]  # of a token: those with a place in each, and in both
+    left_out = first.excluded, second.excluded, (*first.excluded, *second.excluded)
+    # Of a token: those with a place in each, and in both.
+    others = [max(0, int((~np.isin(here, rows)).sum()) - 1) for rows in left_out]
     longest = max(1, min(K, *others[:2]))
     lengths = sorted({min(top, longest) for top in OVERLAP_TOPS} if tops is None else set(tops))
     if not lengths:
         raise ParameterError(f"{parameter('tops')} must name one length of lists or more, from 1 to {K}, got none")
-    found = {top: overlaps(first.lists, second.lists, top) for top in lengths}
+    lists = [lists_among(space, some, lengths[-1]) for space in (first, second)]
+    found = {top: overlaps(lists[0], lists[1], top) for top in lengths}
     means = density.mean_distances(
-        first.distances.whole, first.distinct_distances.whole, Rule.NOTEBOOK, density_k_of(bundle, None)
+        first.distances.whole, first.distinct_distances.whole, Rule.DISTINCT, density_k_of(bundle, None)
     )
     rows = np.flatnonzero(~np.isnan(found[lengths[-1]].counts))
     if len(rows) == 0:
-        raise ParameterError(
-            f"no token of {bundle.name} has {lengths[-1]} neighbors in both geometries; lower {parameter('tops')}"
-        )
+        whose = bundle.name if some is None else some.name
+        said = f"no token of {whose} has {counted(lengths[-1], 'neighbor')} in both geometries"
+        raise ParameterError(said + (f"; lower {parameter('tops')}" if lengths[-1] > 1 else ""))
     found = {top: each.of(rows) for top, each in found.items()}
     shares = {top: each.counts / top for top, each in found.items()}
     upward = np.lexsort((rows, *(shares[top] for top in lengths)))
@@ -229,7 +239,7 @@ def overlap(
     def agreements(order: np.ndarray) -> tuple[Agreement, ...]:
         return tuple(
             Agreement(
-                bundle.vocabulary.token(rows[at]),
+                bundle.vocabulary.token(here[rows[at]]),
                 *(
                     {top: float(getattr(found[top], counts)[at]) / top for top in lengths}
                     for counts in ("counts", "lowest", "highest")
@@ -242,9 +252,11 @@ def overlap(
         geometries,
         len(rows),
         {top: overlap_at(each, chance(top, *others)) for top, each in found.items()},
-        _deciles(density.density(means)[rows], shares),
+        _deciles(density.density(means)[here[rows]], shares),
         agreements(downward),
         agreements(upward),
+        trained_overlap(bundle, some, geometries, lengths, asked=tops is not None),
+        some,
     )
 
 

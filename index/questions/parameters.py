@@ -33,6 +33,10 @@ TokenText = Annotated[TokenName, Doc("#id, an exact text, a piece, or a text wit
 Top = Annotated[int | None, Doc("Length of the neighbor lists.", default="30, or all"), OTHERS]
 DensityK = Annotated[int | None, Doc("Neighbors averaged in a density.", default="the build's own, 20"), KEPT]
 DensityRule = Annotated[Rule, Doc("What the zero distances of twins do in a density.")]
+DensityRuleOrUsual = Annotated[
+    Rule | None,
+    Doc("What the zero distances of twins do in a density.", default="distinct; of the densest, notebook"),
+]
 Geometries = Annotated[
     Pair,
     Doc(
@@ -51,8 +55,12 @@ ListedGeometries = Annotated[
 ]
 Among = Annotated[
     Subset | None,
-    Doc("Only tokens of a FILE of ids (text, .npy, .pt), kind=word or script=Thai.", metavar="SUBSET"),
+    Doc(
+        "Only these tokens: @SET, kind=word, script=Thai, or a FILE of ids or words; several with commas.",
+        metavar="SUBSET",
+    ),
 ]
+Without = Annotated[Subset | None, Doc("All but these tokens, named as for among: @hubs,@untrained.", metavar="SUBSET")]
 Overwrite = Annotated[bool, Doc("Replace what is there.")]
 
 

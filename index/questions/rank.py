@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from index.answers.answer import Answer, Row
+from index.answers.answer import Row
 from index.answers.page import Block, Sentence, facts, table
 from index.bundle.bundle import Bundle, Space
 from index.errors import ParameterError
 from index.geometry.maps import Geometry, distances_to
+from index.questions.among import AmongSome, Subset, kept
 from index.questions.distance import PAIR_COLUMNS, PAIR_PIECES, pair_facts, pair_record
-from index.questions.parameters import TokenText
+from index.questions.lists import among_facts, among_json
+from index.questions.parameters import Among, TokenText, Without
 from index.tokens.vocabulary import Token
 
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Ranks(Answer):
+class Ranks(AmongSome):
     """The places of two tokens in each other's list."""
 
     a: Token
@@ -49,6 +51,7 @@ class Ranks(Answer):
     b_in_a: dict[Geometry, Place | None]  # None where one of the two has no direction
     a_in_b: dict[Geometry, Place | None]
     lengths: dict[Geometry, int]  # how many tokens such a list holds
+    among: Subset | None = None  # the tokens of the lists, beside the two
 
     columns: ClassVar = {**PAIR_COLUMNS, **dict.fromkeys(_PLACES, int), **PAIR_PIECES}
 
@@ -76,6 +79,7 @@ class Ranks(Answer):
                 }
                 for geometry, b_in_a, a_in_b in self._places()
             },
+            **among_json(self.among),
         }
 
     def page(self) -> list[Block]:
@@ -85,7 +89,7 @@ class Ranks(Answer):
             for geometry, b_in_a, a_in_b in self._places()
         )
         blocks: list[Block] = [
-            facts(pair_facts(self.a, self.b)),
+            facts([*pair_facts(self.a, self.b), *among_facts(self.among)]),
             Sentence(""),
             table(("", "b in a's list", "a in b's list", "of"), lines),
         ]
@@ -101,22 +105,33 @@ class Ranks(Answer):
             yield geometry, place, self.a_in_b[geometry]
 
 
-def rank(bundle: Bundle, a: TokenText, b: TokenText) -> Ranks:
+def rank(bundle: Bundle, a: TokenText, b: TokenText, *, among: Among = None, without: Without = None) -> Ranks:
     """The place of each of two tokens in the other's list of all tokens, nearest first, in every geometry.
 
     Example: uv run query.py rank planet star
+
+    `among` some tokens, or `without` some, a list holds these alone, and the other of the two, whatever it is.
     """
+    some = kept(bundle, among, without)
     rows = [bundle.vocabulary.resolve(text) for text in (a, b)]
     if rows[0] == rows[1]:
         token = bundle.vocabulary.display(rows[0])
         raise ParameterError(f"two tokens are ranked in each other's lists, but both are '{token}' (row {rows[0]})")
-    places = {geometry: _places(space, *rows) for geometry, space in bundle.spaces.items()}
+    others = np.setdiff1d(np.arange(len(bundle)) if some is None else some.rows, rows).astype(np.int32)
+    places = {
+        geometry: _places(space, rows[0], rows[1]) if some is None else _places_among(space, rows[0], rows[1], others)
+        for geometry, space in bundle.spaces.items()
+    }
     return Ranks(
         bundle.vocabulary.token(rows[0]),
         bundle.vocabulary.token(rows[1]),
         {geometry: found[0] for geometry, found in places.items()},
         {geometry: found[1] for geometry, found in places.items()},
-        {geometry: len(bundle) - len(space.excluded) - 1 for geometry, space in bundle.spaces.items()},
+        {
+            geometry: max(0, len(np.setdiff1d(np.append(others, rows), each.excluded)) - 1)
+            for geometry, each in bundle.spaces.items()
+        },
+        some,
     )
 
 
@@ -132,6 +147,22 @@ def _places(space: Space, a: int, b: int) -> tuple[Place | None, Place | None]:
         return stored[0] or _found_place(space, finder, a, b), stored[1] or _found_place(space, finder, b, a)
     from_a, from_b = distances_to(space.points, space.points[[a, b]].astype(np.float64))
     return stored[0] or _place(space, from_a, a, b), stored[1] or _place(space, from_b, b, a)
+
+
+def _places_among(space: Space, a: int, b: int, others: np.ndarray) -> tuple[Place | None, Place | None]:
+    """Return the same two places in lists of others, (n,) rows, and the one of the two."""
+    if {a, b} & set(space.excluded):
+        return None, None
+    others = others[~np.isin(others, space.excluded)]
+    found = []
+    for center, other in ((a, b), (b, a)):
+        rows = np.sort(np.append(others, other))
+        exact = distances_to(space.points, space.points[[center]].astype(np.float64), rows=rows)[0]
+        at = int(np.searchsorted(rows, other))
+        before = np.count_nonzero(exact < exact[at]) + np.count_nonzero(exact[:at] == exact[at])
+        distances = exact.astype(np.float32)
+        found.append(Place(int(before) + 1, *_tied_places(distances, distances[at], space.resolution)))
+    return found[0], found[1]
 
 
 def _stored_place(space: Space, center: int, other: int) -> Place | None:

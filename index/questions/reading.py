@@ -8,10 +8,12 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from index.bundle.bundle import Bundle
 from index.errors import ParameterError, parameter
 from index.geometry.maps import Geometry
-from index.questions.among import Subset, ids_subset, subset
+from index.questions.among import Subset, listed_subset, subset
 from index.tokens.display import display
 from index.tokens.vocabulary import Token
 
@@ -109,14 +111,17 @@ def _subset(name: str, value: Any, bundle: Bundle) -> Subset:
     if isinstance(value, Subset):
         return value
     if isinstance(value, str | Path):
-        return subset(bundle, str(value))
+        return subset(bundle, str(value), name)
     if not isinstance(value, Iterable):
         raise ParameterError(
-            f"{parameter(name)} must be ids, kind=VALUE, script=VALUE or a file of ids, got: {_shown(value)}"
+            f"{parameter(name)} must be @SET, ids, words, kind=VALUE, script=VALUE or a file, got: {_shown(value)}"
         )
-    return ids_subset(
-        bundle, [each.id if isinstance(each, Token) else _whole_number(name, each, bundle) for each in value]
-    )
+    if isinstance(value, np.ndarray) and value.dtype == bool:
+        return listed_subset(bundle, value, name)
+    values = [each.id if isinstance(each, Token) else each for each in value]
+    if values and all(isinstance(each, str) for each in values):
+        return listed_subset(bundle, values, name)
+    return listed_subset(bundle, [_whole_number(name, each, bundle) for each in values], name)
 
 
 def _text(name: str, value: Any, bundle: Bundle) -> str:

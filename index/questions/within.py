@@ -7,13 +7,23 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from index.answers.answer import Answer, Row
-from index.answers.page import Block, Heading, Sentence, Words, facts
+from index.answers.answer import Row
+from index.answers.page import Block, Heading, Sentence, Words, counted, facts
 from index.bundle.bundle import Bundle, Space
 from index.errors import ParameterError, parameter
 from index.geometry.maps import Geometry, chord_of
-from index.questions.lists import PIECE, PLACE_COLUMNS, TIES, TWINS, Neighbor, neighbor_list, neighbors_table
-from index.questions.parameters import OTHERS, TokenText
+from index.questions.among import AmongSome, Subset, kept
+from index.questions.lists import (
+    PIECE,
+    PLACE_COLUMNS,
+    Neighbor,
+    among_facts,
+    among_json,
+    legends,
+    neighbor_list,
+    neighbors_table,
+)
+from index.questions.parameters import OTHERS, Among, TokenText, Without
 from index.questions.question import Doc, Limit
 from index.search.finder import search
 from index.tokens.vocabulary import Token
@@ -23,7 +33,7 @@ SHOWN = 30
 
 
 @dataclass(frozen=True)
-class Within(Answer):
+class Within(AmongSome):
     """All tokens within a radius or a cone around a token."""
 
     token: Token
@@ -36,6 +46,7 @@ class Within(Answer):
     twins: frozenset[int]  # rows with the same vector as the token
     has_direction: bool  # False for a zero row in an angular geometry: nothing is within reach of it
     listed: int  # how many neighbors a page shows
+    among: Subset | None = None  # what is counted and listed
 
     columns: ClassVar = {"token_id": int, "token": str, "geometry": str, **PLACE_COLUMNS, "twin": bool, **PIECE}
 
@@ -54,6 +65,7 @@ class Within(Answer):
             "lowest": self.lowest,
             "highest": self.highest,
             "neighbors": [{**each.json(), "twin": each.token.row in self.twins} for each in self.neighbors],
+            **among_json(self.among),
         }
 
     def page(self) -> list[Block]:
@@ -61,16 +73,12 @@ class Within(Answer):
         shown = self.neighbors[: self.listed]
         blocks: list[Block] = [Heading(self.token), facts(self._facts())]
         if shown:
-            blocks.append(neighbors_table(self.geometry, shown, self.twins))
+            blocks.append(neighbors_table(self.geometry, shown))
         left = self.count - len(shown)
         if left:
             said = f"and {left:,} more, further away: a larger top, JSON or CSV lists them"
             blocks.append(Sentence(said, aside=True))
-        if any(neighbor.token.row in self.twins for neighbor in shown):
-            blocks.append(TWINS)
-        if any(neighbor.tied and neighbor.token.row not in self.twins for neighbor in shown):
-            blocks.append(TIES)
-        return blocks
+        return [*blocks, *legends(shown)] if shown else blocks
 
     def _facts(self) -> list[tuple[str, Words]]:
         if self.geometry is Geometry.CAUSAL:
@@ -79,7 +87,8 @@ class Within(Answer):
             reach = f"{self.geometry.words} {self.threshold:g} or more"
         if not self.has_direction:
             return [("within", reach), ("count", "none: this token's row is zero and has no direction")]
-        rows: list[tuple[str, Words]] = [("within", reach), ("count", f"{self.count:,} tokens")]
+        counted_tokens = counted(self.count, "token")
+        rows: list[tuple[str, Words]] = [("within", reach), *among_facts(self.among), ("count", counted_tokens)]
         if self.twins:
             rows.append(("twins", f"{len(self.twins):,}, at no distance"))
         if self.lowest < self.highest:
@@ -98,12 +107,15 @@ def within(
         Geometry | None, Doc("causal, cosine or causal-cosine.", default="causal; with a similarity cosine")
     ] = None,
     top: Annotated[int | None, Doc("Tokens listed.", default="all; 30 in a table"), OTHERS] = None,
+    among: Among = None,
+    without: Without = None,
 ) -> Within:
     """All tokens within a causal radius of a token, or within a cone around it: how many, and which.
 
     Example: uv run query.py within planet --radius 27
 
-    One of `radius` and `similarity` must be given. The count is of all, however many are listed.
+    One of `radius` and `similarity` must be given. The count is of all, however many are listed; of those `among` some
+    tokens, or `without` some, where that is asked.
 
     >>> index.open("data/indexes/smollm2-135m").within("planet", radius=22).count
     3
@@ -114,8 +126,11 @@ def within(
     # NumPy would round a plain float to the float32 of the distances.
     limit = np.float64(chord_of(threshold) if geometry.angular else threshold)
     ids, distances = _within_distance(space, row, limit + space.resolution)
+    twins, some = bundle.twins.others(row), kept(bundle, among, without)
+    if some is not None:
+        here = np.isin(ids, some.rows)
+        ids, distances, twins = ids[here], distances[here], twins[np.isin(twins, some.rows)]
     count = int((distances <= limit).sum())
-    twins = bundle.twins.others(row)
     return Within(
         bundle.vocabulary.token(row),
         geometry,
@@ -123,10 +138,11 @@ def within(
         count,
         int(((distances < limit - space.resolution) | np.isin(ids, twins)).sum()),
         len(distances),
-        neighbor_list(bundle, space, ids, distances, count if top is None else min(top, count)),
+        neighbor_list(bundle, space, ids, distances, count if top is None else min(top, count), twins),
         frozenset(twins.tolist()),
         row not in space.excluded,
         SHOWN if top is None else top,
+        some,
     )
 
 

@@ -17,7 +17,7 @@ import ml_dtypes
 import numpy as np
 
 from index.errors import SourceError
-from index.files import MOST_JSON_VALUES, MappedFile, brief, parse_json, require_few_values
+from index.files import MOST_JSON_VALUES, MappedFile, parse_json, refusal, require_few_values
 from index.sources.gguf import GgufHeader
 from index.sources.torch_file import Opaque, StoredTensor, as_numpy, load_torch
 
@@ -58,7 +58,7 @@ def map_npy(file: MappedFile) -> np.ndarray:
             warnings.simplefilter("ignore")  # a header is read as Python source, which warns of much
             mapped: np.ndarray = np.lib.format.open_memmap(file.path, mode="r")
     except (*_NPY_ERRORS, tokenize.TokenError) as error:
-        raise SourceError(f"{file.path} is no .npy file of numbers: {brief(error)}") from error
+        raise refusal(file.path, "is no .npy file of numbers", error) from error
     return mapped
 
 
@@ -78,8 +78,12 @@ def read_safetensors(file: MappedFile, wanted: Sequence[str]) -> Tensor:
     try:
         with safe_open(path, framework="np"):  # checks the whole header: every offset, shape and dtype
             pass
-    except (SafetensorError, OSError) as error:
-        raise SourceError(f"{path} is no whole safetensors file: {brief(error)}") from error
+    except OSError as error:  # the library says of any reason that there is no such file
+        raise SourceError(
+            f"{path} cannot be opened again by safetensors: it was removed, or too many files are open (ulimit -n)"
+        ) from error
+    except SafetensorError as error:
+        raise refusal(path, "is no whole safetensors file", error) from error
     header = parse_json(text, path)
     header.pop("__metadata__", None)
     name = _choose(wanted, {key: tuple(entry["shape"]) for key, entry in header.items()}, path)

@@ -28,7 +28,7 @@ import ml_dtypes
 import numpy as np
 
 from index.errors import SourceError
-from index.files import MappedFile, brief
+from index.files import MappedFile, brief, refusal
 from index.sources.pickle_data import Global, PickleError, mapping, read_pickle
 
 MOST_PICKLE_BYTES = 1 << 26
@@ -183,7 +183,7 @@ def load_torch(file: MappedFile) -> Any:
     try:
         return _load_legacy(contents) if start == _LEGACY_MAGIC else _load_zip(contents)
     except _DAMAGE as error:
-        raise SourceError(f"{file.path} is no whole file of torch.save: {brief(error)}") from error
+        raise refusal(file.path, "is no whole file of torch.save", error) from error
 
 
 def as_numpy(found: Any, name: str, path: Path) -> np.ndarray:

@@ -21,6 +21,9 @@ LONGEST = 200
 _ALIKE = 50
 """Below this indel similarity, in percent, two texts are not alike."""
 
+_SCANS = 64
+"""So many scans of a column cost about as much as an index of it."""
+
 
 class Named(NamedTuple):
     """What a text names."""
@@ -64,15 +67,23 @@ class Meanings:
 
     def exact(self, text: str) -> list[int]:
         """Return the rows whose text it is."""
-        return _equal(self.texts, text)
+        return self._by_text.rows(text)
 
     def with_space(self, text: str) -> list[int]:
         """Return the rows whose text it is behind a space."""
-        return _equal(self.texts, " " + text)
+        return self._by_text.rows(" " + text)
 
     def as_piece(self, text: str) -> list[int]:
         """Return the rows whose entry in the tokenizer's own spelling it is (`Ġplanet`)."""
-        return _equal(self.pieces, text)
+        return self._by_piece.rows(text)
+
+    @cached_property
+    def _by_text(self) -> _Lookup:
+        return _Lookup(self.texts)
+
+    @cached_property
+    def _by_piece(self) -> _Lookup:
+        return _Lookup(self.pieces)
 
     def as_printed(self, form: str) -> list[int]:
         """Return the rows that are printed in this form (`␣planet`), with or without what isolates its letters."""
@@ -80,10 +91,10 @@ class Meanings:
         if _encoded(form) is None:
             return []
         if _encoded(text) is not None:
-            rows = _equal(self.texts, text)
+            rows = self.exact(text)
         else:  # stray bytes
             try:
-                rows = _equal(self.pieces, byte_spelling(text.encode("utf-8", errors="surrogateescape")))
+                rows = self.as_piece(byte_spelling(text.encode("utf-8", errors="surrogateescape")))
             except UnicodeEncodeError:
                 return []
         return [row for row in rows if without_isolates(self._display(row)) == bare]
@@ -112,6 +123,26 @@ class Meanings:
         form = form_of(text)
         found = [(len(each), row) for row, each in enumerate(self.forms) if form and each and each.startswith(form)]
         return [row for _, row in sorted(found)]
+
+
+class _Lookup:
+    """Finds the rows of a column that hold a text: by a scan of it, and when asked often by an index."""
+
+    def __init__(self, column: pa.StringArray) -> None:
+        self._column, self._scans = column, 0
+
+    def rows(self, text: str) -> list[int]:
+        """Return the rows, ascending."""
+        self._scans += 1
+        return _equal(self._column, text) if self._scans <= _SCANS else list(self._index.get(text, ()))
+
+    @cached_property
+    def _index(self) -> dict[str, list[int]]:
+        index: dict[str, list[int]] = {}
+        for row, text in enumerate(self._column.to_pylist()):
+            if text is not None:
+                index.setdefault(text, []).append(row)
+        return index
 
 
 def form_of(text: str) -> str:

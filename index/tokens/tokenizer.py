@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from index.errors import SourceError
-from index.files import brief, require_few_values
+from index.files import refusal, require_few_values
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
@@ -67,7 +67,7 @@ def reading_tokenizer(path: Path) -> Iterator[None]:
     except (SourceError, KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
     except BaseException as error:
-        raise SourceError(f"{path} is no tokenizer: {brief(error)}") from error
+        raise refusal(path, "is no tokenizer", error) from error
 
 
 def encode(tokenizer: Tokenizer, texts: Sequence[str], path: Path) -> list[Encoding]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -86,7 +86,7 @@ class Part:
         return {"row": self.row, "id": self.id, "text": self.text, "piece": self.piece}
 
     def __str__(self) -> str:
-        return f"'{display(self.text, self.piece)}' (#{self.id})"
+        return f"'{display(self.text, self.piece)}' #{self.id}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,6 +176,8 @@ class Vocabulary:
             query = query.id
         if not isinstance(query, str):
             return self._row_of_id(f"#{query}")
+        if not query:
+            raise TokenError("an empty text names no token; type one, ' ' for a space, or a '#id'")
         if re.fullmatch(r"#\d+", query):
             return self._row_of_id(query)
         rows, how, text = self.meanings.named(query)
@@ -188,6 +190,17 @@ class Vocabulary:
             raise TokenError(f"{len(rows)} tokens have the {how} '{seen}': {shown}{more}; ask for one by its #id")
         return rows[0]
 
+    def resolve_all(self, queries: Iterable[str]) -> dict[str, int | None]:
+        """Return each text, once, with the row of the one token that it names as in `resolve`; None for no such."""
+        found: dict[str, int | None] = {}
+        for query in dict.fromkeys(queries):
+            if re.fullmatch(r"#\d{1,18}", query):
+                found[query] = self.row_of_id(int(query[1:]))
+            else:
+                rows = self.meanings.named(query).rows if query else []
+                found[query] = rows[0] if len(rows) == 1 else None
+        return found
+
     def row_of_id(self, token_id: int) -> int | None:
         """Return the row of a token's id, None where the bundle does not hold it."""
         rows = np.flatnonzero(self.token_ids == token_id)
@@ -198,7 +211,7 @@ class Vocabulary:
         row = self.row_of_id(int(digits)) if len(digits) < 19 else None
         if row is None:
             known = self._text_of_absent(int(digits)) if digits.isdecimal() and len(digits) < 9 else None
-            here = f"the {len(self)} ids here lie between {self.token_ids.min()} and {self.token_ids.max()}"
+            here = f"the {len(self):,} ids here lie between {self.token_ids.min()} and {self.token_ids.max()}"
             model = f"the model has '{display(known)}' there, but " if known else ""
             raise TokenError(f"no token has the id {query[:24]}: {model}{here}")
         return row
@@ -247,7 +260,10 @@ class Vocabulary:
             return None
         found = [parts[0] for parts in (self.split(text), self.split(f" {text}")) if len(parts) == 1]
         missing = [part for part in found if part.row is None and part.text in (text, f" {text}")]
-        return f"the model has {missing[0]}, which is not among the {len(self):,} tokens here" if missing else None
+        if not missing:
+            return None
+        known = f"'{display(missing[0].text, missing[0].piece)}' (#{missing[0].id})"
+        return f"the model has {known}, which is not among the {len(self):,} tokens here"
 
     @cached_property
     def _splitter(self) -> Splitter | None:

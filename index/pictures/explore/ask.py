@@ -13,7 +13,7 @@ from index.bundle.bundle import Bundle
 from index.errors import ParameterError, one_line, parameter
 from index.geometry.maps import Geometry
 from index.pictures.explore.address import Choice, Link, link
-from index.questions.among import COLUMNS, Subset
+from index.questions.among import COLUMNS, Subset, files_in
 from index.questions.question import Parameter, Question
 from index.questions.reading import Pair, Some
 from index.tokens.vocabulary import Token
@@ -141,8 +141,8 @@ def _value(each: Parameter, text: str) -> Any:
         if text not in (YES, NO):
             raise ParameterError(f"{parameter(each.name)} must be {YES} or {NO}, got: {text[:60]}")
         return text == YES
-    if each.kind is Subset and text.partition("=")[0] not in COLUMNS and not text.startswith("@"):
-        wanted = " or ".join(f"{column}=VALUE" for column in COLUMNS)  # a link from elsewhere must open no file
+    if each.kind is Subset and files_in(text):  # a link from elsewhere must open no file
+        wanted = " or ".join(("@SET", *(f"{column}=VALUE" for column in COLUMNS)))
         raise ParameterError(f"{parameter(each.name)} is {wanted} on a page, which reads no file; got: {text[:60]}")
     return text.splitlines() if get_origin(each.kind) is list else text
 

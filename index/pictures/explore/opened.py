@@ -12,6 +12,7 @@ from index.bundle.manifest import MANIFEST
 from index.errors import BundleError
 from index.files import brief
 from index.geometry.maps import Geometry
+from index.measures.density import Rule
 from index.pictures.explore.map import VocabularyMap, read_map
 from index.pictures.explore.suggest import Suggestions
 from index.pictures.numbers.densities import Densities, all_densities
@@ -20,7 +21,7 @@ from index.questions.densest import Densest, densest
 from index.questions.neighbors import Neighborhood
 from index.questions.overlap import OverlapCensus
 
-ABOUT = ("kind", "script", "reachable", "euclidean_norm", "causal_norm", "hubness")
+ABOUT = ("kind", "script", "reachable", "euclidean_norm", "causal_norm")
 """Columns of `tokens.parquet` that the page of a token shows."""
 
 Made = TypeVar("Made")
@@ -56,10 +57,10 @@ class OpenedBundle:
         return self._once("map", lambda: read_map(self._map_path, self.vocabulary))
 
     def densities(self, found: Neighborhood) -> Densities:
-        """Return all densities, of an answer's first geometry, rule and k."""
+        """Return all densities, of an answer's first geometry and k, by the rule that orders every token."""
         geometry = next(iter(found.lists))
-        key = ("densities", geometry, found.rule, found.density_k)
-        return self._once(key, lambda: all_densities(self.vocabulary, geometry, found.rule, found.density_k))
+        key = ("densities", geometry, found.density_k)
+        return self._once(key, lambda: all_densities(self.vocabulary, geometry, Rule.DISTINCT, found.density_k))
 
     def overlap(self, geometries: tuple[Geometry, Geometry]) -> OverlapCensus | None:
         """Return how far two geometries agree over the vocabulary; None where no token has neighbors in both."""

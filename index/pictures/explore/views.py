@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from index.answers.page import counted
 from index.bundle.bundle import Bundle
 from index.geometry.maps import Geometry
 from index.measures.density import Rule
@@ -20,6 +19,7 @@ from index.pictures.page import words
 from index.pictures.page.charts import Chart, neighborhood_charts
 from index.pictures.page.tables import LISTED_TWINS, density_facts
 from index.questions.lists import NEAREST_BY, Neighbor
+from index.questions.marks import MEANINGS, SIGNS
 from index.questions.neighbors import Neighborhood, neighborhood
 from index.questions.parameters import density_k_of
 from index.tokens.display import display
@@ -36,8 +36,8 @@ class Line:
     link: Link
     distance: float
     similarity: float | None
-    tied: bool
-    twin: bool
+    hubness: str
+    marks: tuple[tuple[str, str], ...]  # signs with what they mean
     shared: bool  # whether the other list holds the token, too
     other_rank: str  # in the other geometry, `>100` beyond the stored list, or `NONE`
 
@@ -81,7 +81,7 @@ def token_view(opened: OpenedBundle, row: int, choice: Choice) -> TokenView:
     """Return the page of the token of a row."""
     bundle = opened.vocabulary
     density_k = density_k_of(bundle, None)
-    found = neighborhood(bundle, row, choice.top, density_k, Rule.NOTEBOOK, (choice.first, choice.second), None)
+    found = neighborhood(bundle, row, choice.top, density_k, Rule.DISTINCT, (choice.first, choice.second), None)
     series = neighborhood_series(bundle, found, opened.densities(found))
     return TokenView(
         link(found.token, choice),
@@ -112,7 +112,6 @@ def plain_lists(lists: Mapping[Geometry, tuple[Neighbor, ...]], choice: Choice) 
 
 def _compared_lists(bundle: Bundle, found: Neighborhood, choice: Choice) -> list[List]:
     shared = {each.token.row for each in found.shared}
-    twins = {twin.row for twin in found.twins}
     lists = []
     for geometry, other in ((choice.first, choice.second), (choice.second, choice.first)):
         listed = found.lists[geometry]
@@ -121,7 +120,6 @@ def _compared_lists(bundle: Bundle, found: Neighborhood, choice: Choice) -> list
             _line(
                 neighbor,
                 choice,
-                twin=neighbor.token.row in twins,
                 shared=neighbor.token.row in shared,
                 other_rank=_other_rank(bundle, other, places, neighbor.token.row),
             )
@@ -136,16 +134,14 @@ def _compared_lists(bundle: Bundle, found: Neighborhood, choice: Choice) -> list
     return lists
 
 
-def _line(
-    neighbor: Neighbor, choice: Choice, *, twin: bool = False, shared: bool = False, other_rank: str = NONE
-) -> Line:
+def _line(neighbor: Neighbor, choice: Choice, *, shared: bool = False, other_rank: str = NONE) -> Line:
     return Line(
         neighbor.rank,
         link(neighbor.token, choice),
         neighbor.distance,
         neighbor.similarity,
-        neighbor.tied,
-        twin,
+        f"{neighbor.hubness:,.0f}",
+        tuple((SIGNS[mark], MEANINGS[mark]) for mark in neighbor.marks),
         shared,
         other_rank,
     )
@@ -175,7 +171,7 @@ def _facts(opened: OpenedBundle, found: Neighborhood, series: NeighborhoodSeries
         *density_facts(found, series),
         ("Euclidean norm", _number(about.get("euclidean_norm"))),
         ("causal norm", _number(about.get("causal_norm"), " logometers")),
-        ("hubness", _hubness(about.get("hubness"), opened.vocabulary.manifest.settings.density_k)),
+        ("hubness", found.hubness_said()),
         ("reachable", _reachable(about.get("reachable"))),
     ]
     rows += [(f"resolution, {ranks.geometry.label}", f"{ranks.resolution:.3g} {ranks.unit}") for ranks in series.ranks]
@@ -184,15 +180,6 @@ def _facts(opened: OpenedBundle, found: Neighborhood, series: NeighborhoodSeries
 
 def _number(value: float | None, suffix: str = "") -> str | None:
     return None if value is None else f"{value:.7g}{suffix}"
-
-
-def _hubness(others: float | None, k: int) -> str | None:
-    """Return in how many lists a token is; those that share their last places among tied tokens count in part."""
-    if others is None:
-        return None
-    if others == int(others):
-        return f"{counted(int(others), 'other')} {'has' if others == 1 else 'have'} it among the {k} nearest"
-    return f"{others:,.1f} others have it among the {k} nearest, the last places shared by tied tokens"
 
 
 def _reachable(value: bool | None) -> str | None:

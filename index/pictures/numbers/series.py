@@ -9,9 +9,11 @@ import numpy as np
 from index.bundle.bundle import Bundle, Space
 from index.geometry.maps import Geometry, distances_to, similarity_of
 from index.measures import overlap
+from index.measures.density import Rule
 from index.measures.overlap import Overlap
 from index.pictures.numbers.densities import Densities, all_densities, unit
 from index.questions.lists import ranked
+from index.questions.marks import Mark, signs
 from index.questions.neighbors import Neighborhood
 from index.tokens.display import display
 from index.tokens.vocabulary import Token
@@ -53,6 +55,7 @@ class UnionSeries:
 
     tokens: tuple[Token, ...]  # by rank in the first list, then by rank in the second
     texts: tuple[str, ...]  # what they are called
+    signs: tuple[str, ...]  # of their marks, but the tied one, which is a place's
     shared: np.ndarray  # (n,) bool: whether both lists hold the token
     ranks: dict[Geometry, np.ndarray]  # (n,) int64 each, from 1; 0 where that list does not hold the token
     distances: dict[Geometry, np.ndarray]  # (n,) float64 each, logometers or chord; NaN where one has no direction
@@ -66,8 +69,8 @@ class NeighborhoodSeries:
     text: str  # what the token is called
     ranks: tuple[RankSeries, RankSeries]  # in the order of the question's geometries
     overlap: OverlapSeries
-    densities: Densities  # of the whole vocabulary
-    density: float  # the token's own, in the unit of `densities`
+    densities: Densities  # of the whole vocabulary, by the rule `distinct`, which orders every token
+    density: float  # the token's own among them
     denser_than: str | None  # the percent of `densities` below it; None for a row without a point
     union: UnionSeries
 
@@ -80,19 +83,20 @@ def called(token: Token) -> str:
 def neighborhood_series(bundle: Bundle, found: Neighborhood, densities: Densities | None = None) -> NeighborhoodSeries:
     """Return what the charts of an answer of `neighbors` or `densest` show.
 
-    The densities are of the question's first geometry, rule and density k; without them they are read from the bundle.
+    The densities are of the question's first geometry and density k, by the rule `distinct`; without them they are read
+    from the bundle.
     """
     first, second = (bundle.spaces[geometry] for geometry in found.lists)
     if densities is None:
-        densities = all_densities(bundle, first.geometry, found.rule, found.density_k)
+        densities = all_densities(bundle, first.geometry, Rule.DISTINCT, found.density_k)
     has_point = found.token.row not in first.excluded
     return NeighborhoodSeries(
         called(found.token),
         (_rank_series(first, found), _rank_series(second, found)),
         _overlap_series(bundle, found),
         densities,
-        found.density,
-        densities.denser_than(found.density) if has_point else None,
+        found.distinct_density,
+        densities.denser_than(found.distinct_density) if has_point else None,
         _union_series(bundle, found),
     )
 
@@ -149,12 +153,15 @@ def _union_series(bundle: Bundle, found: Neighborhood) -> UnionSeries:
         geometry: {neighbor.token.row: neighbor.rank for neighbor in listed} for geometry, listed in found.lists.items()
     }
     tokens = {neighbor.token.row: neighbor.token for listed in found.lists.values() for neighbor in listed}
+    marked = {neighbor.token.row: neighbor.marks for listed in found.lists.values() for neighbor in listed}
+    marks = [tuple(mark for mark in each if mark is not Mark.TIED) for each in marked.values()]
     rows = np.array(list(tokens), np.int32)
     ranks = {geometry: np.array([place.get(row, 0) for row in tokens], np.int64) for geometry, place in places.items()}
     distances = {geometry: _distances(bundle.spaces[geometry], found.token.row, rows) for geometry in places}
     return UnionSeries(
         tuple(tokens.values()),
         tuple(map(called, tokens.values())),
+        tuple(map(signs, marks)),
         np.logical_and(*(rank > 0 for rank in ranks.values())),
         ranks,
         distances,

@@ -49,12 +49,12 @@ def vocabulary_series(
     bundle: Bundle,
     *,
     density_k: int | None = None,
-    rule: Rule = Rule.NOTEBOOK,
+    rule: Rule = Rule.DISTINCT,
     geometries: tuple[Geometry, Geometry] = CAUSAL_AND_COSINE,
 ) -> VocabularySeries:
     """Return what the charts of a whole vocabulary show: densities and norms in the first geometry, overlaps of both.
 
-    The deciles of an overlap are of the rule 'notebook' at the build's own k, whatever is asked.
+    The deciles of an overlap are of the rule 'distinct' at the build's own k, whatever is asked.
     """
     densities = all_densities(bundle, geometries[0], rule, density_k_of(bundle, density_k))
     metric = bundle.metric

@@ -18,7 +18,7 @@ from index.pictures.page.vega import BOTH, INK, PAIR, PAPER, SOFT, axis, records
 LABEL_LETTERS = 24
 """How long a token's text may be beside a point; tooltips have it whole."""
 
-_TOKEN_TIPS = [tip("text", "token"), tip("id", "id")]
+_TOKEN_TIPS = [tip("text", "token"), tip("id", "id"), tip("marks", "marks")]
 
 
 @dataclass(frozen=True)
@@ -185,9 +185,8 @@ def _density_caption(series: NeighborhoodSeries) -> str:
 
 
 def _left_out(densities: Densities) -> str:
-    parts = [
-        f"{count:,} of density {what}" for count, what in ((densities.zero, "0"), (densities.infinite, "inf")) if count
-    ]
+    outside = ((densities.zero, "with no distance to average"), (densities.infinite, "of infinite density"))
+    parts = [f"{count:,} {what}" for count, what in outside if count]
     return f" In no bar: {' and '.join(parts)}." if parts else ""
 
 
@@ -243,7 +242,9 @@ def _union_values(
     return records(
         {
             **_tokens(union, known),
-            "label": [_label(union.texts[at]) if union.shared[at] else "" for at in known],
+            "label": [
+                f"{_label(union.texts[at])} {union.signs[at]}".strip() if union.shared[at] else "" for at in known
+            ],
             "across": _measures(union, first)[known],
             "up": _measures(union, second)[known],
             "lists": [lists[0] if union.shared[at] else lists[1 if union.ranks[first][at] else 2] for at in known],
@@ -271,7 +272,11 @@ def _measure_name(geometry: Geometry) -> str:
 
 def _tokens(union: UnionSeries, places: np.ndarray) -> dict[str, Any]:
     """Return the columns that name the tokens at some places of a union."""
-    return {"text": [union.texts[at] for at in places], "id": [str(union.tokens[at].id) for at in places]}
+    return {
+        "text": [union.texts[at] for at in places],
+        "id": [str(union.tokens[at].id) for at in places],
+        "marks": [union.signs[at] for at in places],
+    }
 
 
 def _places(union: UnionSeries, geometry: Geometry, places: np.ndarray) -> list[str]:

@@ -32,10 +32,11 @@ from index.questions.parameters import (
     CAUSAL_AND_COSINE,
     Among,
     DensityK,
-    DensityRule,
+    DensityRuleOrUsual,
     Geometries,
     Overwrite,
     Top,
+    Without,
     list_length,
 )
 from index.questions.question import Doc
@@ -86,9 +87,10 @@ def report(
     out: Annotated[Path, Doc("The HTML file to write.", metavar="FILE")],
     top: Top = None,
     density_k: DensityK = None,
-    rule: DensityRule = Rule.NOTEBOOK,
+    rule: DensityRuleOrUsual = None,
     geometries: Geometries = CAUSAL_AND_COSINE,
     among: Among = None,
+    without: Without = None,
     overwrite: Overwrite = False,
 ) -> Reported:
     """Write an answer as one HTML file that needs no network: verdict, tables, charts. Needs the extra `report`.
@@ -100,12 +102,14 @@ def report(
     settings: dict[str, Any] = {
         "top": top,
         "density_k": density_k,
-        "rule": rule,
         "geometries": geometries,
         "among": among,
+        "without": without,
     }
     answers = [
-        densest(bundle, **settings) if question == DENSEST else neighbors(bundle, question, **settings)
+        densest(bundle, rule=rule or Rule.NOTEBOOK, **settings)
+        if question == DENSEST
+        else neighbors(bundle, question, rule=rule or Rule.DISTINCT, **settings)
         for question in asked or [DENSEST]
     ]
     write_html_report(bundle, answers, out, top=list_length(bundle, top), overwrite=overwrite)
@@ -141,7 +145,7 @@ def html_report(bundle: Bundle, answers: Sequence[Densest | Neighborhood], *, to
         context = {
             "title": f"Nearest tokens of {', '.join(names[:NAMED])}{more} in {bundle.name}",
             "sections": sections,
-            "question": tables.question_facts(names, _around(answers[0]), top),
+            "question": tables.question_facts(names, [_around(answer) for answer in answers], top),
             "bundle": tables.bundle_facts(bundle.manifest),
             "files": tables.files_table(bundle.manifest, _checksum(bundle.folder / MANIFEST)),
             "crosscheck": tables.crosscheck_facts(bundle.manifest.crosscheck),

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 
 from index.answers.page import TEXT, Facts, Table, Words, counted, facts, passed, table
 from index.bundle.manifest import CrossCheckFacts, FormFacts, Manifest, MatrixFacts
+from index.checks.crosscheck import decade_line, decade_name, too_small
+from index.checks.matrix import unfit
 from index.geometry.maps import Geometry
 from index.measures.density import Rule
 from index.pictures.numbers.densities import unit
 from index.pictures.numbers.series import NeighborhoodSeries, called
 from index.questions.info import info_facts
 from index.questions.lists import Neighbor
+from index.questions.marks import signs
 from index.questions.neighbors import Neighborhood
 from index.tokens.display import display
 from index.tokens.vocabulary import Token
@@ -23,17 +25,17 @@ LISTED_TWINS = 20
 def token_facts(found: Neighborhood, series: NeighborhoodSeries) -> Facts:
     """Return what there is to say of one token."""
     ids = [("id", str(found.token.id)), ("row", str(found.token.row))]
-    return facts([*ids, *density_facts(found, series), ("twins", _twins(found.twins))])
+    return facts(
+        [*ids, *density_facts(found, series), ("twins", _twins(found.twins)), ("hubness", found.hubness_said())]
+    )
 
 
 def density_facts(found: Neighborhood, series: NeighborhoodSeries) -> list[tuple[str, str]]:
     """Return how dense it is where a token lies."""
-    per = series.densities.unit
-    mean = "undefined" if math.isnan(found.mean_distance) else f"{found.mean_distance:.7g} {per.removeprefix('1/')}"
-    rows = [("density", f"{found.density:.7g} {per}")]
-    if series.denser_than is not None:
-        rows.append(("denser than", f"{series.denser_than} of all tokens"))
-    return [*rows, ("mean distance", f"{mean}, {counted(found.density_k, 'neighbor')}")]
+    if series.denser_than is None:
+        return found.density_facts()
+    rule = "" if found.rule is series.densities.rule else f" (rule '{series.densities.rule.value}')"
+    return [*found.density_facts(), ("denser than", f"{series.denser_than} of all tokens{rule}")]
 
 
 def _twins(twins: Sequence[Token]) -> str:
@@ -48,18 +50,18 @@ def _twins(twins: Sequence[Token]) -> str:
 def list_table(geometry: Geometry, listed: Sequence[Neighbor]) -> Table:
     """Return a neighbor list."""
     measures = ("similarity", unit(geometry)) if geometry.angular else (unit(geometry),)
-    return table(("rank", "id", *measures, "tied", TEXT), map(_place, listed))
+    return table(("rank", "id", *measures, "hubness", "marks", TEXT), map(_place, listed))
 
 
 def _place(neighbor: Neighbor) -> tuple[Words, ...]:
     similarity = [] if neighbor.similarity is None else [f"{neighbor.similarity:.6f}"]
-    tied = "tied" if neighbor.tied else ""
-    figures = (*similarity, f"{neighbor.distance:.6f}")
-    return (str(neighbor.rank), str(neighbor.token.id), *figures, tied, neighbor.token)
+    figures = (*similarity, f"{neighbor.distance:.6f}", f"{neighbor.hubness:,.0f}")
+    return (str(neighbor.rank), str(neighbor.token.id), *figures, signs(neighbor.marks), neighbor.token)
 
 
-def question_facts(names: Sequence[str], found: Neighborhood, top: int) -> Facts:
-    """Return what was asked about, by which of the answers' common settings, for lists of which length."""
+def question_facts(names: Sequence[str], answers: Sequence[Neighborhood], top: int) -> Facts:
+    """Return what was asked about, by which settings, for lists of which length."""
+    found = answers[0]
     rules = {
         Rule.NOTEBOOK: "zero distances of twins are left out",
         Rule.DISTINCT: "twins are taken as one vector",
@@ -70,7 +72,7 @@ def question_facts(names: Sequence[str], found: Neighborhood, top: int) -> Facts
         ("geometries compared", " and ".join(geometry.words for geometry in found.lists)),
         ("length of lists", str(top)),
         ("density", f"1 / mean distance to {counted(found.density_k, 'neighbor')}"),
-        ("rule", f"{found.rule.value}: {rules[found.rule]}"),
+        *(("rule", f"{rule.value}: {rules[rule]}") for rule in dict.fromkeys(each.rule for each in answers)),
     ]
     if found.among is not None:
         rows.append(("among", f"{display(found.among.name)}: {len(found.among):,} tokens"))
@@ -112,8 +114,12 @@ def _matrix_facts(matrix: MatrixFacts) -> Iterable[tuple[str, str]]:
         yield "  cause", display(matrix.cause)
     if matrix.worst_error is not None:
         yield "  entries", f"{matrix.entries:,}, {matrix.within_share:.4%} within tolerance"
+        yield "  too small", too_small(matrix)
         yield "  worst error", f"{matrix.worst_error:.6g} logometers"
+        yield from ((decade_name(each), decade_line(each)) for each in matrix.decades)
         yield (
             "  neighbor lists",
             f"{matrix.rows_agreeing:,} of {matrix.rows_checked:,} rows agree up to ties ({matrix.k})",
         )
+        if (said := unfit(matrix)) is not None:
+            yield "  neighbors", said

@@ -10,7 +10,8 @@ from index.geometry.maps import Geometry
 from index.measures.overlap import BORDERS, FEWEST, Overlap, Verdict
 from index.pictures.numbers.densities import unit
 from index.questions.lists import Neighbor
-from index.questions.neighbors import VERDICTS, Neighborhood, no_verdict
+from index.questions.marks import MEANINGS, SIGNS
+from index.questions.neighbors import Neighborhood
 
 TERMS = (
     ("causal metric", "M, the inverse of the covariance of all token vectors; distances in it are in logometers."),
@@ -21,7 +22,10 @@ TERMS = (
     ("resolution", "How far rounding to float32 can move a distance. Closer ones are tied: their order is arbitrary."),
     ("overlap", "How many tokens are in both lists. Lowest and highest: what other orders of tied tokens would give. "
      f"Above {BORDERS[1]} % high, above {BORDERS[0]} % moderate, else low; undecided where ties could move it across "
-     f"either; none of fewer than {FEWEST}."),
+     f"either; empty where the lists share only twins of the token; none of fewer than {FEWEST}."),
+    ("hubness", "Of how many tokens one is among the nearest in the causal metric. Untrained tokens and hubs are in "
+     "many lists, whoever's they are: beside each overlap stands the one without them."),
+    ("marks", "; ".join(f"{sign} {MEANINGS[mark]}" for mark, sign in SIGNS.items()) + "."),
 )  # fmt: skip
 """The words of a report, for those who have none of its other parts."""
 
@@ -35,17 +39,12 @@ def verdict_sentences(found: Neighborhood, spaces: dict[Geometry, Space], chance
         return ["There is no verdict: a list is empty, so there is nothing to compare.", *_twins_sentence(found)]
     return [
         _count_sentence(found.overlap, chance),
-        _meaning(found, found.overlap),
+        found.meaning,
+        found.beside,
         _border_sentence(found.overlap),
         *(_ties_sentence(spaces[geometry], listed) for geometry, listed in found.lists.items()),
         *_twins_sentence(found),
     ]
-
-
-def _meaning(found: Neighborhood, overlap: Overlap) -> str:
-    if overlap.verdict is None:
-        return no_verdict(overlap)
-    return VERDICTS[overlap.verdict].format(*(geometry.words for geometry in found.lists)).capitalize()
 
 
 def _count_sentence(overlap: Overlap, chance: float) -> str:

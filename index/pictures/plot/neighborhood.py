@@ -61,8 +61,11 @@ def subtitle(series: NeighborhoodSeries, found: Neighborhood, name: str) -> str:
         agreed = found.overlap
         said.append(
             f"{agreed.count} of {counted(agreed.k, 'neighbor')} in both lists ({agreed.percent:.1f} %)"
-            + ("" if agreed.verdict is None else f": {agreed.verdict.value}")
+            + ("" if found.verdict is None else f": {found.verdict.value}")
         )
+        if found.without is not None and found.without.overlap is not None:
+            rest = found.without.overlap
+            said.append(f"{rest.count} of {rest.k} without untrained tokens and hubs")
         if agreed.lowest < agreed.highest:
             said.append(f"ties could make it {agreed.lowest} to {agreed.highest}")
     return " · ".join(said)
@@ -152,8 +155,8 @@ def draw_densities(axes: Axes, densities: Densities, token: tuple[float, str | N
 
     A token to mark is its density, and the percent of tokens it is denser than: None for a row without a point.
     """
-    outside = ((densities.zero, "zero"), (densities.infinite, "infinite"))
-    left_out = "\n".join(f"{count:,} of {what} density left out" for count, what in outside if count)
+    outside = ((densities.zero, "with no distance to average"), (densities.infinite, "of infinite density"))
+    left_out = "\n".join(f"{count:,} {what} left out" for count, what in outside if count)
     if token is not None:
         left_out = f"{_unmarked(densities, *token)}\n{left_out}".strip()
     if len(densities.counts) == 0:
@@ -187,14 +190,14 @@ def _unmarked(densities: Densities, density: float, denser_than: str | None) -> 
         return "this token has no density: its row is zero"
     if 0 < density < float("inf"):
         return ""
-    return f"this token's density is {'infinite' if density else 'zero'}"
+    return "this token's density is infinite" if density else "this token has no distance to average"
 
 
 def _draw_union(axes: Axes, series: UnionSeries, typeface: Typeface) -> None:
     first, second = series.distances
     paper.name_panel(axes, "d", "Every neighbor of either list, in both")
-    axes.set(xlabel=MEASURES[second], ylabel=MEASURES[first])
-    x, y = (series.similarities.get(geometry, series.distances[geometry]) for geometry in (second, first))
+    axes.set(xlabel=MEASURES[first], ylabel=MEASURES[second])
+    x, y = (series.similarities.get(geometry, series.distances[geometry]) for geometry in (first, second))
     drawn = np.isfinite(x) & np.isfinite(y)
     if not drawn.any():
         paper.say(axes, "no neighbor has a place in both geometries")
@@ -220,5 +223,5 @@ def _label_shared(axes: Axes, points: np.ndarray, drawn: np.ndarray, series: Uni
     chosen = np.flatnonzero(series.shared & drawn)
     order = chosen[np.argsort(np.sum([ranks[chosen] for ranks in series.ranks.values()], axis=0), kind="stable")]
     rest = np.setdiff1d(np.flatnonzero(drawn), order)
-    texts = [typeface.label(series.texts[at]) for at in order]
+    texts = [f"{typeface.label(series.texts[at])} {series.signs[at]}".strip() for at in order]
     labels.place(axes, points[order], points[rest], texts, most=MOST_LABELS, size=paper.SMALL)

@@ -25,9 +25,10 @@ from index.questions.parameters import (
     OTHERS,
     Among,
     DensityK,
-    DensityRule,
+    DensityRuleOrUsual,
     Geometries,
     Overwrite,
+    Without,
 )
 from index.questions.question import Doc
 
@@ -102,9 +103,10 @@ def plot(
         int | None, Doc("Length of the neighbor lists; not of the vocabulary.", default="30, or all"), OTHERS
     ] = None,
     density_k: DensityK = None,
-    rule: DensityRule = Rule.NOTEBOOK,
+    rule: DensityRuleOrUsual = None,
     geometries: Geometries = CAUSAL_AND_COSINE,
     among: Among = None,
+    without: Without = None,
     overwrite: Overwrite = False,
 ) -> Plotted:
     """Draw a token's neighborhood, or the vocabulary, as one figure of four panels. Needs the extra `plot`.
@@ -123,18 +125,19 @@ def plot(
         raise ParameterError(
             f"{parameter('out')} must end in {', '.join(FORMATS[:-1])} or {FORMATS[-1]}, got: {out.name}"
         )
-    if VOCABULARY in asked and (top is not None or among is not None):
+    if VOCABULARY in asked and (top, among, without) != (None, None, None):
         raise ParameterError(
-            f"plot vocabulary is of all tokens and has no lists; leave {parameter('top')} and {parameter('among')} out"
+            f"plot vocabulary is of all tokens and has no lists; leave {parameter('top')}, {parameter('among')} and "
+            f"{parameter('without')} out"
         )
-    settings: dict[str, Any] = {"density_k": density_k, "rule": rule, "geometries": geometries}
-    lists = {**settings, "top": top, "among": among}
+    settings: dict[str, Any] = {"density_k": density_k, "geometries": geometries}
+    lists = {**settings, "top": top, "among": among, "without": without}
     answers = [
-        vocabulary_series(bundle, **settings)
+        vocabulary_series(bundle, rule=rule or Rule.DISTINCT, **settings)
         if question == VOCABULARY
-        else densest(bundle, **lists).neighborhood
+        else densest(bundle, rule=rule or Rule.NOTEBOOK, **lists).neighborhood
         if question == DENSEST
-        else neighbors(bundle, question, **lists)
+        else neighbors(bundle, question, rule=rule or Rule.DISTINCT, **lists)
         for question in asked
     ]
     paths, missing = draw(bundle, answers, out, overwrite=overwrite)
@@ -193,7 +196,7 @@ def _pages(bundle: Bundle, answers: Sequence[Neighborhood | VocabularySeries]) -
             draw = partial(vocabulary.vocabulary_figure, answer, bundle)
             pages.append(_Page("vocabulary", vocabulary.texts_drawn(bundle), draw))
             continue
-        known = densities(next(iter(answer.lists)), answer.rule, answer.density_k)
+        known = densities(next(iter(answer.lists)), Rule.DISTINCT, answer.density_k)
         series = neighborhood_series(bundle, answer, known)
         draw = partial(neighborhood.neighborhood_figure, series, answer, bundle.name)
         pages.append(_Page(str(answer.token.id), neighborhood.texts_drawn(series, answer, bundle.name), draw))

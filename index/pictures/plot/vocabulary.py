@@ -83,7 +83,7 @@ def _draw_deciles(axes: Axes, census: OverlapCensus | None) -> None:
         axes.axhline(100 * summary.chance, color=color, ls="--", lw=0.6)
     axes.plot([], [], color=paper.GRAY, ls="--", lw=0.6, label="chance")
     axes.set(
-        xlabel="decile of density, sparsest first (rule 'notebook')",
+        xlabel="decile of density, sparsest first (rule 'distinct')",
         ylabel=f"shared by {names}, %",
         ylim=(-3, 103),
     )

@@ -1,0 +1,153 @@
+"""How far two neighbor lists agree, and beside it always what they share without untrained tokens and hubs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from index.answers.page import counted
+from index.bundle.bundle import Bundle, Space
+from index.measures import overlap
+from index.measures.overlap import FEWEST, Overlap, Verdict
+from index.questions.among import Subset
+from index.questions.lists import ranked
+from index.questions.marks import suspect
+from index.tokens.vocabulary import Token
+
+VERDICTS = {
+    Verdict.HIGH: "nearly the same neighborhoods: here {0} sees what {1} sees.",
+    Verdict.MODERATE: "neighborhoods that agree in part: {0} keeps some of what {1} sees.",
+    Verdict.LOW: "different neighborhoods: here {0} sees another structure than {1}.",
+    Verdict.UNDECIDED: "ties alone could decide it either way: no verdict can be read from these two lists.",
+    Verdict.EMPTY: "both lists hold twins of this token, nearest to it in any geometry, and share nothing else.",
+}
+
+
+@dataclass(frozen=True)
+class Shared:
+    """A token that both neighbor lists hold, with its rank in the first and in the second."""
+
+    token: Token
+    ranks: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Apart:
+    """What two lists share besides untrained tokens and hubs, which are in many lists whoever's they are."""
+
+    untrained: int  # of the shared tokens
+    hubs: int  # of the shared tokens; an untrained one may be a hub, too
+    either: int
+    fewest_lists: float  # the least hubness of the untrained ones, or of the hubs where there are none
+    overlap: Overlap | None  # of lists of all other tokens, as long if there are enough; None where one is empty
+    verdict: Verdict | None
+
+    def json(self) -> dict[str, Any]:
+        """Return the counts among the shared tokens, and the overlap without such tokens."""
+        without = None
+        if self.overlap is not None:
+            verdict = None if self.verdict is None else self.verdict.value
+            found = self.overlap
+            without = {"k": found.k, "count": found.count, "percent": found.percent, "verdict": verdict}
+        return {"untrained": self.untrained, "hubs": self.hubs, "without": without}
+
+
+def agreement_of(
+    bundle: Bundle, spaces: Sequence[Space], lists: Sequence[tuple[np.ndarray, np.ndarray]], top: int
+) -> tuple[Overlap | None, tuple[Shared, ...]]:
+    """Compare two ranked lists, (ids, distances) each, at `top` or as far as both go; None of one list or an empty."""
+    k = min(top, *(len(ids) for ids, _ in lists)) if len(lists) > 1 else 0
+    if k == 0:
+        return None, ()
+    (first, second), (a, b) = spaces, lists
+    agreement = overlap.overlap(
+        a[0][:k],
+        b[0][:k],
+        overlap.nearest(*a, k, first.resolution),
+        overlap.nearest(*b, k, second.resolution),
+    )
+    place = {row: rank for rank, row in enumerate(b[0][:k].tolist(), 1)}
+    shared = (
+        Shared(bundle.vocabulary.token(row), (rank, place[row]))
+        for rank, row in enumerate(a[0][:k].tolist(), 1)
+        if row in place
+    )
+    return agreement, tuple(shared)
+
+
+def apart(
+    bundle: Bundle,
+    row: int,
+    spaces: Sequence[Space],
+    k: int,
+    shared: Sequence[Shared],
+    twins: tuple[Token, ...],
+    among: Subset | None,
+) -> Apart:
+    """Count the untrained tokens and hubs among the shared ones, and compare lists of k without all such tokens."""
+    left_out = suspect(bundle)
+    rows = np.array([each.token.row for each in shared], np.int64)
+    kept = np.flatnonzero(~left_out) if among is None else among.rows[~left_out[among.rows]]
+    rest = Subset("neither untrained nor hubs", kept.astype(np.int32))
+    found, others = agreement_of(bundle, spaces, [ranked(space, row, k, rest) for space in spaces], k)
+    either, untrained = rows[left_out[rows]], rows[bundle.untrained[rows]]
+    return Apart(
+        len(untrained),
+        int(bundle.hubs[rows].sum()),
+        len(either),
+        float(bundle.hubness[untrained if len(untrained) else either].min(initial=np.inf)),
+        found,
+        None if found is None else verdict_of(found, others, twins),
+    )
+
+
+def verdict_of(found: Overlap, shared: Sequence[Shared], twins: Sequence[Token]) -> Verdict | None:
+    """Return the overlap in a word; EMPTY where the shared tokens are only twins of the one the lists are around."""
+    rows = {twin.row for twin in twins}
+    only_twins = bool(shared) and all(each.token.row in rows for each in shared)
+    return Verdict.EMPTY if found.verdict is not None and only_twins else found.verdict
+
+
+def beside(found: Apart, shared: int) -> str:
+    """Say how many of the shared tokens are untrained or hubs, and what the lists share without such tokens."""
+    rest = found.overlap
+    if rest is None:
+        return f"{_who(found, shared)}; there are no lists without untrained tokens and hubs."
+    verdict = "" if found.verdict is None else f": {found.verdict.value.upper()}"
+    return (
+        f"{_who(found, shared)}; without untrained tokens and hubs {rest.count} of {rest.k} "
+        f"({rest.percent:.1f} %){verdict}."
+    )
+
+
+def _who(found: Apart, shared: int) -> str:
+    """Return how many are untrained or hubs: `20 of the 27 are untrained tokens, each in over 9,000 lists`."""
+    if found.either == 0:
+        return f"None of the {shared} is an untrained token or a hub" if shared else "No token is shared"
+    untrained, hubs = found.untrained, found.either - found.untrained
+    leading = 10 ** (len(str(int(found.fewest_lists))) - 1)
+    rounded = int(found.fewest_lists) // leading * leading
+    in_lists = f", each in over {rounded:,} lists" if found.fewest_lists > rounded >= 100 else ""
+    if untrained == 0:
+        return f"{hubs} of the {shared} {'is a hub' if hubs == 1 else 'are hubs'}{in_lists}"
+    are = "is an untrained token" if untrained == 1 else "are untrained tokens"
+    said = f"{untrained} of the {shared} {are}{in_lists}"
+    return f"{said}, and {hubs} more {'is a hub' if hubs == 1 else 'are hubs'}" if hubs else said
+
+
+def no_verdict(found: Overlap) -> str:
+    """Return why lists as short as these have no verdict."""
+    are = "is" if found.k == 1 else "are"
+    return f"No verdict: {counted(found.k, 'neighbor')} {are} too few for one, which takes {FEWEST}."
+
+
+def count_sentence(found: Overlap) -> str:
+    """Return how many tokens are in both lists, and what ties could make of it."""
+    border = "" if found.lowest == found.highest else " (ties at the last place decide)"
+    return (
+        f"{found.count} of {found.k} tokens in both lists ({found.percent:.1f} %), "
+        f"Jaccard {found.jaccard:.3f}; lowest {found.lowest}, highest {found.highest}{border}"
+    )
