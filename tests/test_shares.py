@@ -1,5 +1,6 @@
 """`shares` against brute force over every place of every list, and intervals against a control."""
 
+import re
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -100,9 +101,11 @@ def test_intervals_allow_for_tokens_that_stand_in_most_lists() -> None:
 
 def test_forms_and_words(small: Path, tmp_path: Path) -> None:
     outcome = invoke("query.py", "shares", "--index", small)
-    assert "Than cosine's, the causal metric's neighbors have" in outcome.said
+    assert re.search(
+        "Than cosine's, the causal metric's neighbors have|for certain: their intervals meet", outcome.said
+    )
     assert "by chance" in outcome.said
-    assert "Than cosine's" not in invoke("query.py", "shares", "planet", "--index", small).said
+    assert "cosine's" not in invoke("query.py", "shares", "planet", "--index", small).said
     frame = index.open(small).shares().to_pandas()
     assert len(frame) == 3 * len(TRAITS)
     assert invoke("query.py", "shares", "--parquet", tmp_path / "out.parquet", "--index", small).code == 0

@@ -126,8 +126,9 @@ class Shares(Answer):
         more = [TRAITS[trait] for trait in TRAITS if causal[trait].low > cosine[trait].high]
         less = [TRAITS[trait] for trait in TRAITS if causal[trait].high < cosine[trait].low]
         said = [f"{how} often {', '.join(names)}" for how, names in (("more", more), ("less", less)) if names]
-        held = "; ".join(said) or "nothing here more or less often, by intervals that do not meet"
-        return f"Than cosine's, the causal metric's neighbors have {held}."
+        if not said:
+            return "No share of the causal metric's neighbors differs from cosine's for certain: their intervals meet."
+        return f"Than cosine's, the causal metric's neighbors have {'; '.join(said)}."
 
 
 def shares(
@@ -140,7 +141,7 @@ def shares(
     top: Annotated[int | None, Doc("Length of the lists.", default="10, or all"), KEPT] = None,
     among: Annotated[
         Subset | None,
-        Doc("Only the lists of a FILE of ids (text, .npy, .pt), kind=word or script=Thai.", metavar="SUBSET"),
+        Doc("Only the lists of these: @SET, kind=word, script=Thai, or a FILE of ids or words.", metavar="SUBSET"),
     ] = None,
     progress: Progress = silent,
 ) -> Shares:
