@@ -43,7 +43,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.search.compiled import compiled
-from index.search.kernels import REORDER, Bounds, Floats, Ints, as_float, squared_distance
+from index.search.kernels import REORDER, Bounds, Floats, Ints, squared_distance
 from index.search.rotation import ABREAST, ROTATION_ERROR, draw_signs, rotate, rotated_width
 from index.search.scores import Arithmetic, Tile
 
@@ -272,29 +272,3 @@ def _round_rotated(start, stop, points, centers, scale, signs, rounded, bounds):
             squared_error = _round_integers(v, step, rounded[p - start])
             bounds.step[p] = step
             _keep_bounds(p, norm, np.sqrt(squared_error) + ROTATION_ERROR * norm, 0.0, bounds)
-
-
-@compiled(fastmath=REORDER)
-def _score(residual, v):
-    total = np.float32(0.0)
-    for d in range(v.size):
-        total += as_float(residual[d]) * v[d]
-    return total
-
-
-@compiled()
-def bound_query(start, stop, g, v, squared_norm, residuals, bounds, lower, upper):
-    """Bound half the squared distances of a query from positions start to stop, all of group g, in floating point.
-
-    v is the query's residual from that group's center, in float32; it is of no group, so only u is rounded coarsely.
-    Its rounding and the sums in float32, by (2) and (3), are within D 2^-22 n_u |v|.
-    """
-    norm = np.sqrt(squared_norm)
-    sums = v.size * 2.0**-22
-    half = squared_norm / 2.0
-    slack = squared_norm * SLACK + UNDERFLOW
-    for p in range(start, stop):
-        score = _score(residuals[p], v)
-        error = (np.float64(bounds.error[p]) + np.float64(bounds.norm[p]) * sums) * norm + slack
-        lower[p] = bounds.low[g, p] + half - score - error
-        upper[p] = bounds.high[g, p] + half - score + error
