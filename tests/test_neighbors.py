@@ -322,6 +322,21 @@ def test_a_rotation_keeps_every_inner_product(D: int) -> None:
     assert np.abs(turned[3]).max() <= 1e6 * together / 64
 
 
+@pytest.mark.parametrize("D", [*range(1, 20), 63, 576, 640, 2560, 2563])
+def test_a_pair_has_the_same_bits_whichever_stand_beside_it(D: int) -> None:
+    points = np.random.default_rng(D).normal(size=(12, D)).astype(np.float32)
+    a, b = np.repeat(np.arange(11), 11), np.tile(np.arange(1, 12), 11)
+    together, turned = np.empty(len(a)), np.empty(len(a))
+    kernels.measure_pairs(points, a, b, together)
+    kernels.measure_pairs(points, b, a, turned)
+    alone = np.empty(1)
+    for n in range(len(a)):
+        kernels.measure_pairs(points, a[n : n + 1], b[n : n + 1], alone)
+        assert together[n] == turned[n] == alone[0]
+    exact = ((points[a].astype(np.float64) - points[b]) ** 2).sum(axis=1)
+    np.testing.assert_allclose(together, exact, rtol=1e-13)
+
+
 def test_integers_are_worth_their_error() -> None:
     """What decides how many pairs are measured: a rotated row of any shape loses less than a percent of its length."""
     for make in (one_huge_coordinate, wide):

@@ -158,10 +158,10 @@ def _in_the_graphs_order(
     firsts = space.groups.first[ids]
     if not ((np.diff(distances) == 0) & (np.diff(firsts) != 0)).any():
         return ids, distances
-    from index.search.kernels import measure_rows
+    from index.search.kernels import measure_pairs
 
-    squared = np.empty(len(ids))
-    measure_rows(space.points[ids], space.points[row], np.arange(len(ids)), 0, len(ids), squared)
+    squared, own = np.empty(len(ids)), np.full(len(ids), len(ids))
+    measure_pairs(np.ascontiguousarray(space.points[[*ids, row]]), np.arange(len(ids)), own, squared)
     return ids[np.lexsort((ids, squared, distances))], distances
 
 

@@ -230,8 +230,12 @@ class _Ranking:
 
     def _measure(self, positions: Rows) -> None:
         wanted = positions[np.isnan(self._exact[positions])]
-        if len(wanted):
-            self._exact[wanted] = distances_to(self._points, self._query[np.newaxis], rows=self._rows[wanted])[0]
+        if len(wanted) == 0:
+            return
+        measured = distances_to(self._points, self._query[np.newaxis], rows=self._rows[wanted])[0]
+        if not (finite := np.isfinite(measured)).all():
+            raise ParameterError(f"points must be finite, but row {self._rows[wanted[~finite][0]]} is not")
+        self._exact[wanted] = measured
 
 
 def _those_of(V: int, rows: Collection[int]) -> Rows:

@@ -72,13 +72,6 @@ def squared_distance(x: Floats, y: Floats) -> float:
 
 
 @compiled()
-def measure_rows(points, query, rows, start, stop, squared):
-    """Write the squared distances of a query from rows[start:stop]."""
-    for n in range(start, stop):
-        squared[n] = squared_distance(points[rows[n]], query)
-
-
-@compiled()
 def nearest_first(squared: Doubles, ids: Places, rows: Ints) -> Ints:
     """Order by distance, equal distances by row."""
     order = np.argsort(squared)
@@ -151,6 +144,18 @@ def _measure(points, a, b, squared):
         difference = np.float64(points[a3, d]) - np.float64(points[b3, d])
         s3 += difference * difference
     squared[0], squared[1], squared[2], squared[3] = s0, s1, s2, s3
+
+
+@compiled()
+def measure_pairs(points, a, b, squared):
+    """Write the squared distances of pairs of rows, (n,) each, to the bit as the graph has them."""
+    some_a, some_b, some = np.empty(ABREAST, np.int64), np.empty(ABREAST, np.int64), np.empty(ABREAST)
+    for start in range(0, a.size, ABREAST):
+        for t in range(ABREAST):
+            n = min(start + t, a.size - 1)
+            some_a[t], some_b[t] = a[n], b[n]
+        _measure(points, some_a, some_b, some)
+        squared[start : start + ABREAST] = some[: a.size - start]
 
 
 @compiled()
@@ -272,13 +277,8 @@ def offer_tile(tile, first_row, first_column, k, scale, points, bounds, nearest)
     flags = np.zeros((N + WORD - 1) // WORD * WORD, np.uint8)
     words = flags.view(np.uint64)
     found = np.empty(flags.size + 1, np.int64)
-    ps, qs, a, b, squared = (
-        np.zeros(ABREAST, np.int64),
-        np.zeros(ABREAST, np.int64),
-        np.zeros(ABREAST, np.int64),
-        np.zeros(ABREAST, np.int64),
-        np.empty(ABREAST),
-    )
+    pairs, squared = np.zeros((4, ABREAST), np.int64), np.empty(ABREAST)
+    ps, qs, a, b = pairs[0], pairs[1], pairs[2], pairs[3]
     measured = count = 0
     for i in range(M):
         _flag(tile[i], side, _one(bounds, bounds.group[first_column], first_row + i, limit), flags)
