@@ -21,7 +21,8 @@ from index.cli import many
 from index.errors import ParameterError
 from index.questions.neighbors import Neighborhood
 
-NAMES = ["token_id", "token", "geometry", "rank", "row", "id", "text", "similarity", "distance", "tied", "piece"]
+PLACE = ["rank", "row", "id", "text", "similarity", "distance", "tied", "hubness", "marks", "piece"]
+NAMES = ["token_id", "token", "geometry", *PLACE]
 LINES = ["planet", " planet", "", "#7", "plannett", "Ġthe", "#99999999", "vier"]
 ANSWERED = ["planet", " planet", "#7", "Ġthe", "vier"]
 
@@ -74,7 +75,8 @@ def test_parquet(group: int, tokens: Path, smollm2: Built, tmp_path: Path, monke
         pa.string(),
         *[pa.float64()] * 2,
         pa.bool_(),
-        pa.string(),
+        pa.float64(),
+        *[pa.string()] * 2,
     ]
     assert dict(zip(file.schema_arrow.names, file.schema_arrow.types, strict=True)) == dict(
         zip(NAMES, types, strict=True)
@@ -83,6 +85,7 @@ def test_parquet(group: int, tokens: Path, smollm2: Built, tmp_path: Path, monke
         {"token_id": answer["token"]["id"], "token": answer["token"]["text"], "geometry": geometry}
         | {"similarity": None}
         | place
+        | {"marks": " ".join(place["marks"])}
         for answer in query("neighbors", *ANSWERED, *options)
         for geometry in ("causal", "cosine")
         for place in answer[geometry]
@@ -192,25 +195,28 @@ def test_bad_calls(
 
 
 def test_no_form_loads_pandas(smollm2: Built, tmp_path: Path) -> None:
-    """Nor torch, nor FAISS: each would cost more than the answer."""
-    common = ["--top", "150", "--index", str(smollm2.path)]
-    commands = [
+    """Nor torch: each would cost more than the answer. FAISS is loaded by what searches, and by nothing else."""
+    common = ["--index", str(smollm2.path)]
+    stored = [
         ["neighbors", "planet", "--parquet", str(tmp_path / "p.parquet"), *common],
+        ["distance", "planet", "vier", *common],
+    ]
+    searched = [
+        ["neighbors", "planet", "--top", "150", *common],
         ["neighbors", "planet", "--among", "kind=word", *common],
         ["analogy", "vier - #13996 + #46835", "--json", *common],
-        ["within", "planet", "--similarity", "0.3", "--csv", "--index", str(smollm2.path)],
-        ["rank", "planet", "vier", "--index", str(smollm2.path)],
-        ["distance", "planet", "vier", "--index", str(smollm2.path)],
+        ["within", "planet", "--similarity", "0.3", "--csv", *common],
+        ["rank", "planet", "vier", *common],
     ]
-    code = (
-        "import sys, query\n"
-        f"for command in {commands!r}:\n"
-        "    query.app(command, standalone_mode=False)\n"
-        "print(*[name for name in ('pandas', 'torch', 'transformers', 'faiss') if name in sys.modules], "
-        "file=sys.stderr)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stderr.strip() == ""
+    for commands, heavy in ((stored, ("pandas", "torch", "transformers", "faiss")), (searched, ("pandas", "torch"))):
+        code = (
+            "import sys, query\n"
+            f"for command in {commands!r}:\n"
+            "    query.app(command, standalone_mode=False)\n"
+            f"print(*[name for name in {heavy!r} if name in sys.modules], file=sys.stderr)\n"
+        )
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+        assert done.stderr.strip() == ""
 
 
 def failing_rows() -> Iterator[list[Row]]:

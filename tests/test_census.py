@@ -98,8 +98,12 @@ def test_overlap_of_sets(names: tuple[str, str], lists: dict[str, NDArray], smol
         assert at["quartiles"] == np.percentile(shares[k], [25, 50, 75]).tolist()
         assert (at["none"], at["whole"]) == ((shares[k] == 0).sum(), (shares[k] == 1).sum())
 
-    distances = np.load(smollm2.path / f"{names[0]}.distances.npy")[:, :21].astype(np.float64)
-    densities = [oracles.notebook_density(np.array([0, *row]), 0, 20) for row in distances]
+    distances = np.load(smollm2.path / f"{names[0]}.distances.npy").astype(np.float64)
+    twins = pq.read_table(smollm2.path / "tokens.parquet", columns=["twin_group"])["twin_group"].to_pylist()
+    densities = []
+    for row, (near, ids) in enumerate(zip(distances.tolist(), lists[names[0]].tolist(), strict=True)):
+        others = {twins[id]: distance for id, distance in zip(ids, near, strict=True) if twins[id] != twins[row]}
+        densities.append(20 / sum(sorted(others.values())[:20]))
     order = sorted(range(len(densities)), key=lambda row: (densities[row], row))
     assert len(found["by_density_decile"]) == 10
     for decile, part in zip(found["by_density_decile"], np.array_split(np.array(order), 10), strict=True):

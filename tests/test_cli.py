@@ -255,6 +255,7 @@ def test_twins_are_named(small: Path) -> None:
     assert found["token"]["twins"] == [90]
     assert found["causal"][0] | {"text": None, "piece": None} == {
         "rank": 1, "row": 90, "id": 90, "text": None, "piece": None, "distance": 0.0, "tied": False,
+        "marks": ["twin"], "hubness": found["causal"][0]["hubness"],
     }  # fmt: skip
 
 

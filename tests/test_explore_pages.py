@@ -78,20 +78,20 @@ def test_every_token_of_smollm2_is_text_in_a_table(smollm2: Built) -> None:
     vocabulary = index.open(smollm2.path).vocabulary
     texts = [vocabulary.display(row) for row in range(len(vocabulary))]
     lines = tuple(
-        Line(row + 1, Link(text, row, row, None, f"/token/{row}"), 1.0, None, False, False, False, "-")
+        Line(row + 1, Link(text, row, row, None, f"/token/{row}"), 1.0, None, "0", (), False, "-")
         for row, text in enumerate(texts)
     )
     macros = templates(Assets()).get_template("macros.html").module
     table = macros.neighbors_table(List("causal", "", "logometers", "", lines))  # type: ignore[attr-defined]
     shown = Shown(table)
     assert shown.texts == texts
-    plain = {"div": 1, "table": 1, "caption": 1, "thead": 1, "tbody": 1, "span": 1}
+    plain = {"div": 1, "table": 1, "caption": 1, "thead": 1, "tbody": 1, "span": 1, "abbr": 1}
     assert shown.tags == {
         **plain,
         **dict.fromkeys(("bdi", "a", "data"), len(texts)),
         "tr": len(texts) + 1,
-        "th": len(texts) + 5,
-        "td": 4 * len(texts),
+        "th": len(texts) + 6,
+        "td": 5 * len(texts),
     }
 
 

@@ -221,7 +221,7 @@ def test_a_zero_row_has_no_list_and_says_so(small: Path) -> None:
     assert "no overlap: one of the lists is empty" in texts
     assert "no neighbor has a place in both geometries" in texts
     turned, _ = figures(bundle.neighbors("#39", top=10, geometries=("cosine", "causal")), "small", bundle)
-    assert any(text.startswith("this token has no density: its row is zero\n") for text in said(turned))
+    assert any(text.startswith("this token has no density: its row is zero") for text in said(turned))
     for shown, empty in ((figure, 1), (turned, 0)):
         for place, axes in enumerate(shown.axes[:2]):
             assert any(tick.tick1line.get_visible() for tick in axes.yaxis.get_major_ticks()) == (place != empty)
@@ -532,7 +532,8 @@ def test_wrong_use(small: Path, tmp_path: Path) -> None:
     )
     assert "got: x" in refused("#3", "--out", tmp_path / "x", "--index", small)
     out = tmp_path / "x.png"
-    assert "leave --top and --among out" in refused("vocabulary", "--top", 3, "--out", out, "--index", small)
+    leave = "leave --top, --among and --without out"
+    assert leave in refused("vocabulary", "--top", 3, "--out", out, "--index", small)
     assert "--top must be from 1 to 39" in refused("#3", "--top", 40, "--out", out, "--index", small)
     assert "no token has the id #77" in refused("#3", "#77", "--out", out, "--index", small)
     assert "two answers are of one token" in refused("#3", "#03", "--out", out, "--index", small)

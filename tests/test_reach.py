@@ -128,7 +128,7 @@ def test_the_table_says_what_it_leaves_out(smollm2: Built) -> None:
     assert f"count {count:,} tokens" in shown
     assert f"and {count - 30:,} more, further away" in shown
     assert query("within", "planet", "--radius", 31, "--top", 2, "--index", smollm2.path)["count"] == count
-    assert "≡ ␣transistorsum" in invoke("query.py", "within", "#7", "--radius", 1, "--index", smollm2.path).said
+    assert "≡*† ␣transistorsum" in invoke("query.py", "within", "#7", "--radius", 1, "--index", smollm2.path).said
 
 
 @pytest.mark.parametrize(

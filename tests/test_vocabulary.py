@@ -116,7 +116,7 @@ def test_resolve(words: Vocabulary, typed: str, row: int) -> None:
         ("#99999999999999999999999999", "no token has the id #99999999999999999999999"),
         ("planets", "closest: 'planet' (#1)"),
         ("\udcff", "no token has the text '\\udcff'"),
-        ("", "no token has the text ''"),
+        ("", "an empty text names no token; type one, ' ' for a space, or a '#id'"),
     ],
 )
 def test_what_is_not_one_token(words: Vocabulary, typed: str, said: str) -> None:

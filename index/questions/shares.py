@@ -16,7 +16,7 @@ from index.errors import ParameterError, parameter
 from index.geometry.maps import Geometry
 from index.measures.shares import Trait
 from index.measures.shares import shares as shares_of
-from index.questions.among import Subset
+from index.questions.among import Subset, kept
 from index.questions.lists import among_facts, among_json
 from index.questions.parameters import KEPT
 from index.questions.question import Doc, Progress, silent
@@ -143,6 +143,10 @@ def shares(
         Subset | None,
         Doc("Only the lists of these: @SET, kind=word, script=Thai, or a FILE of ids or words.", metavar="SUBSET"),
     ] = None,
+    without: Annotated[
+        Subset | None,
+        Doc("Not the lists of these, named as for among: @hubs,@untrained.", metavar="SUBSET"),
+    ] = None,
     progress: Progress = silent,
 ) -> Shares:
     """What the nearest have in common with a token: its letters, kind, norm, id, and how much of it chance would give.
@@ -155,12 +159,14 @@ def shares(
     >>> answer.found["causal_cosine"]["word"].share, answer.found["cosine"]["word"].share
     (0.2, 0.2)
     """
-    if token is not None and among is not None:
-        raise ParameterError(f"a token's own list is asked for, or those that {parameter('among')} names; pass one")
+    some = kept(bundle, among, without)
+    if token is not None and some is not None:
+        option = parameter("without" if among is None else "among")
+        raise ParameterError(f"a token's own list is asked for, or those that {option} names; pass one")
     k = min(USUAL_LENGTH, bundle.manifest.K) if top is None else top
     V = len(bundle)
     row = None if token is None else bundle.vocabulary.resolve(token)
-    rows = np.array([row]) if row is not None else np.arange(V) if among is None else among.rows.astype(np.int64)
+    rows = np.array([row]) if row is not None else np.arange(V) if some is None else some.rows.astype(np.int64)
     traits = _traits(bundle)
     found = {}
     for done, (geometry, space) in enumerate(bundle.spaces.items()):
@@ -170,7 +176,7 @@ def shares(
     progress("lists", 1.0)
     chance = {name: trait.chance(rows) for name, trait in traits.items()}
     named = None if row is None else bundle.vocabulary.token(row)
-    return Shares(k, len(rows), found, chance, named, among)
+    return Shares(k, len(rows), found, chance, named, some)
 
 
 def _traits(bundle: Bundle) -> dict[str, Trait]:
