@@ -137,7 +137,7 @@ def put_in_place(other: Path, folder: Path) -> None:
     shutil.copytree(other, folder)
 
 
-@pytest.mark.parametrize("times", [(1,), (2,), (1, 2)])
+@pytest.mark.parametrize("times", [(1,), (1, 2)])
 def test_a_bundle_replaced_while_it_is_opened_is_opened_once_more(
     times: tuple[int, ...], bundles: tuple[Path, Path], copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,7 +153,8 @@ def test_a_bundle_replaced_while_it_is_opened_is_opened_once_more(
 
     monkeypatch.setattr("index.bundle.bundle.Checksums", replace_and_read)
     found = index.open(copy).neighbors("#7")
-    assert found.json() == index.open(copy).neighbors("#7").json()
+    assert len(opened) == len(times) + 1
+    assert found.json() == index.open(bundles[len(times) % 2]).neighbors("#7").json()
 
 
 @pytest.mark.parametrize("arguments", [["neighbors", "#7"], ["within", "#7", "--radius", "1"], ["verify"]])
