@@ -42,8 +42,8 @@ def test_a_cache_that_fails(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_was_compiled_is_kept(tmp_path: Path) -> None:
     code = (
         "import numpy as np\n"
-        "from index.search.kernels import measure_rows\n"
-        "measure_rows(np.eye(3, dtype=np.float32), np.zeros(3, np.float32), np.arange(3), 0, 3, np.empty(3))\n"
+        "from index.search.kernels import measure_pairs\n"
+        "measure_pairs(np.eye(3, dtype=np.float32), np.arange(3), np.zeros(3, np.int64), np.empty(3))\n"
     )
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, check=True)
