@@ -23,12 +23,19 @@ from index.errors import ParameterError, parameter
 from index.export.atlas import project
 from index.files import brief, placing, require
 from index.geometry.maps import Geometry
+from index.pictures.numbers.fidelity import Fidelity, fidelity
 
 GEOMETRY = Geometry.CAUSAL
 """The one whose exact graph is laid out."""
 
+COMPARED = (Geometry.CAUSAL, Geometry.COSINE)
+"""Those whose neighborhoods are looked for on the map."""
+
 COLUMNS = ("token_id", "projection_x", "projection_y")
-_BUNDLE = b"bundle_fingerprint"
+KEPT = "kept_"
+"""What the names of columns begin with that say how much of each neighborhood is kept."""
+_FORMAT = 2
+_BUNDLE, _FIDELITY = b"bundle_fingerprint", b"fidelity"
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +44,8 @@ class VocabularyMap:
 
     token_ids: np.ndarray  # (V,) int64
     places: np.ndarray  # (V, 2) float32; NaN for a row without a point
+    kept: dict[str, np.ndarray]  # (V,) float64, by names such as `causal, 15`: the share of neighbors kept
+    fidelity: tuple[Fidelity, ...]
 
     @cached_property
     def fingerprint(self) -> str:
@@ -55,7 +64,7 @@ def default_path(folder: Path) -> Path:
 
 
 def make_map(bundle: Bundle, path: Path) -> None:
-    """Lay out the exact causal graph with UMAP and keep the places: minutes for a large vocabulary.
+    """Lay out the exact causal graph with UMAP, keep the places and how true they are: minutes for a large vocabulary.
 
     ParameterError without umap-learn, with too few points, and where `path` cannot be written, or is there and no map.
     """
@@ -64,9 +73,14 @@ def make_map(bundle: Bundle, path: Path) -> None:
     # Entered before the long work, to see whether its outcome can be kept.
     with placing([path], overwrite=True, manifest=MANIFEST, named="map_file") as (written,):
         places = project(bundle, bundle.spaces[GEOMETRY])
-        columns = (bundle.vocabulary.token_ids, places[:, 0], places[:, 1])
-        table = columns_table(dict(zip(COLUMNS, columns, strict=True)))
-        pq.write_table(table.replace_schema_metadata({_BUNDLE: _fingerprint(bundle)}), written)
+        columns = dict(zip(COLUMNS, (bundle.vocabulary.token_ids, places[:, 0], places[:, 1]), strict=True))
+        figures = []
+        for geometry in COMPARED:
+            for k, (kept, figure) in fidelity(bundle, places, geometry).items():
+                columns[f"{KEPT}{geometry.label}_{k}"] = kept
+                figures.append(figure)
+        about = {_BUNDLE: _fingerprint(bundle), _FIDELITY: msgspec.json.encode(figures)}
+        pq.write_table(columns_table(columns).replace_schema_metadata(about), written)
 
 
 def read_map(path: Path, bundle: Bundle) -> VocabularyMap | None:
@@ -83,10 +97,16 @@ def read_map(path: Path, bundle: Bundle) -> VocabularyMap | None:
     if made_of != _fingerprint(bundle):
         return None
     ids, x, y = (numbers(table[name]) for name in COLUMNS)
-    return VocabularyMap(ids, np.stack([x, y], axis=1))
+    kept = {
+        ", ".join(name.removeprefix(KEPT).split("_")): numbers(table[name])
+        for name in table.column_names
+        if name.startswith(KEPT)
+    }
+    figures = msgspec.json.decode(table.schema.metadata[_FIDELITY], type=tuple[Fidelity, ...])
+    return VocabularyMap(ids, np.stack([x, y], axis=1), kept, figures)
 
 
 def _fingerprint(bundle: Bundle) -> bytes:
-    """Return a checksum of a bundle's manifest, which holds those of all its files."""
+    """Return a checksum of a bundle's manifest, which holds those of all its files, and of the form of a map's file."""
     manifest = msgspec.to_builtins(bundle.manifest)
-    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest().encode()
+    return hashlib.sha256(json.dumps([_FORMAT, manifest], sort_keys=True).encode()).hexdigest().encode()

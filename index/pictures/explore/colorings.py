@@ -1,0 +1,116 @@
+"""What dots of the map can be colored and filtered by: a byte for each token, and what the bytes mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from index.bundle.bundle import Bundle
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+NONE = 255
+"""The byte of a token that has no value."""
+
+STEPS = 250
+"""Into how many steps numbers are divided."""
+
+NAMED = 10
+"""Values of a category with a color of their own; the rest share one."""
+
+REST = "other"
+
+
+@dataclass(frozen=True, eq=False)
+class Coloring:
+    """A byte for each token: the place of its value in `labels`, or its step from `low` to `high`."""
+
+    name: str
+    title: str
+    meaning: str
+    codes: np.ndarray  # (V,) uint8
+    labels: tuple[str, ...] = ()  # of a category, the most frequent first
+    low: float = 0.0  # of a number: what the first step begins with
+    high: float = 0.0
+    logarithmic: bool = False
+
+    def described(self) -> dict[str, Any]:
+        """Return all but the codes, as the page reads it."""
+        about = {"name": self.name, "title": self.title, "meaning": self.meaning}
+        if self.labels:
+            return {**about, "labels": self.labels}
+        scale = "log" if self.logarithmic else "linear"
+        return {**about, "low": self.low, "high": self.high, "scale": scale, "steps": STEPS}
+
+
+def colorings(bundle: Bundle, kept: Mapping[str, np.ndarray]) -> dict[str, Coloring]:
+    """Return every coloring that a bundle's columns, and what a map keeps of neighborhoods, allow."""
+    table = bundle.tokens
+    made: list[Coloring] = []
+    for name, title, meaning in _CATEGORIES:
+        if name in table.column_names:
+            made.append(category(name, title, meaning, cast("pa.ChunkedArray[Any]", table[name]).to_pylist()))
+    marks = np.where(bundle.untrained, "untrained", np.where(bundle.hubs, "hub", "neither")).tolist()
+    made.append(category("marks", "untrained tokens and hubs", "Tokens that fill lists whoever's they are.", marks))
+    for name, title, meaning, logarithmic in _NUMBERS:
+        if name in table.column_names:
+            column = table[name].combine_chunks().cast("float64")
+            values = np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)
+            made.append(number(name, title, meaning, values, logarithmic=logarithmic))
+    made += [number(name, f"neighbors kept, {name}", _KEPT, values) for name, values in kept.items()]
+    return {each.name: each for each in made if _tells(each)}
+
+
+def category(name: str, title: str, meaning: str, values: list[str | None]) -> Coloring:
+    """Return the coloring of a category: the `NAMED` most frequent values, then all others as one."""
+    known, counts = np.unique([value for value in values if value is not None], return_counts=True)
+    labels = [str(known[place]) for place in np.argsort(-counts, kind="stable")]
+    if len(labels) > NAMED + 1:
+        labels = [*labels[:NAMED], REST]
+    code_of = {label: code for code, label in enumerate(labels)}
+    rest = code_of.get(REST, NONE)
+    codes = [NONE if value is None else code_of.get(value, rest) for value in values]
+    return Coloring(name, title, meaning, np.array(codes, dtype=np.uint8), tuple(labels))
+
+
+def number(name: str, title: str, meaning: str, values: np.ndarray, *, logarithmic: bool = False) -> Coloring:
+    """Return the coloring of numbers: equal steps of the value or its logarithm, infinite ones in the last.
+
+    Numbers that have no logarithm are in the first.
+    """
+    known = values[np.isfinite(values) & ((values > 0) if logarithmic else True)]
+    if len(known) == 0:
+        return Coloring(name, title, meaning, np.full(len(values), NONE, dtype=np.uint8))
+    low, high = float(known.min()), float(known.max())
+    scale: Callable[[Any], Any] = np.log if logarithmic else np.asarray
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = (scale(np.maximum(values, low)) - scale(low)) / ((scale(high) - scale(low)) or 1.0)
+    steps = np.clip(np.nan_to_num(share * STEPS, posinf=STEPS), 0, STEPS - 1).astype(np.uint8)
+    steps[np.isnan(values)] = NONE
+    return Coloring(name, title, meaning, steps, (), low, high, logarithmic)
+
+
+def _tells(coloring: Coloring) -> bool:
+    """Whether a coloring tells any tokens apart."""
+    return len(coloring.codes) > 0 and bool((coloring.codes != coloring.codes[0]).any())
+
+
+_CATEGORIES = (
+    ("kind", "kind", "What a token is: a word, the start of one, punctuation, a byte."),
+    ("script", "script", "The script of its letters."),
+    ("class", "class", "Whether the tokenizer ever makes it."),
+)
+_NUMBERS = (
+    ("density_distinct", "density", "1 / mean causal distance to the nearest other vectors, in 1/logometers.", True),
+    ("hubness", "hubness", "Of how many tokens it is among the nearest in the causal metric.", True),
+    ("causal_norm", "causal norm", "Length of its row in the causal metric, in logometers.", False),
+    ("euclidean_norm", "Euclidean norm", "Length of its row.", False),
+    ("twin_count", "twins", "How many other tokens have the same vector.", True),
+    ("overlap_30", "overlap", "How many percent of its 30 nearest are in both lists, causal and cosine.", False),
+    ("token_id", "id", "Where tokens are merges: the order in which they were made, a proxy of frequency.", False),
+)
+_KEPT = "The share of a token's true nearest neighbors that are nearest on the map, too."

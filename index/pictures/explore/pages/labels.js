@@ -1,0 +1,91 @@
+// Names of dots, beside them: as many as fit, none over another, the same dots first at every place and distance.
+
+const LINE = 18; // pixels of height
+const GAP = 6; // between a dot and its name, and around a name
+const WIDEST = 160;
+const FEWEST = 24; // names while the whole map is seen
+const MOST = 160;
+const GROWTH = 40; // more of them, each time that the map is seen from half as far
+
+export class Labels {
+  #widths = new Map();
+
+  // `layer` is an element over the canvas; `order` the rows in the order in which they are named; `address` of a row.
+  constructor(layer, { x, y, texts, order, address }) {
+    Object.assign(this, { layer, x, y, texts, order, address });
+    this.context = document.createElement("canvas").getContext("2d");
+    this.context.font = getComputedStyle(layer).font;
+  }
+
+  #width(row) {
+    let width = this.#widths.get(row);
+    if (width === undefined) {
+      width = Math.min(WIDEST, this.context.measureText(this.texts[row]).width);
+      this.#widths.set(row, width);
+    }
+    return width;
+  }
+
+  // Returns the rows that get a name, with its left and top: those in `first` before all others.
+  place(plane, { whole, hidden, first }) {
+    const most = Math.min(MOST, FEWEST + GROWTH * Math.max(0, Math.log2(plane.scale / whole)));
+    const taken = new Map(); // boxes by the lines they cross
+    const placed = [];
+    const given = new Set();
+    const fits = (left, top, width) => {
+      const lines = [Math.floor(top / LINE), Math.floor((top + LINE) / LINE)];
+      const box = { left: left - GAP, right: left + width + GAP, top, bottom: top + LINE };
+      const crosses = (other) =>
+        box.left < other.right && other.left < box.right && box.top < other.bottom && other.top < box.bottom;
+      if (lines.some((line) => taken.get(line)?.some(crosses))) {
+        return false;
+      }
+      for (const line of lines) {
+        taken.set(line, [...(taken.get(line) ?? []), box]);
+      }
+      return true;
+    };
+    const name = (row) => {
+      const [left, top] = plane.pixel(this.x[row], this.y[row]);
+      if (given.has(row) || !(left >= 0 && top >= 0 && left < plane.width && top < plane.height)) {
+        return;
+      }
+      const width = this.#width(row);
+      if (left + GAP + width < plane.width && top > LINE && fits(left + GAP, top - LINE / 2, width)) {
+        placed.push({ row, left: left + GAP, top: top - LINE / 2 });
+        given.add(row);
+      }
+    };
+    first.forEach(name);
+    for (const row of this.order) {
+      if (placed.length >= most + first.length) {
+        break;
+      }
+      if (hidden === null || !hidden[row]) {
+        name(row);
+      }
+    }
+    return placed;
+  }
+
+  draw(plane, options) {
+    const placed = this.place(plane, options);
+    while (this.layer.children.length < placed.length) {
+      const link = document.createElement("a");
+      link.className = "token";
+      link.translate = false;
+      link.tabIndex = -1; // all of them are reached by search, and from the lists
+      this.layer.append(link);
+    }
+    [...this.layer.children].forEach((link, number) => {
+      link.hidden = number >= placed.length;
+      if (!link.hidden) {
+        const { row, left, top } = placed[number];
+        link.textContent = this.texts[row];
+        link.href = this.address(row);
+        link.dataset.row = row;
+        link.style.transform = `translate(${left}px, ${top}px)`;
+      }
+    });
+  }
+}
