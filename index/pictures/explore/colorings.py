@@ -65,6 +65,18 @@ def colorings(bundle: Bundle, kept: Mapping[str, np.ndarray]) -> dict[str, Color
     return {each.name: each for each in made if _tells(each)}
 
 
+def named_rows(bundle: Bundle) -> np.ndarray:
+    """Return the rows that a map may name, the likeliest to be known first: words and their starts, by id, then others.
+
+    Of tokens with one vector the first stands for all. The untrained are never named.
+    """
+    kinds = np.array(bundle.vocabulary.kinds)
+    others = ~np.isin(kinds, ("word", "word-start"))
+    rows = np.lexsort((bundle.vocabulary.token_ids, others))
+    first = bundle.twins.first == np.arange(len(bundle))
+    return rows[(first & ~bundle.untrained)[rows]]
+
+
 def category(name: str, title: str, meaning: str, values: list[str | None]) -> Coloring:
     """Return the coloring of a category: the `NAMED` most frequent values, then all others as one."""
     known, counts = np.unique([value for value in values if value is not None], return_counts=True)
@@ -109,8 +121,8 @@ _NUMBERS = (
     ("hubness", "hubness", "Of how many tokens it is among the nearest in the causal metric.", True),
     ("causal_norm", "causal norm", "Length of its row in the causal metric, in logometers.", False),
     ("euclidean_norm", "Euclidean norm", "Length of its row.", False),
-    ("twin_count", "twins", "How many other tokens have the same vector.", True),
-    ("overlap_30", "overlap", "How many percent of its 30 nearest are in both lists, causal and cosine.", False),
+    ("twin_count", "twins", "How many tokens have its vector, itself among them.", True),
+    ("overlap_30", "overlap", "The share of its 30 nearest that is in both lists, causal and cosine.", False),
     ("token_id", "id", "Where tokens are merges: the order in which they were made, a proxy of frequency.", False),
 )
 _KEPT = "The share of a token's true nearest neighbors that are nearest on the map, too."

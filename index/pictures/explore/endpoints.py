@@ -201,6 +201,10 @@ class Pages:
             parts=[] if found is None else ask.shown(found.page(), choice),
         )
 
+    def about(self, request: Request, opened: OpenedBundle) -> Response:
+        """Show what the bundle holds, and the densest token."""
+        return self._about(opened)
+
     def map_points(self, request: Request, opened: OpenedBundle) -> Response:
         """Return every token's place in the plane, packed as `VocabularyMap.packed` says."""
         found = opened.map

@@ -7,12 +7,15 @@ from pathlib import Path
 from threading import RLock
 from typing import Any, TypeVar, cast
 
+import numpy as np
+
 from index.bundle.bundle import Bundle, open_bundle
 from index.bundle.manifest import MANIFEST
 from index.errors import BundleError
 from index.files import brief
 from index.geometry.maps import Geometry
 from index.measures.density import Rule
+from index.pictures.explore.colorings import Coloring, colorings, named_rows
 from index.pictures.explore.map import VocabularyMap, read_map
 from index.pictures.explore.suggest import Suggestions
 from index.pictures.numbers.densities import Densities, all_densities
@@ -55,6 +58,17 @@ class OpenedBundle:
     def map(self) -> VocabularyMap | None:
         """The map of this bundle, None where none was made."""
         return self._once("map", lambda: read_map(self._map_path, self.vocabulary))
+
+    @property
+    def colorings(self) -> dict[str, Coloring]:
+        """What the dots of the map can be colored by."""
+        kept = {} if self.map is None else self.map.kept
+        return self._once("colorings", lambda: colorings(self.vocabulary, kept))
+
+    @property
+    def named_rows(self) -> np.ndarray:
+        """The rows in the order in which the map names them: words first, as they were merged, the untrained never."""
+        return self._once("named rows", lambda: named_rows(self.vocabulary))
 
     def densities(self, found: Neighborhood) -> Densities:
         """Return all densities, of an answer's first geometry and k, by the rule that orders every token."""
