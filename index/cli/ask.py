@@ -127,7 +127,7 @@ def print_json(value: Any) -> None:
 
 def print_text(text: str) -> None:
     """Print a text as it is, at once."""
-    with _standard_output():
+    with standard_output():
         print(text, end="", flush=True)
 
 
@@ -159,7 +159,7 @@ def print_pages(pages: Iterable[Iterable[Block]]) -> None:
 
     printer = Printer(highlight=False)
     for page in pages:
-        with _standard_output():
+        with standard_output():
             printer.print(renderable(page))
 
 
@@ -178,7 +178,7 @@ def flush_answer() -> None:
     if sys.stdout is None:  # closed by whoever started this
         return
     try:
-        with _standard_output():
+        with standard_output():
             sys.stdout.flush()
     except (BrokenPipeError, LogoscopeError):
         # What is left in the buffer goes nowhere ("Note on SIGPIPE" in the documentation of Python's `signal`).
@@ -187,7 +187,7 @@ def flush_answer() -> None:
 
 
 @contextmanager
-def _standard_output() -> Iterator[None]:
+def standard_output() -> Iterator[None]:
     """Say of what fails in the block, but for a closed pipe, that it was standard output."""
     try:
         yield

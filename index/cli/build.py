@@ -11,6 +11,7 @@ import typer
 
 from index.answers.page import counted
 from index.cli.ask import answering, print_json, print_page, settle_encoding
+from index.cli.usage import OneLineCommand
 from index.errors import one_line
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ Examples:
 """
 
 
-@app.command(epilog=EXAMPLES)
+@app.command(cls=OneLineCommand, epilog=EXAMPLES)
 def build_index(
     source: Annotated[
         str | None,

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
-from typer.core import TyperCommand
 
 from index.answers.page import parts
 from index.cli.ask import Spelled, answering, as_option, ask_opened, show
@@ -18,6 +17,7 @@ from index.cli.form import Form
 from index.cli.keep import Keeper, asked
 from index.cli.many import ask_many
 from index.cli.progress import progress_of
+from index.cli.usage import OneLineCommand, said
 from index.errors import ParameterError
 from index.questions.reading import TokenName
 
@@ -64,7 +64,7 @@ _TYPED = (int, float, bool, Path, list[Path], list[str])
 """What typer reads; everything else is a text that the question reads."""
 
 
-class _Command(TyperCommand):
+class _Command(OneLineCommand):
     """Shows the line to type where a shell has taken a text apart, or has taken it away."""
 
     texts: frozenset[str] = frozenset()  # the arguments that may be any text
@@ -80,18 +80,13 @@ class _Command(TyperCommand):
             # Without a message of its own it is click's MissingParameter, which typer does not show.
             if error.message or error.param is None or error.param.name not in self.texts:
                 raise
-            with answering():
-                raise ParameterError(
-                    f"{error.format_message().rstrip('.')}; a #id is quoted, or the shell takes it for a comment: "
-                    f"{typed} '#7'"
-                ) from None
+            raise ParameterError(
+                f"{said(error)}; a #id is quoted, or the shell takes it for a comment: {typed} '#7'"
+            ) from None
         if rest:
             (text,) = (ctx.params[name] for name in self.texts)
             whole = shlex.quote(" ".join([text, *rest]))
-            with answering():
-                raise ParameterError(
-                    f"{1 + len(rest)} arguments where one is wanted; quote it: {ctx.command_path} {whole}"
-                )
+            raise ParameterError(f"{1 + len(rest)} arguments where one is wanted; quote it: {ctx.command_path} {whole}")
         return rest
 
 
