@@ -42,6 +42,7 @@ from index.questions.parameters import KEPT
 from index.questions.question import Question
 from index.questions.rank import rank
 from index.questions.reading import TokenName, read
+from index.questions.search import search
 from index.questions.sets import sets
 from index.questions.shares import shares
 from index.questions.untrained import untrained
@@ -66,6 +67,7 @@ class OpenVocabulary(Bundle):
     neighbors = Question(neighbors)
     within = Question(within)
     analogy = Question(analogy)
+    search = Question(search)
     distance = Question(distance)
     rank = Question(rank)
     sets = Question(sets)

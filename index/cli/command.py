@@ -150,7 +150,7 @@ def _declared(parameter: Parameter) -> Iterator[inspect.Parameter]:
         yield _keyword(parameter.name, list[str] | None, typer.Argument(**shown), None)
         lines = typer.Option("--file", help="A file with one on each line; answers come as they are done.")
         yield _keyword("file", Path | None, lines, None)
-    elif parameter.positional:
+    elif parameter.argument:
         yield _keyword(parameter.name, kind if parameter.required else kind | None, typer.Argument(**shown), default)
     else:
         option = typer.Option(_option(parameter), **shown)
@@ -184,7 +184,7 @@ def _option(parameter: Parameter) -> str:
 
 def _spelling(parameters: Sequence[Parameter]) -> Spelled:
     """Return how this command spells parameters: arguments as its help shows them, options as they are called here."""
-    known = {each.name: (_metavar(each) or "").upper() if each.positional else _option(each) for each in parameters}
+    known = {each.name: (_metavar(each) or "").upper() if each.argument else _option(each) for each in parameters}
 
     def spelled(name: str, value: str | None) -> str:
         if name not in known:

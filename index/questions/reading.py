@@ -14,6 +14,7 @@ from index.bundle.bundle import Bundle
 from index.errors import ParameterError, parameter
 from index.geometry.maps import Geometry
 from index.questions.among import Subset, listed_subset, subset
+from index.questions.vectors import Vectors, given_vectors
 from index.tokens.display import display
 from index.tokens.vocabulary import Token
 
@@ -151,6 +152,10 @@ def _paths(name: str, value: Any, bundle: Bundle) -> tuple[Path, ...]:
     return tuple(_path(name, each, bundle) for each in values)
 
 
+def _vectors(name: str, value: Any, bundle: Bundle) -> Vectors:
+    return given_vectors(name, value)
+
+
 def _shown(value: Any) -> str:
     return display(str(value)[:60])
 
@@ -167,5 +172,6 @@ _READERS: dict[Any, Callable[[str, Any, Bundle], Any]] = {
     Subset: _subset,
     Path: _path,
     tuple[Path, ...]: _paths,
+    Vectors: _vectors,
 }
 """How a value of each type is understood."""
