@@ -21,6 +21,7 @@ from index.checks.verify import verify
 from index.errors import LogoscopeError
 from index.export.export import export
 from index.geometry.maps import Geometry
+from index.pictures.page.compare import compare
 from index.pictures.page.report import report
 from index.pictures.plot.plot import plot
 from index.questions.among import Subset, kept
@@ -72,6 +73,7 @@ class OpenVocabulary(Bundle):
     rank = Question(rank)
     sets = Question(sets)
     overlap = Question(overlap)
+    compare = Question(compare)
     duplicates = Question(duplicates)
     extremes = Question(extremes)
     hub_shares = Question(hubness, "hubness")  # `hubness` is the number of lists of each token

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from index.bundle.bundle import Bundle
+from index.bundle.bundle import Bundle, open_bundle
 from index.errors import ParameterError, parameter
 from index.geometry.maps import Geometry
 from index.questions.among import Subset, listed_subset, subset
@@ -156,6 +156,10 @@ def _vectors(name: str, value: Any, bundle: Bundle) -> Vectors:
     return given_vectors(name, value)
 
 
+def _bundle(name: str, value: Any, bundle: Bundle) -> Bundle:
+    return value if isinstance(value, Bundle) else open_bundle(_path(name, value, bundle))
+
+
 def _shown(value: Any) -> str:
     return display(str(value)[:60])
 
@@ -173,5 +177,6 @@ _READERS: dict[Any, Callable[[str, Any, Bundle], Any]] = {
     Path: _path,
     tuple[Path, ...]: _paths,
     Vectors: _vectors,
+    Bundle: _bundle,
 }
 """How a value of each type is understood."""
