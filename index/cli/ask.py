@@ -95,14 +95,19 @@ def ask_opened(path: Path | None, ask: Callable[[Bundle], Asked]) -> tuple[Bundl
 
 def show(found: Answer, form: Form, title: Words) -> None:
     """Print an answer, or write it where its form says, under a title in pictures; exit code 1 where it is no."""
-    if form.json:
+    from index.answers.answer import Answers, columns_of
+
+    if isinstance(found, Answers) and form.svg is None:
+        from index.cli.many import stream
+
+        stream(iter(found), columns_of(found), form)
+    elif form.json:
         print_json(found.json())
     elif form.csv:
-        from index.answers.answer import columns_of, to_csv
+        from index.answers.answer import to_csv
 
         print_text(to_csv(tuple(columns_of(found)), found.rows()))
     elif form.parquet is not None:
-        from index.answers.answer import columns_of
         from index.answers.parquet import write_parquet
 
         with form.placing() as path:

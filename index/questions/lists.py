@@ -173,12 +173,15 @@ def neighbor_list(
     distances: np.ndarray,
     top: int,
     twins: np.ndarray | tuple[()] = (),
+    *,
+    resolution: float = 0.0,
 ) -> tuple[Neighbor, ...]:
     """Return the first `top` of a ranked list, (n,) rows and distances, as records with their marks.
 
-    `twins` are the rows with the same vector as what the list is around.
+    `twins` are the rows with the same vector as what the list is around. What is closer than the space's resolution is
+    tied, or than a larger one that is given, as around a vector that is longer than every point.
     """
-    close = np.diff(distances, prepend=-np.inf, append=np.inf) <= space.resolution
+    close = np.diff(distances, prepend=-np.inf, append=np.inf) <= max(space.resolution, resolution)
     tied = close[:-1] | close[1:]
     angular = space.geometry.angular
     same = np.isin(ids[:top], twins)

@@ -67,6 +67,18 @@ def read_safetensors(file: MappedFile, wanted: Sequence[str]) -> Tensor:
 
     SourceError when the file is damaged or holds none of them.
     """
+    path = file.path
+    header, start = safetensors_header(file)
+    name = _choose(wanted, {key: tuple(entry["shape"]) for key, entry in header.items()}, path)
+    _require_matrix(name, tuple(header[name]["shape"]), path)
+    return _matrix(name, safetensors_values(file, name, header[name], start), path)
+
+
+def safetensors_header(file: MappedFile) -> tuple[dict[str, Any], int]:
+    """Return what the header of a `.safetensors` file says of each tensor, and where their bytes begin; all checked.
+
+    SourceError when the file is damaged.
+    """
     from safetensors import SafetensorError, safe_open
 
     path = file.path
@@ -86,14 +98,15 @@ def read_safetensors(file: MappedFile, wanted: Sequence[str]) -> Tensor:
         raise refusal(path, "is no whole safetensors file", error) from error
     header = parse_json(text, path)
     header.pop("__metadata__", None)
-    name = _choose(wanted, {key: tuple(entry["shape"]) for key, entry in header.items()}, path)
-    stored, shape = header[name]["dtype"], tuple(header[name]["shape"])
-    dtype = np.uint16 if stored == "U16" else _DTYPES.get(stored)
+    return header, 8 + header_bytes
+
+
+def safetensors_values(file: MappedFile, name: str, entry: Mapping[str, Any], start: int) -> np.ndarray:
+    """Map one tensor of a `.safetensors` file, by its entry in the header; SourceError for no floats."""
+    dtype = np.uint16 if entry["dtype"] == "U16" else _DTYPES.get(entry["dtype"])
     if dtype is None:
-        raise SourceError(f"{name} of {path} is stored as {stored}; wanted F64, F32, F16 or BF16")
-    _require_matrix(name, shape, path)
-    start = 8 + header_bytes + header[name]["data_offsets"][0]
-    return _matrix(name, file.array(name, dtype, shape, start), path)
+        raise SourceError(f"{name} of {file.path} is stored as {entry['dtype']}; wanted F64, F32, F16 or BF16")
+    return file.array(name, dtype, tuple(entry["shape"]), start + entry["data_offsets"][0])
 
 
 def read_torch(file: MappedFile, wanted: Sequence[str]) -> Tensor:
@@ -162,16 +175,22 @@ def _choose(wanted: Sequence[str], shapes: Mapping[str, tuple[int, ...]], path: 
 
 def _matrix(name: str, values: np.ndarray, path: Path) -> Tensor:
     """Check that an array is a non-empty, finite matrix of floats, and return it C-contiguous."""
+    values = native_floats(name, values, path)
+    _require_matrix(name, values.shape, path)
+    values = np.require(values, requirements=["C", "A"])
+    _refuse_nonfinite(name, values, path)
+    return Tensor(name, values)
+
+
+def native_floats(name: str, values: np.ndarray, path: Path) -> np.ndarray:
+    """Return an array of floats in this machine's order of bytes, uint16 as bits of bfloat16; else SourceError."""
     if not values.dtype.isnative:
         values = values.astype(values.dtype.newbyteorder("="))
     if values.dtype in (np.dtype(np.uint16), np.dtype("V2")):
         values = values.view(ml_dtypes.bfloat16)
     if values.dtype not in FLOATS:
         raise SourceError(f"{name} of {path} is {values.dtype}; wanted float64, float32, float16 or bfloat16")
-    _require_matrix(name, values.shape, path)
-    values = np.require(values, requirements=["C", "A"])
-    _refuse_nonfinite(name, values, path)
-    return Tensor(name, values)
+    return values
 
 
 def _require_matrix(name: str, shape: tuple[int, ...], path: Path) -> None:
