@@ -70,6 +70,9 @@ def build_index(
             metavar="STRING", help="Also build this approximate FAISS index, and state its recall; may be repeated."
         ),
     ] = None,
+    cache: Annotated[
+        Path, typer.Option(metavar="DIR", help="Where what is fetched of a file on the Hub is kept.")
+    ] = Path("data/cache"),
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     threads: Annotated[
         int | None, typer.Option(help="For everything that runs in parallel.", show_default="all cores")
@@ -100,6 +103,7 @@ def build_index(
         density_k=density_k,
         centered=centered,
         index_factories=tuple(index_factory or ()),
+        cache=cache,
         device=device,
         threads=threads,
         overwrite=overwrite,
@@ -158,7 +162,10 @@ def _left_behind(stop: KeyboardInterrupt) -> str:
     """Say what a build that was stopped has left for the next run."""
     from index.build.place import Stopped
     from index.geometry.maps import Geometry
+    from index.sources.one_tensor import Interrupted
 
+    if isinstance(stop, Interrupted):
+        return f"what has come is kept for the next run, in {stop.path}"
     if not isinstance(stop, Stopped) or not stop.kept:
         return "nothing was left behind"
     kept = f"{len(stop.kept)} of {len(Geometry)} spaces {'is' if len(stop.kept) == 1 else 'are'}"

@@ -11,13 +11,14 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import ml_dtypes
 import numpy as np
+from msgspec import Meta, Struct, ValidationError, convert
 
 from index.errors import SourceError
-from index.files import MOST_JSON_VALUES, MappedFile, parse_json, refusal, require_few_values
+from index.files import MOST_JSON_VALUES, MappedFile, brief, parse_json, refusal, require_few_values
 from index.sources.gguf import GgufHeader
 from index.sources.torch_file import Opaque, StoredTensor, as_numpy, load_torch
 
@@ -69,12 +70,12 @@ def read_safetensors(file: MappedFile, wanted: Sequence[str]) -> Tensor:
     """
     path = file.path
     header, start = safetensors_header(file)
-    name = _choose(wanted, {key: tuple(entry["shape"]) for key, entry in header.items()}, path)
-    _require_matrix(name, tuple(header[name]["shape"]), path)
+    name = choose(wanted, {key: entry.shape for key, entry in header.items()}, path)
+    _require_matrix(name, header[name].shape, path)
     return _matrix(name, safetensors_values(file, name, header[name], start), path)
 
 
-def safetensors_header(file: MappedFile) -> tuple[dict[str, Any], int]:
+def safetensors_header(file: MappedFile) -> tuple[dict[str, HeaderEntry], int]:
     """Return what the header of a `.safetensors` file says of each tensor, and where their bytes begin; all checked.
 
     SourceError when the file is damaged.
@@ -96,17 +97,33 @@ def safetensors_header(file: MappedFile) -> tuple[dict[str, Any], int]:
         ) from error
     except SafetensorError as error:
         raise refusal(path, "is no whole safetensors file", error) from error
+    return parse_header(text, path), 8 + header_bytes
+
+
+def safetensors_values(file: MappedFile, name: str, entry: HeaderEntry, start: int) -> np.ndarray:
+    """Map one tensor of a `.safetensors` file, by its entry in the header; SourceError for no floats."""
+    dtype = np.uint16 if entry.dtype == "U16" else _DTYPES.get(entry.dtype)
+    if dtype is None:
+        raise SourceError(f"{name} of {file.path} is stored as {entry.dtype}; wanted F64, F32, F16 or BF16")
+    return file.array(name, dtype, entry.shape, start + entry.data_offsets[0])
+
+
+class HeaderEntry(Struct, frozen=True):
+    """What the header of a safetensors file says of a tensor."""
+
+    dtype: str
+    shape: tuple[Annotated[int, Meta(ge=0)], ...]
+    data_offsets: tuple[Annotated[int, Meta(ge=0)], Annotated[int, Meta(ge=0)]]  # in bytes, from the header's end
+
+
+def parse_header(text: bytes, path: Path | str) -> dict[str, HeaderEntry]:
+    """Return the tensors that the header of a safetensors file names, by their names."""
     header = parse_json(text, path)
     header.pop("__metadata__", None)
-    return header, 8 + header_bytes
-
-
-def safetensors_values(file: MappedFile, name: str, entry: Mapping[str, Any], start: int) -> np.ndarray:
-    """Map one tensor of a `.safetensors` file, by its entry in the header; SourceError for no floats."""
-    dtype = np.uint16 if entry["dtype"] == "U16" else _DTYPES.get(entry["dtype"])
-    if dtype is None:
-        raise SourceError(f"{name} of {file.path} is stored as {entry['dtype']}; wanted F64, F32, F16 or BF16")
-    return file.array(name, dtype, tuple(entry["shape"]), start + entry["data_offsets"][0])
+    try:
+        return convert(header, dict[str, HeaderEntry])
+    except ValidationError as error:
+        raise SourceError(f"{path} is no whole safetensors file: {brief(error)}") from error
 
 
 def read_torch(file: MappedFile, wanted: Sequence[str]) -> Tensor:
@@ -122,7 +139,7 @@ def read_torch(file: MappedFile, wanted: Sequence[str]) -> Tensor:
     if not isinstance(content, Mapping):
         raise SourceError(f"{path} holds a {type(content).__name__}; wanted a tensor, or a dict of tensors")
     tensors = {str(key): value for key, value in content.items() if isinstance(value, (StoredTensor, Opaque))}
-    name = _choose(wanted, {key: value.shape for key, value in tensors.items()}, path)
+    name = choose(wanted, {key: value.shape for key, value in tensors.items()}, path)
     return _matrix(name, as_numpy(tensors[name], name, path), path)
 
 
@@ -134,7 +151,7 @@ def read_gguf(header: GgufHeader) -> Tensor:
     from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, dequantize
 
     file, path = header.file, header.file.path
-    name = _choose(GGUF_NAMES, {key: tensor.shape for key, tensor in header.tensors.items()}, path)
+    name = choose(GGUF_NAMES, {key: tensor.shape for key, tensor in header.tensors.items()}, path)
     tensor = header.tensors[name]
     try:
         kind = GGMLQuantizationType(tensor.quantization)
@@ -159,7 +176,7 @@ def read_gguf(header: GgufHeader) -> Tensor:
         raise SourceError(f"{name} of {path} is quantized as {kind.name}, which gguf cannot dequantize") from error
 
 
-def _choose(wanted: Sequence[str], shapes: Mapping[str, tuple[int, ...]], path: Path) -> str:
+def choose(wanted: Sequence[str], shapes: Mapping[str, tuple[int, ...]], path: Path | str) -> str:
     """Return the first wanted name that is there, or say which matrices are."""
     for name in wanted:
         if name in shapes:
