@@ -31,6 +31,8 @@ Examples:
   uv run build_index.py gamma.npy --tokenizer ~/models/gemma
 
   uv run build_index.py --index-factory IVF256,Flat     an approximate index beside the exact one, with its recall
+
+  uv run build_index.py --control covariance            what structureless points would give
 """
 
 
@@ -55,7 +57,15 @@ def build_index(
     sample: Annotated[
         str | None, typer.Option(metavar="N|FILE", help="Index N random tokens, or those a .pt or .npy lists.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the random sample.")] = 42,
+    seed: Annotated[int, typer.Option(help="Of the random sample, and of a control.")] = 42,
+    control: Annotated[
+        str | None,
+        typer.Option(
+            metavar="gaussian|covariance|shuffle",
+            help="Index points without structure instead: of the mean length of the rows, of their mean and "
+            "covariance, or each column shuffled by itself.",
+        ),
+    ] = None,
     distances: Annotated[
         Path | None, typer.Option(help="A stored distance matrix (.npy, .pt) to check the result against.")
     ] = None,
@@ -98,6 +108,7 @@ def build_index(
         ridge=ridge,
         sample=sample,
         seed=seed,
+        control=control,
         distances=distances,
         neighbors=neighbors,
         density_k=density_k,
@@ -120,6 +131,7 @@ def build_index(
 
 def _build_and_report(settings: Settings, *, as_json: bool) -> bool:
     """Build, say what was built, print the densest token; return whether the stored distances agreed."""
+    from index.answers.answer import json_of, page_of
     from index.build.build import build
     from index.bundle.bundle import open_bundle
     from index.cli.progress import progress_bar
@@ -151,10 +163,11 @@ def _build_and_report(settings: Settings, *, as_json: bool) -> bool:
     for note in notes:
         print(one_line(note), file=sys.stderr)
     found = densest(bundle)
+    found.about(bundle.manifest.control)
     if as_json:
-        print_json(found.json())
+        print_json(json_of(found))
     else:
-        print_page(found.page())
+        print_page(page_of(found))
     return built.crosscheck is None or built.crosscheck.ok
 
 
