@@ -19,6 +19,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from index.pictures.explore import map_data
 from index.pictures.explore.endpoints import Pages, Questions
 from index.pictures.explore.opened import WatchedBundle
 
@@ -54,7 +55,12 @@ def application(folder: Path, map_path: Path, questions: Questions) -> Starlette
         "/vocabulary": pages.vocabulary,
         "/ask": pages.questions,
         "/ask/{name}": pages.ask,
-        "/map/{fingerprint}": pages.map_points,
+        "/about": pages.about,
+        "/map/{fingerprint}": map_data.points,
+        "/map/{fingerprint}/names": map_data.names,
+        "/map/{fingerprint}/colorings": map_data.colorings,
+        "/map/{fingerprint}/coloring/{name}": map_data.coloring,
+        "/map/{fingerprint}/near/{row:int}": map_data.near,
     }
     return Starlette(
         routes=[

@@ -70,7 +70,7 @@ def named_rows(bundle: Bundle) -> np.ndarray:
 
     Of tokens with one vector the first stands for all. The untrained are never named.
     """
-    kinds = np.array(bundle.vocabulary.kinds)
+    kinds = np.array(bundle.vocabulary.kinds.to_pylist())
     others = ~np.isin(kinds, ("word", "word-start"))
     rows = np.lexsort((bundle.vocabulary.token_ids, others))
     first = bundle.twins.first == np.arange(len(bundle))

@@ -15,14 +15,14 @@ from index.pictures.explore import ask
 from index.pictures.explore.address import Choice, link, links, read_choice, usual_choice
 from index.pictures.explore.assets import LONGEST, Assets, templates
 from index.pictures.explore.opened import OpenedBundle, WatchedBundle
+from index.pictures.explore.map_data import IMMUTABLE
 from index.pictures.explore.views import plain_lists, token_view
 from index.pictures.page import tables, words
 from index.questions.analogy import analogy
 from index.questions.question import Question
 from index.tokens.display import display
 
-IMMUTABLE = {"Cache-Control": "public, max-age=31536000, immutable"}
-"""For what is served under an address that names its content."""
+NEW_EACH_TIME = {"Cache-Control": "no-cache"}
 
 Answer = Callable[[Request, OpenedBundle], Response]
 
@@ -60,6 +60,12 @@ class Pages:
         return endpoint
 
     def home(self, request: Request, opened: OpenedBundle) -> Response:
+        """Show the map of the vocabulary; where there is none, what the bundle holds."""
+        if opened.map is None:
+            return self.about(request, opened)
+        return self._page("atlas.html", opened, usual_choice(opened.vocabulary), figures=opened.map.fidelity)
+
+    def about(self, request: Request, opened: OpenedBundle) -> Response:
         """Show what the bundle holds, and the densest token."""
         choice, manifest = usual_choice(opened.vocabulary), opened.vocabulary.manifest
         winners = [(rule.value, winner, link(winner.token, choice)) for rule, winner in opened.densest.by_rule.items()]
@@ -201,23 +207,17 @@ class Pages:
             parts=[] if found is None else ask.shown(found.page(), choice),
         )
 
-    def about(self, request: Request, opened: OpenedBundle) -> Response:
-        """Show what the bundle holds, and the densest token."""
-        return self._about(opened)
-
-    def map_points(self, request: Request, opened: OpenedBundle) -> Response:
-        """Return every token's place in the plane, packed as `VocabularyMap.packed` says."""
-        found = opened.map
-        if found is None or request.path_params["fingerprint"] != found.fingerprint:
-            raise HTTPException(HTTPStatus.NOT_FOUND, "there is no such map")
-        return Response(found.packed(), media_type="application/octet-stream", headers=IMMUTABLE)
-
     def static(self, request: Request) -> Response:
-        """Return a style sheet, a script or the icon."""
-        asset = self._assets.get(request.path_params["name"])
+        """Return a style sheet, a script or the icon.
+
+        A script that another one names is asked for without its content's name, and may be another the next time.
+        """
+        name = request.path_params["name"]
+        asset = self._assets.get(name)
         if asset is None:
             raise HTTPException(HTTPStatus.NOT_FOUND, "there is no such file")
-        return Response(asset.content, media_type=asset.media_type, headers=IMMUTABLE)
+        named = f"{request.url.path}?{request.url.query}" == self._assets.address(name)
+        return Response(asset.content, media_type=asset.media_type, headers=IMMUTABLE if named else NEW_EACH_TIME)
 
     def refused(self, request: Request, error: Exception) -> Response:
         """Show what is no page here, or no way to ask for one."""
@@ -247,7 +247,7 @@ class Pages:
                 **context,
             }
         )
-        return HTMLResponse(content, status, headers={"Cache-Control": "no-cache"})
+        return HTMLResponse(content, status, headers=NEW_EACH_TIME)
 
     def _problem(self, status: HTTPStatus, title: str, problem: str) -> Response:
         content = self._templates.get_template("problem.html").render(title=title, problem=problem)

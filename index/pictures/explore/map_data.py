@@ -1,0 +1,77 @@
+"""What the scripts of the map read: places, names, colorings and neighbors, under addresses that name their content."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+import numpy as np
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from index.geometry.maps import Geometry
+from index.pictures.explore.map import COMPARED, VocabularyMap
+from index.pictures.explore.opened import OpenedBundle
+
+IMMUTABLE = {"Cache-Control": "public, max-age=31536000, immutable"}
+"""For what is served under an address that names its content."""
+
+BYTES = "application/octet-stream"
+LISTED = 30
+"""Neighbors that a picked token is joined with."""
+
+
+def points(request: Request, opened: OpenedBundle) -> Response:
+    """Return every token's place in the plane, packed as `VocabularyMap.packed` says."""
+    return Response(_map(request, opened).packed(), media_type=BYTES, headers=IMMUTABLE)
+
+
+def names(request: Request, opened: OpenedBundle) -> Response:
+    """Return the texts of all tokens as they are printed, and the rows in the order in which they are named."""
+    _map(request, opened)
+    vocabulary = opened.vocabulary.vocabulary
+    texts = [vocabulary.display(row) for row in range(len(opened.vocabulary))]
+    return JSONResponse({"texts": texts, "order": opened.named_rows.tolist()}, headers=IMMUTABLE)
+
+
+def colorings(request: Request, opened: OpenedBundle) -> Response:
+    """Return what tokens can be colored by."""
+    _map(request, opened)
+    return JSONResponse([each.described() for each in opened.colorings.values()], headers=IMMUTABLE)
+
+
+def coloring(request: Request, opened: OpenedBundle) -> Response:
+    """Return a byte for each token."""
+    _map(request, opened)
+    found = opened.colorings.get(request.path_params["name"])
+    if found is None:
+        raise HTTPException(HTTPStatus.NOT_FOUND, "there is no such coloring")
+    return Response(found.codes.tobytes(), media_type=BYTES, headers=IMMUTABLE)
+
+
+def near(request: Request, opened: OpenedBundle) -> Response:
+    """Return the rows of a token's nearest in both geometries, and of what shares its vector."""
+    _map(request, opened)
+    bundle, row = opened.vocabulary, request.path_params["row"]
+    if row >= len(bundle):
+        raise HTTPException(HTTPStatus.NOT_FOUND, "there is no such token")
+    lists = {geometry.label: _nearest(opened, geometry, row) for geometry in COMPARED}
+    first = bundle.twins.first
+    twins = [int(each) for each in np.flatnonzero(first == first[row]) if each != row]
+    return JSONResponse({"lists": lists, "twins": twins}, headers=IMMUTABLE)
+
+
+def _map(request: Request, opened: OpenedBundle) -> VocabularyMap:
+    found = opened.map
+    if found is None or request.path_params["fingerprint"] != found.fingerprint:
+        raise HTTPException(HTTPStatus.NOT_FOUND, "there is no such map")
+    return found
+
+
+def _nearest(opened: OpenedBundle, geometry: Geometry, row: int) -> list[int]:
+    """Return the rows of the nearest other vectors; none for a row without a point."""
+    space: Any = opened.vocabulary.spaces[geometry]
+    if row in space.excluded:
+        return []
+    return [int(each) for each in space.distinct_ids[row][:LISTED] if each >= 0]
