@@ -3,7 +3,7 @@
 const LINE = 18; // pixels of height
 const GAP = 6; // between a dot and its name, and around a name
 const WIDEST = 160;
-const FEWEST = 24; // names while the whole map is seen
+const FEWEST = 60; // names while the whole map is seen
 const MOST = 160;
 const GROWTH = 40; // more of them, each time that the map is seen from half as far
 
