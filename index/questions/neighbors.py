@@ -268,7 +268,9 @@ def neighborhood(
     distinct = density.mean_distances(*nearest, Rule.DISTINCT, density_k)
     others = bundle.twins.others(row)
     twins = tuple(map(bundle.vocabulary.token, others))
-    agreement, shared = agreement_of(bundle, spaces[:2], [found[space.geometry] for space in spaces[:2]], length)
+    agreement, shared = agreement_of(
+        bundle, row, spaces[:2], [found[space.geometry] for space in spaces[:2]], length, among
+    )
     return Neighborhood(
         bundle.vocabulary.token(row),
         twins,
