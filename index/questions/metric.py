@@ -128,8 +128,9 @@ class MetricReport(Answer):
             )
         ]
         lines.append(("  its standard error", "", as_length(self.pairs.standard_error)))
-        if self.norms.expected_mean_square is not None:
-            lines.append(("  by the identity", *(as_length(one.expected_mean_square) for one in both)))
+        expected = [each for one in both if (each := one.expected_mean_square) is not None]
+        if expected:
+            lines.append(("  by the identity", *map(as_length, expected)))
         columns = ("", f"{self.norms.count:,} norms", f"{self.pairs.count:,} random distances")
         return table(columns, lines)
 
