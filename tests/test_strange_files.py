@@ -19,7 +19,7 @@ from conftest import ROOT, invoke
 from safetensors.numpy import save_file
 
 from index.checks.stored_matrix import open_matrix
-from index.errors import LogoscopeError, SourceError
+from index.errors import LogoscopeError, ParameterError, SourceError
 from index.files import open_file
 from index.sources.judgments import read_judgments
 from index.sources.load import load
@@ -452,6 +452,13 @@ def test_stored_matrices_and_samples_are_regular_files(
     os.mkfifo(tmp_path / f"x{ending}")
     with pytest.raises(LogoscopeError, match="it is no regular file"):
         read(tmp_path / f"x{ending}")
+
+
+@pytest.mark.parametrize("held", [None, 7, "planet", [1, 2], {"ids": [1]}, {"token_indices": None}])
+def test_a_sample_that_holds_no_tensor(held: object, tmp_path: Path) -> None:
+    torch.save(held, tmp_path / "x.pt")
+    with pytest.raises(ParameterError, match=r"x\.pt (cannot be read: .*is no|holds no)"):
+        read_sample(tmp_path / "x.pt")
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def read_sample(path: Path, *, named: str = "sample") -> np.ndarray:
         else:
             content = load_torch(file)
             found = content.get("token_indices") if isinstance(content, Mapping) else content
-            if found is None:
+            if found is None and isinstance(content, Mapping):
                 raise ParameterError(f"{where} holds no token_indices; it holds {listed(content)}")
             ids = as_numpy(found, "token_indices", path)
     except SourceError as error:
