@@ -142,7 +142,7 @@ def _build_and_report(settings: Settings, *, as_json: bool) -> bool:
     bundle = open_bundle(built.folder)
     V, D, K = bundle.manifest.V, bundle.manifest.D, bundle.manifest.K
     notes = [
-        f"built {built.folder}: {V:,} tokens x {D:,}, {K} neighbors in each geometry, "
+        f"built {built.folder}: {V:,} tokens x {D:,}, {counted(K, 'neighbor')} in each geometry, "
         f"{built.bytes / 1e6:,.0f} MB, {built.seconds:.1f} s"
     ]
     if built.reused:
