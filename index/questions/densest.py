@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from index.answers.answer import Answer, Row, json_number
-from index.answers.page import TEXT, Block, Heading, Table, facts, table
+from index.answers.page import TEXT, Block, Heading, Table, counted, facts, table
 from index.bundle.bundle import Bundle
 from index.measures import density
 from index.measures.density import Rule
@@ -171,6 +171,6 @@ def densest(
         float(densities.mean()),
         float(np.median(densities)),
         by_rule,
-        f"{bundle.name}: {len(bundle):,} tokens x {bundle.manifest.D:,}, {bundle.manifest.K} neighbors kept",
+        f"{bundle.name}: {len(bundle):,} tokens x {bundle.manifest.D:,}, {counted(bundle.manifest.K, 'neighbor')} kept",
         bundle.manifest.metric.origin,
     )

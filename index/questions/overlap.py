@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from index.answers.answer import Row, json_number, jsonable
-from index.answers.page import TEXT, Block, Heading, Sentence, Table, Words, counted, facts, table
+from index.answers.page import TEXT, Block, Heading, Sentence, Table, Words, as_length, counted, facts, table
 from index.bundle.bundle import Bundle
 from index.errors import ParameterError, parameter
 from index.measures import density
@@ -174,8 +174,8 @@ class OverlapCensus(AmongSome):
             (
                 str(each.decile),
                 f"{each.tokens:,}",
-                f"{each.lowest:.6f}",
-                f"{each.highest:.6f}",
+                as_length(each.lowest),
+                as_length(each.highest),
                 *(_percent(each.means[top]) for top in self.tops),
             )
             for each in self.deciles
