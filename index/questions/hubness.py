@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
@@ -13,6 +14,8 @@ from index.bundle.bundle import Bundle
 from index.errors import ParameterError
 from index.geometry.maps import Geometry
 from index.measures.hubness import hubness as hubness_of
+from index.questions.beside import MORE_COLUMNS, Beside, BesideBundle, beside_json, beside_rows
+from index.questions.beside import beside as asked_beside
 from index.questions.parameters import KEPT
 from index.questions.question import Doc
 from index.questions.reading import Some
@@ -36,6 +39,7 @@ class Hubness(Answer):
     """How unevenly neighbor lists are filled."""
 
     geometries: dict[Geometry, Unevenness]
+    beside: Beside[Hubness] | None = None  # another bundle's
 
     columns: ClassVar = {
         "geometry": str,
@@ -45,9 +49,14 @@ class Hubness(Answer):
         "in_no_list": int,
     }
 
+    @property
+    def more_columns(self) -> Mapping[str, type]:
+        """Whose line it is, where another bundle stands beside."""
+        return {} if self.beside is None else MORE_COLUMNS
+
     def rows(self) -> list[Row]:
         """Return one record for each geometry."""
-        return [
+        rows: list[Row] = [
             {
                 "geometry": geometry.label,
                 "k": found.k,
@@ -57,10 +66,11 @@ class Hubness(Answer):
             }
             for geometry, found in self.geometries.items()
         ]
+        return beside_rows(rows, self.beside)
 
     def json(self) -> dict[str, object]:
         """Return the figures under the names of their geometries; shares from 0 to 1."""
-        return {
+        own: dict[str, object] = {
             geometry.value: {
                 "k": found.k,
                 "skewness": found.skewness,
@@ -69,24 +79,27 @@ class Hubness(Answer):
             }
             for geometry, found in self.geometries.items()
         }
+        return own | beside_json(self.beside)
 
     def page(self) -> list[Block]:
         """Return a line for each geometry, shares in percent."""
-        columns = ("geometry", "skewness", *(f"top {percent} %" for percent in PERCENTS), "in no list")
-        lines = (
-            (
-                geometry.label,
-                f"{found.skewness:.2f}",
-                *(f"{100 * share:.1f}" for share in found.share.values()),
-                f"{found.in_no_list:,}",
-            )
-            for geometry, found in self.geometries.items()
-        )
+        columns = ("skewness", *(f"top {percent} %" for percent in PERCENTS), "in no list")
+
+        def figures(found: Unevenness) -> tuple[str, ...]:
+            shares = (f"{100 * share:.1f}" for share in found.share.values())
+            return (f"{found.skewness:.2f}", *shares, f"{found.in_no_list:,}")
+
+        lines: list[tuple[str, ...]] = []
+        for geometry, found in self.geometries.items():
+            lines.append((geometry.label, *figures(found)))
+            if self.beside is not None:
+                lines.append((f"  {self.beside.other}", *figures(self.beside.answer.geometries[geometry])))
         k = next(iter(self.geometries.values())).k
         said = "If lists were filled evenly, the top 1 % of the tokens would hold little more than 1 % of the places."
         return [
             Heading(f"Places in lists of {k}, in percent, held by the tokens that are in most lists"),
-            table(columns, lines),
+            table(("geometry", *columns), lines),
+            *([] if self.beside is None else self.beside.blocks()),
             Sentence(said, aside=True),
         ]
 
@@ -98,6 +111,7 @@ def hubness(
     geometries: Annotated[
         Some, Doc("Those to measure, of causal, cosine and causal-cosine.", metavar="A,...", option="--geometry")
     ] = tuple(Geometry),
+    beside: BesideBundle = None,
 ) -> Hubness:
     """How unevenly neighbor lists are filled: the places that few tokens hold, and the tokens in no list.
 
@@ -106,7 +120,11 @@ def hubness(
     Tokens that tie for the last places of a list share them.
     """
     k = min(USUAL_LENGTH, bundle.manifest.K) if top is None else top
-    return Hubness({geometry: _unevenness(bundle, geometry, k) for geometry in geometries})
+    found = {geometry: _unevenness(bundle, geometry, k) for geometry in geometries}
+    other = asked_beside(
+        bundle, beside, lambda other: hubness(other, top=k, geometries=geometries), k=k, geometries=geometries
+    )
+    return Hubness(found, other)
 
 
 def _unevenness(bundle: Bundle, geometry: Geometry, k: int) -> Unevenness:

@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from index.bundle.bundle import Bundle
-from index.errors import ParameterError, parameter
+from index.bundle.bundle import Bundle, open_bundle
+from index.bundle.places import named_folder
+from index.errors import BundleError, ParameterError, parameter
+from index.files import brief
 from index.geometry.maps import Geometry
 from index.questions.among import Subset, listed_subset, subset
 from index.tokens.display import display
@@ -146,6 +148,17 @@ def _path(name: str, value: Any, bundle: Bundle) -> Path:
         raise ParameterError(f"{parameter(name)} must be a path, got: {_shown(value)}") from None
 
 
+def _bundle(name: str, value: Any, bundle: Bundle) -> Bundle:
+    """Open another bundle, by its folder or its name; one that is open stays."""
+    if isinstance(value, Bundle):
+        return value
+    folder = named_folder(_path(name, value, bundle))
+    try:
+        return open_bundle(folder)
+    except BundleError as error:
+        raise ParameterError(f"{parameter(name)} {_shown(value)}: {brief(error)}") from error
+
+
 def _paths(name: str, value: Any, bundle: Bundle) -> tuple[Path, ...]:
     values = (value,) if isinstance(value, str | Path) or not isinstance(value, Iterable) else value
     return tuple(_path(name, each, bundle) for each in values)
@@ -166,6 +179,7 @@ _READERS: dict[Any, Callable[[str, Any, Bundle], Any]] = {
     str: _text,
     Subset: _subset,
     Path: _path,
+    Bundle: _bundle,
     tuple[Path, ...]: _paths,
 }
 """How a value of each type is understood."""
