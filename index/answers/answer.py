@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from html import escape
@@ -110,6 +110,28 @@ class Answer:
         )
         more = f"<p>{len(found) - HTML_ROWS:,} more; to_pandas() has all</p>" if len(found) > HTML_ROWS else ""
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
+
+
+class Answers(Answer):
+    """Answers to several things asked at once, each made when it is looked at: JSON has a line for each."""
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+    def __iter__(self) -> Iterator[Answer]:
+        raise NotImplementedError
+
+    def rows(self) -> list[Row]:
+        """Return the rows of all, one behind the other."""
+        return [row for each in self for row in each.rows()]
+
+    def json(self) -> Any:
+        """Return all as a list."""
+        return [each.json() for each in self]
+
+    def page(self) -> list[Block]:
+        """Return all pages, one behind the other."""
+        return [block for each in self for block in each.page()]
 
 
 def rows_of(answer: Answer) -> list[Row]:

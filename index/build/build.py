@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import time
 from collections.abc import Iterator
@@ -64,7 +65,7 @@ class Built:
     left_out: int  # added tokens of the tokenizer that have no row
     zero_ids: tuple[int, ...]  # tokens whose row is zero: they have no cosine
     crosscheck: CrossCheck | None  # None where no matrix was given
-    notes: tuple[str, ...]  # what to know of its numbers: a ridge that removes much, a resolution that is coarse
+    notes: tuple[str, ...]  # what to know of it: a file fetched whole, a ridge that removes much, a coarse resolution
     reused: tuple[Geometry, ...]  # spaces that a build which was stopped or killed had finished
 
 
@@ -87,6 +88,8 @@ def build(settings: Settings, progress: Progress = lambda step, done, total: Non
     ------
     LogoscopeError
         SourceError, MetricError, DistancesError, BundleError or ParameterError: nothing is left behind.
+    Interrupted
+        On Ctrl-C while the matrix is fetched; it says where what has come is kept.
     Stopped
         On Ctrl-C, from the first writing on; it says which spaces are kept for the next run.
     """
@@ -97,7 +100,7 @@ def build(settings: Settings, progress: Progress = lambda step, done, total: Non
         check_target(settings.out, overwrite=settings.overwrite)
     with _threads(settings.threads):
         progress("reading the model", 0, 1)
-        source = load(settings.source, tokenizer=settings.tokenizer)
+        source = load(settings.source, tokenizer=settings.tokenizer, cache=settings.cache, progress=progress)
         target = settings.out or ROOT / bundle_name(source, kind)
         check_target(target, overwrite=settings.overwrite)
         if kind is not None:
@@ -108,13 +111,14 @@ def build(settings: Settings, progress: Progress = lambda step, done, total: Non
         with building(target, overwrite=settings.overwrite) as place:
             check_disk(size, place.folder)
             job = _Job(settings, device, place, place.target.name, progress, started)
-            control = None
+            fetched, control = source.notes, None
             if kind is not None:
                 source, control = controlled(source, kind, settings.seed, place.folder, progress)
             rows = write_rows(place.bundle, source, control, selected, settings, progress)
             del source  # and with it the memory of a matrix that had to be dequantized
             facts, reused = _build_spaces(job, rows)
-            return _finish(job, rows, facts, reused)
+            built = _finish(job, rows, facts, reused)
+            return dataclasses.replace(built, notes=(*fetched, *built.notes))
 
 
 def _checked_size(settings: Settings, source: Source, selected: np.ndarray | None) -> BuildSize:

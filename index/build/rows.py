@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
@@ -15,7 +16,7 @@ from index.bundle import write as writer
 from index.bundle.bundle import GAMMA, METRIC, TOKENIZER
 from index.bundle.manifest import SourceFacts
 from index.errors import MetricError, parameter
-from index.files import open_file
+from index.files import no_file, open_file
 from index.geometry.metric import Metric, covariance, metric_from_covariance, metric_from_matrix
 from index.geometry.twins import twin_groups
 from index.sources.load import Source
@@ -85,8 +86,8 @@ def _metric(source: Source, settings: Settings, progress: Progress) -> Metric:
 
 
 def _given_metric(path: Path) -> np.ndarray:
-    if not path.is_file():
-        raise MetricError(f"{parameter('metric_tensor', path)}: there is no such file")
+    if not os.path.isfile(path):  # Path.is_file raises for a path that no file system takes
+        raise MetricError(f"{parameter('metric_tensor', path)}: {no_file(path)}")
     if path.suffix not in (".npy", ".safetensors", ".pt", ".pth"):
         raise MetricError(f"{parameter('metric_tensor', path)}: wanted a .pt, .safetensors or .npy file")
     return read_matrix(open_file(path), ("M",)).values

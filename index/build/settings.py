@@ -8,6 +8,7 @@ from pathlib import Path
 from index.errors import ParameterError, parameter
 from index.files import brief
 from index.geometry.controls import ControlKind
+from index.sources.load import DEFAULT_CACHE
 
 MOST_THREADS = 1024
 
@@ -30,6 +31,7 @@ class Settings:
     centered: bool = False  # whether causal cosines are taken at the mean row instead of at zero
     index_factories: tuple[str, ...] = ()  # FAISS factory strings of approximate indexes beside the exact ones
     device: str = "auto"  # cpu, cuda, mps, or auto for what is there
+    cache: Path = DEFAULT_CACHE  # where what is fetched of a file on the Hub is kept
     threads: int | None = None  # for everything that runs in parallel; None for all cores
     overwrite: bool = False  # whether to replace a bundle that is there
 

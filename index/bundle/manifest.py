@@ -17,7 +17,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from index.answers.control import Control
 from index.bundle.checksums import DAMAGED, FileFacts, damaged, seal, unreadable
 from index.errors import BundleError
-from index.files import brief
+from index.files import brief, no_file
 
 FORMAT = "logoscope-bundle"
 FORMAT_VERSION = 4
@@ -207,7 +207,7 @@ def read_manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST
     try:
         if path.exists() and not path.is_file():
-            raise BundleError(f"{path} is no regular file")
+            raise BundleError(f"{path}: {no_file(path)}")
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         killed = (folder.parent / f".{folder.name}.replaced").exists()

@@ -98,9 +98,13 @@ def ask_opened(path: Path | None, ask: Callable[[Bundle], Asked]) -> tuple[Bundl
 
 def show(found: Answer, form: Form, title: Words) -> None:
     """Print an answer, or write it where its form says, under a title in pictures; exit code 1 where it is no."""
-    from index.answers.answer import columns_of, json_of, page_of, rows_of, to_csv
+    from index.answers.answer import Answers, columns_of, json_of, page_of, rows_of, to_csv
 
-    if form.json:
+    if isinstance(found, Answers) and form.svg is None:
+        from index.cli.many import stream
+
+        stream(iter(found), columns_of(found), form)
+    elif form.json:
         print_json(json_of(found))
     elif form.csv:
         print_text(to_csv(tuple(columns_of(found)), rows_of(found)))
@@ -129,7 +133,7 @@ def print_json(value: Any) -> None:
 
 def print_text(text: str) -> None:
     """Print a text as it is, at once."""
-    with _standard_output():
+    with standard_output():
         print(text, end="", flush=True)
 
 
@@ -161,7 +165,7 @@ def print_pages(pages: Iterable[Iterable[Block]]) -> None:
 
     printer = Printer(highlight=False)
     for page in pages:
-        with _standard_output():
+        with standard_output():
             printer.print(renderable(page))
 
 
@@ -180,7 +184,7 @@ def flush_answer() -> None:
     if sys.stdout is None:  # closed by whoever started this
         return
     try:
-        with _standard_output():
+        with standard_output():
             sys.stdout.flush()
     except (BrokenPipeError, LogoscopeError):
         # What is left in the buffer goes nowhere ("Note on SIGPIPE" in the documentation of Python's `signal`).
@@ -189,7 +193,7 @@ def flush_answer() -> None:
 
 
 @contextmanager
-def _standard_output() -> Iterator[None]:
+def standard_output() -> Iterator[None]:
     """Say of what fails in the block, but for a closed pipe, that it was standard output."""
     try:
         yield

@@ -11,6 +11,7 @@ import typer
 
 from index.answers.page import counted
 from index.cli.ask import answering, print_json, print_page, settle_encoding
+from index.cli.usage import OneLineCommand
 from index.errors import one_line
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ Examples:
 """
 
 
-@app.command(epilog=EXAMPLES)
+@app.command(cls=OneLineCommand, epilog=EXAMPLES)
 def build_index(
     source: Annotated[
         str | None,
@@ -79,6 +80,9 @@ def build_index(
             metavar="STRING", help="Also build this approximate FAISS index, and state its recall; may be repeated."
         ),
     ] = None,
+    cache: Annotated[
+        Path, typer.Option(metavar="DIR", help="Where what is fetched of a file on the Hub is kept.")
+    ] = Path("data/cache"),
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     threads: Annotated[
         int | None, typer.Option(help="For everything that runs in parallel.", show_default="all cores")
@@ -110,6 +114,7 @@ def build_index(
         density_k=density_k,
         centered=centered,
         index_factories=tuple(index_factory or ()),
+        cache=cache,
         device=device,
         threads=threads,
         overwrite=overwrite,
@@ -170,7 +175,10 @@ def _left_behind(stop: KeyboardInterrupt) -> str:
     """Say what a build that was stopped has left for the next run."""
     from index.build.place import Stopped
     from index.geometry.maps import Geometry
+    from index.sources.one_tensor import Interrupted
 
+    if isinstance(stop, Interrupted):
+        return f"what has come is kept for the next run, in {stop.path}"
     if not isinstance(stop, Stopped) or not stop.kept:
         return "nothing was left behind"
     kept = f"{len(stop.kept)} of {len(Geometry)} spaces {'is' if len(stop.kept) == 1 else 'are'}"

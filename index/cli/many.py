@@ -69,7 +69,7 @@ def ask_many(
         with open_lines(file) as lines:
             texts = ((f"{where}, line {number}: ", text) for number, text in numbered(lines))
             bundle = open_index(index)
-            _stream(ask_all(bundle, texts), columns(bundle), form)
+            stream(ask_all(bundle, texts), columns(bundle), form)
             if keeper.ids:
                 keeper.write(bundle)
     if refused:
@@ -146,7 +146,7 @@ def _show_all(found: list[Answer], columns: Mapping[str, type], form: Form, titl
         _write(iter(found), columns, form)
 
 
-def _stream(found: Iterator[Answer], columns: Mapping[str, type], form: Form) -> None:
+def stream(found: Iterator[Answer], columns: Mapping[str, type], form: Form) -> None:
     """Write each answer as soon as it is known; in JSON each is a line."""
     if form.json:
         from index.answers.answer import json_of, to_json

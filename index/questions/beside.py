@@ -99,7 +99,7 @@ def beside(
     if other is None:
         return None
     _require_comparable(bundle, other, k, geometries, among)
-    return Beside(bundle.name, other.name, other.manifest.control, ask(other), tuple(_notes(bundle, other)))
+    return Beside(bundle.name, other.name, other.manifest.control, ask(other), tuple(notes_beside(bundle, other)))
 
 
 def same_tokens(bundle: Bundle, other: Bundle) -> bool:
@@ -139,7 +139,7 @@ def _require_comparable(
         )
 
 
-def _notes(bundle: Bundle, other: Bundle) -> Iterator[str]:
+def notes_beside(bundle: Bundle, other: Bundle) -> Iterator[str]:
     """Yield what keeps another bundle from showing what structureless points would give in place of a model's."""
     own, its, name = bundle.manifest, other.manifest, display(other.name)
     if own.control is not None:

@@ -14,6 +14,7 @@ from index.bundle.bundle import Bundle
 from index.measures import density
 from index.measures.density import Rule
 from index.questions.among import kept
+from index.questions.approximate import ByFactory, approximation
 from index.questions.beside import MORE_COLUMNS, Beside, BesideBundle, beside_json, beside_rows
 from index.questions.beside import beside as asked_beside
 from index.questions.lists import among_facts
@@ -174,18 +175,20 @@ def densest(
     among: Among = None,
     without: Without = None,
     beside: BesideBundle = None,
+    approximate: ByFactory = None,
 ) -> Densest:
     """The token at the densest point, and its neighbors in both geometries.
 
     Example: uv run query.py densest --top 10 --rule distinct
 
     `among` is where the densest token is looked for, less what is `without`, and what the lists keep to. Densities stay
-    those in the whole vocabulary.
+    those in the whole vocabulary, and exact: `approximate` is the two lists alone.
 
     >>> index.open("data/indexes/smollm2-135m").densest().neighborhood.token.text
     '<gh_stars>'
     """
     among, k = kept(bundle, among, without), density_k_of(bundle, density_k)
+    by = approximation(bundle, approximate, geometries, among)
     space = bundle.spaces[geometries[0]]
     rows = np.arange(len(bundle)) if among is None else among.rows
     placed = rows[~np.isin(rows, space.excluded)]
@@ -199,7 +202,7 @@ def densest(
         by_rule[each] = Winner(bundle.vocabulary.token(rows[first]), float(density.density(mean[first])), len(tied))
     densities = density.density(means[rule])
     return Densest(
-        neighborhood(bundle, by_rule[rule].token.row, top, k, rule, geometries, among),
+        neighborhood(bundle, by_rule[rule].token.row, top, k, rule, geometries, among, by),
         float(densities.min()),
         float(densities.max()),
         float(densities.mean()),

@@ -88,6 +88,11 @@ class Parameter:
         """Whether it must be given."""
         return self.default is inspect.Parameter.empty
 
+    @property
+    def argument(self) -> bool:
+        """Whether a command takes it by its place; one with an option's name is an option there."""
+        return self.positional and self.doc.option is None
+
     def read(self, value: Any, bundle: Bundle) -> Any:
         """Return a value as the question takes it: names become members and subsets, limits hold."""
         if value is None:

@@ -16,6 +16,7 @@ from index.errors import BundleError, ParameterError, parameter
 from index.files import brief
 from index.geometry.maps import Geometry
 from index.questions.among import Subset, listed_subset, subset
+from index.questions.vectors import Vectors, given_vectors
 from index.tokens.display import display
 from index.tokens.vocabulary import Token
 
@@ -156,12 +157,16 @@ def _bundle(name: str, value: Any, bundle: Bundle) -> Bundle:
     try:
         return open_bundle(folder)
     except BundleError as error:
-        raise ParameterError(f"{parameter(name)} {_shown(value)}: {brief(error)}") from error
+        raise BundleError(f"{parameter(name)} {_shown(value)}: {brief(error)}") from error
 
 
 def _paths(name: str, value: Any, bundle: Bundle) -> tuple[Path, ...]:
     values = (value,) if isinstance(value, str | Path) or not isinstance(value, Iterable) else value
     return tuple(_path(name, each, bundle) for each in values)
+
+
+def _vectors(name: str, value: Any, bundle: Bundle) -> Vectors:
+    return given_vectors(name, value)
 
 
 def _shown(value: Any) -> str:
@@ -179,7 +184,8 @@ _READERS: dict[Any, Callable[[str, Any, Bundle], Any]] = {
     str: _text,
     Subset: _subset,
     Path: _path,
-    Bundle: _bundle,
     tuple[Path, ...]: _paths,
+    Vectors: _vectors,
+    Bundle: _bundle,
 }
 """How a value of each type is understood."""

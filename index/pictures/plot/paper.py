@@ -25,6 +25,9 @@ WIDTH, HEIGHT, DPI = 7.0, 5.5, 300
 FIRST, SECOND, BOTH = "#0072B2", "#D55E00", "#009E73"
 """The colors of the first geometry, the second, and what they share: Okabe and Ito's, for color-blind eyes too."""
 
+BESIDE = "#CC79A7"
+"""The color of what another bundle shows."""
+
 INK, GRAY, PALE = "#222222", "#666666", "#D5D5D5"
 
 NO_LIGATURES = ("-liga",)
