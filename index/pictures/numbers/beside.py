@@ -31,6 +31,11 @@ class SeriesBeside:
     counts: np.ndarray  # (B,) int64: points in each
     covariance: np.ndarray  # (D,) float64: eigenvalues of its covariance, descending
 
+    @property
+    def short(self) -> str:
+        """What a figure calls its curves, whose line below the title names it."""
+        return "beside" if self.notes else "control"
+
     def means(self, longest: int) -> tuple[np.ndarray, np.ndarray]:
         """Return lengths of lists up to the longest, (n,), and the mean overlap at each, a share: (n,)."""
         tops = [top for top in self.census.tops if top <= longest]

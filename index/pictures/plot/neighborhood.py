@@ -70,7 +70,7 @@ def subtitle(series: NeighborhoodSeries, found: Neighborhood, name: str) -> str:
         if agreed.lowest < agreed.highest:
             said.append(f"ties could make it {agreed.lowest} to {agreed.highest}")
     if series.beside is not None:
-        said.append(f"beside it {display(series.beside.bundle)}")
+        said.append(f"{series.beside.short}: {display(series.beside.bundle)}")
     return " · ".join(said)
 
 
@@ -108,7 +108,7 @@ def _draw_ranks(
         Patch(color=paper.PALE, label="± resolution"): any(_band_seen(axes, ranks) for axes, ranks in listed),
     }
     if beside is not None and any(len(_means(ranks, beside)) for ranks in series):
-        parts[Line2D([], [], color=paper.BESIDE, ls=":", label=f"mean, {beside.name}")] = True
+        parts[Line2D([], [], color=paper.BESIDE, ls=":", label=f"{beside.short}, mean")] = True
     paper.key(upper, *(part for part, drawn in parts.items() if drawn))
 
 
@@ -158,7 +158,8 @@ def _draw_overlap(axes: Axes, series: OverlapSeries, found: Neighborhood, beside
     axes.plot(series.lengths, 100 * series.chance, color=paper.GRAY, label="chance", **chance)
     if beside is not None:
         lengths, shares = beside.means(int(series.lengths[-1]))
-        axes.plot(lengths, 100 * shares, color=paper.BESIDE, marker="D", ms=3, ls=":", label=f"mean, {beside.name}")
+        axes.plot(lengths, 100 * shares, color=paper.BESIDE, marker="D", ms=3, ls=":")
+        paper.name_curve(axes, (lengths[-1], 100 * shares[-1]), f"{beside.short}, mean")
     k = found.overlap.k
     axes.plot([k], [found.overlap.percent], "o", ms=4, color=paper.BOTH, clip_on=False, label=f"k = {k}")
     axes.set_xlim(0, 1.02 * series.lengths[-1])
@@ -196,7 +197,9 @@ def draw_densities(
     )
     low, high, most = edges[0], edges[-1], counts.max()
     if beside is not None and len(beside.counts):
-        axes.stairs(beside.counts, beside.edges, color=paper.BESIDE, linewidth=1.0, label=beside.name)
+        axes.stairs(beside.counts, beside.edges, color=paper.BESIDE, linewidth=1.0)
+        highest = int(beside.counts.argmax())
+        paper.name_curve(axes, (beside.edges[highest], beside.counts[highest]), beside.short, left=True)
         low, high = min(low, beside.edges[0]), max(high, beside.edges[-1])
         most = max(most, beside.counts.max())
     axes.text(1, 1, left_out, transform=axes.transAxes, ha="right", va="top", fontsize=paper.SMALL, color=paper.GRAY)

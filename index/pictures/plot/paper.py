@@ -109,6 +109,20 @@ def say(axes: Axes, text: str) -> None:
     axes.tick_params(which="both", bottom=False, left=False, labelbottom=False, labelleft=False)
 
 
+def name_curve(axes: Axes, at: tuple[float, float], name: str, *, left: bool = False) -> None:
+    """Write the name of another bundle's curve beside one of its points, in its color."""
+    axes.annotate(
+        name,
+        at,
+        (-4, 0) if left else (0, 5),
+        textcoords="offset points",
+        ha="right" if left else "left",
+        va="top" if left else "bottom",
+        fontsize=SMALL,
+        color=BESIDE,
+    )
+
+
 def span(axes: Axes, which: Literal["x", "y"], values: np.ndarray, *, share: float = 0.06) -> None:
     """Set the limits of an axis a little beyond some values, and plain ticks."""
     low, high = float(values.min()), float(values.max())

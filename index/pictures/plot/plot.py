@@ -205,7 +205,7 @@ def _pages(bundle: Bundle, answers: Sequence[Neighborhood | VocabularySeries], b
     for answer in answers:
         if isinstance(answer, VocabularySeries):
             draw = partial(vocabulary.vocabulary_figure, answer, bundle)
-            pages.append(_Page("vocabulary", vocabulary.texts_drawn(bundle), draw))
+            pages.append(_Page("vocabulary", vocabulary.texts_drawn(bundle, answer.beside), draw))
             continue
         known = densities(next(iter(answer.lists)), Rule.DISTINCT, answer.density_k)
         if not others:  # of all figures alike: they have the same geometries, lists and k

@@ -19,14 +19,15 @@ from index.questions.overlap import OverlapCensus
 from index.tokens.display import display
 
 
-def texts_drawn(bundle: Bundle) -> list[str]:
+def texts_drawn(bundle: Bundle, beside: SeriesBeside | None) -> list[str]:
     """Return the texts of the figure that come from data, in printable form: its title and the line below."""
     facts = bundle.manifest
     origin = display(facts.metric.origin)
     control = "" if facts.control is None else f"a control ({facts.control.short}) · "
+    other = "" if beside is None else f" · {beside.short}: {display(beside.bundle)}"
     return [
         display(bundle.name),
-        f"{control}{facts.V:,} tokens x {facts.D:,} · {counted(facts.K, 'neighbor')} kept · {origin}",
+        f"{control}{facts.V:,} tokens x {facts.D:,} · {counted(facts.K, 'neighbor')} kept · {origin}{other}",
     ]
 
 
@@ -35,7 +36,7 @@ def vocabulary_figure(series: VocabularySeries, bundle: Bundle, typeface: Typefa
 
     Draw and save inside `paper.look` of the typeface, which must be one for `texts_drawn`.
     """
-    title, below = texts_drawn(bundle)
+    title, below = texts_drawn(bundle, series.beside)
     figure, grid = paper.page(typeface.label(title, cells=48), typeface.label(below, cells=150))
     density = figure.add_subplot(grid[0, 0])
     paper.name_panel(density, "a", f"Densities, {found_in(series.densities.geometry)}")
@@ -89,7 +90,9 @@ def _draw_deciles(axes: Axes, census: OverlapCensus | None, beside: SeriesBeside
             axes.plot([decile.decile for decile in there], shares, color=color, marker=marker, ms=2, ls=":", lw=0.8)
     axes.plot([], [], color=paper.GRAY, ls="--", lw=0.6, label="chance")
     if beside is not None:
-        axes.plot([], [], color=paper.GRAY, ls=":", lw=0.8, label=beside.name)
+        first = beside.census.deciles[0]
+        highest = 100 * max(share for top, share in first.means.items() if top in census.tops)
+        paper.name_curve(axes, (first.decile, highest), f"{beside.short} (dotted)")
     axes.set(
         xlabel="decile of density, sparsest first (rule 'distinct')",
         ylabel=f"shared by {names}, %",
@@ -112,7 +115,7 @@ def _draw_spectrum(axes: Axes, series: EigenvalueSeries, beside: SeriesBeside | 
         values.append(np.array([series.ridge]))
     if beside is not None and (beside.covariance > 0).any():
         there = beside.covariance > 0
-        named = f"Cov, {beside.name}"
+        named = f"Cov, {beside.short}"
         axes.plot(places[there], beside.covariance[there], color=paper.BESIDE, ls=":", label=named)
         values.append(beside.covariance[there])
     every = np.concatenate(values)
