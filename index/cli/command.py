@@ -94,7 +94,7 @@ def add_command(app: typer.Typer, question: Question[Any, Any]) -> None:
     """Give a program the command of a question."""
     many = next((each for each in question.parameters if each.doc.many), None)
     own = {each.name for each in question.parameters}
-    others = [each.name for each in question.parameters if each.kind is Bundle]
+    others = [each.name for each in question.parameters if each.kind is Bundle and each.positional]
 
     def run(**given: Any) -> None:
         folder = given.pop("index")

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from index.bundle.bundle import Bundle, open_bundle
-from index.errors import ParameterError, parameter
+from index.bundle.places import named_folder
+from index.errors import BundleError, ParameterError, parameter
+from index.files import brief
 from index.geometry.maps import Geometry
 from index.questions.among import Subset, listed_subset, subset
 from index.questions.vectors import Vectors, given_vectors
@@ -147,6 +149,17 @@ def _path(name: str, value: Any, bundle: Bundle) -> Path:
         raise ParameterError(f"{parameter(name)} must be a path, got: {_shown(value)}") from None
 
 
+def _bundle(name: str, value: Any, bundle: Bundle) -> Bundle:
+    """Open another bundle, by its folder or its name; one that is open stays."""
+    if isinstance(value, Bundle):
+        return value
+    folder = named_folder(_path(name, value, bundle))
+    try:
+        return open_bundle(folder)
+    except BundleError as error:
+        raise BundleError(f"{parameter(name)} {_shown(value)}: {brief(error)}") from error
+
+
 def _paths(name: str, value: Any, bundle: Bundle) -> tuple[Path, ...]:
     values = (value,) if isinstance(value, str | Path) or not isinstance(value, Iterable) else value
     return tuple(_path(name, each, bundle) for each in values)
@@ -154,10 +167,6 @@ def _paths(name: str, value: Any, bundle: Bundle) -> tuple[Path, ...]:
 
 def _vectors(name: str, value: Any, bundle: Bundle) -> Vectors:
     return given_vectors(name, value)
-
-
-def _bundle(name: str, value: Any, bundle: Bundle) -> Bundle:
-    return value if isinstance(value, Bundle) else open_bundle(_path(name, value, bundle))
 
 
 def _shown(value: Any) -> str:
