@@ -17,7 +17,7 @@ from index.questions.lists import PIECE, TOKEN_COLUMNS, among_facts, among_json
 from index.questions.marks import Mark, legend, marks_of, signs
 from index.questions.parameters import TOKENS, Among, Without
 from index.questions.question import Doc
-from index.questions.reading import Ranks
+from index.questions.reading import AxisNumbers
 from index.tokens.vocabulary import Token
 
 USUAL_LENGTH = 10
@@ -165,7 +165,7 @@ def axes(
     bundle: Bundle,
     *,
     rank: Annotated[
-        Ranks,
+        AxisNumbers,
         Doc("Axes by their eigenvalues: 1 is of the largest, last of the smallest.", metavar="N,..."),
     ] = (1, 2, "last"),
     top: Annotated[int | None, Doc("Tokens listed at each end.", default="10, or all"), TOKENS] = None,

@@ -20,7 +20,7 @@ from index.tokens.vocabulary import Token
 
 Pair = tuple[Geometry, Geometry]
 Some = tuple[Geometry, ...]
-Ranks = tuple[int | str, ...]
+AxisNumbers = tuple[int | str, ...]
 """Numbers from 1 to the bundle's D, and `last`, which is D; read, they are numbers."""
 LAST = "last"
 TokenName = str | int | Token
@@ -190,7 +190,7 @@ _READERS: dict[Any, Callable[[str, Any, Bundle], Any]] = {
     int: _whole_number,
     float: _number,
     tuple[int, ...]: _whole_numbers,
-    Ranks: _ranks,
+    AxisNumbers: _ranks,
     Geometry: _geometry,
     Pair: two_geometries,
     Some: _some_geometries,
