@@ -25,6 +25,7 @@ from index.pictures.page.report import report
 from index.pictures.plot.plot import plot
 from index.questions.among import Subset, kept
 from index.questions.analogy import analogy
+from index.questions.concept import concept
 from index.questions.densest import densest
 from index.questions.distance import distance
 from index.questions.duplicates import duplicates
@@ -78,6 +79,7 @@ class OpenVocabulary(Bundle):
     spectrum = Question(metric, "metric")  # `metric` is M itself
     evaluate = Question(evaluate)
     shares = Question(shares)
+    concept = Question(concept)
     find = Question(find)
     plot = Question(plot)
     report = Question(report)
