@@ -29,6 +29,7 @@ from index.questions.concept import concept
 from index.questions.densest import densest
 from index.questions.distance import distance
 from index.questions.duplicates import duplicates
+from index.questions.enrich import enrich
 from index.questions.evaluate import evaluate
 from index.questions.extremes import extremes
 from index.questions.find import find
@@ -80,6 +81,7 @@ class OpenVocabulary(Bundle):
     evaluate = Question(evaluate)
     shares = Question(shares)
     concept = Question(concept)
+    enrich = Question(enrich)
     find = Question(find)
     plot = Question(plot)
     report = Question(report)

@@ -346,7 +346,7 @@ def test_a_saved_direction_and_its_dual(small: Path, files: list[Path], tmp_path
         (("{0}", "--save", "x.txt"), "--save must end in .safetensors, got: x.txt"),
         (("{0}", "{0}"), "PAIRS name the concept 'true' twice"),
         (("{0}", "--only", "false"), "--only 'false' names no concept; there are true"),
-        (("{0}", "--random", "3"), "--random must be from 19 to 1,000,000, got: 3"),
+        (("{0}", "--random", "3"), "--random must be from 19 to 100,000, got: 3"),
         (("{0}", "--among", "#1,#2"), "--among #1"),
         (("--parallel", "w1 + w2", "w3 - w4"), "--parallel 'w1 + w2' is no difference"),
         (("--parallel", "w1 - w1", "w3 - w4"), "--parallel 'w1 - w1' is nothing: its tokens cancel"),

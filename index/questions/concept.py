@@ -51,7 +51,7 @@ def concept(
     without: Without = None,
     centered: Annotated[bool, Doc("Measure tokens from the mean row, not from zero.")] = False,
     random: Annotated[
-        int, Doc("Sets of as many random pairs that a concept is held against.", metavar="N"), Limit(19, 1_000_000)
+        int, Doc("Sets of as many random pairs that a concept is held against.", metavar="N"), Limit(19, 100_000)
     ] = RANDOM,
     seed: Annotated[int, Doc("Of the random pairs."), Limit(0)] = 0,
     parallel: Annotated[
