@@ -290,6 +290,36 @@ def test_cosines_between_concepts(small: Path, files: list[Path]) -> None:
     for name, G in products(gamma).items():
         wanted = [[cosine(x, y, G) for y in means] for x in means]
         np.testing.assert_allclose(answer["cosines"][name], wanted, atol=1e-9)
+        pairs = abs(wanted[0][1]), abs(wanted[0][2]), abs(wanted[1][2])
+        assert answer["between"][name] == pytest.approx(np.mean(pairs), abs=1e-9)
+
+
+def test_the_figure_of_concepts_holds_their_cosines(small: Path, files: list[Path], tmp_path: Path) -> None:
+    opened = index.open(small)
+    out = tmp_path / "concepts.svg"
+    asked = ("plot", "concepts", *(word for path in files for word in ("--pairs", path)), "--out", out)
+    refused = invoke("query.py", *asked, "--index", small)
+    assert refused.code == 2  # no word stands behind a space here
+    assert "no pair of true, others, shared is kept" in refused.err
+    found = opened.concept(files, form="bare", random=19, top=1)
+    from index.pictures.plot.concepts import concepts_figure, texts_drawn
+    from index.pictures.plot.fonts import typeface
+
+    figure = concepts_figure(found, "small", typeface(texts_drawn(found, "small")))
+    left, right, _ = figure.axes
+    for axes, name in ((left, "causal"), (right, "euclidean")):
+        np.testing.assert_allclose(axes.images[0].get_array(), found.cosines[name])
+        written = [text.get_text() for text in axes.texts if text.get_text()[-1].isdigit()]
+        assert written == [f"{value:.2f}" for line in found.cosines[name] for value in line]
+    assert [label.get_text() for label in left.get_yticklabels()] == ["true  1", "others  2", "shared  3"]
+    for words, said in (
+        (("plot", "concepts", "--pairs", files[0]), "compares concepts, and --pairs gives one; pass another file"),
+        (("plot", "w1", "--pairs", files[0]), "--pairs goes with plot concepts, which is not asked for"),
+        (("plot", "concepts", "--top", 3), "plot concepts is of all tokens and has no lists"),
+    ):
+        outcome = invoke("query.py", *words, "--out", out, "--index", small)
+        assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+        assert said in outcome.err
 
 
 @pytest.mark.parametrize("centered", [False, True])
@@ -479,6 +509,15 @@ def test_families_of_the_bundled_model(smollm2: Built) -> None:
             assert [pair[name]["cosine"] for pair in each["each"]] == pytest.approx(wanted, abs=1e-7)
             assert each["leave_one_out"][name]["p"] == 1 / 200
         assert each["leave_one_out"]["causal"]["low"] > each["leave_one_out"]["euclidean"]["high"]
+    whole = query("concept", "--random", 19, "--top", 1, "--index", smollm2.path)
+    for name, factor in (("causal", np.linalg.cholesky((M + M.T) / 2)), ("euclidean", np.eye(len(M)))):
+        means = []
+        for pairs in sections().values():
+            known = [(rows[f"Ġ{a}"], rows[f"Ġ{b}"]) for a, b in pairs if {f"Ġ{a}", f"Ġ{b}"} <= rows.keys()]
+            means.append(np.mean([gamma[b] - gamma[a] for a, b in known], axis=0) @ factor)
+        between = [abs(cosine_of(x, y)) for at, x in enumerate(means) for y in means[:at]]
+        assert whole["between"][name] == pytest.approx(np.mean(between), abs=1e-6)
+    assert [round(whole["between"][name], 3) for name in ("causal", "euclidean")] == [0.082, 0.231]
 
 
 def cosine_of(x: NDArray, y: NDArray) -> float:

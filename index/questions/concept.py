@@ -24,7 +24,7 @@ from index.sources.judgments import WordPairs, gensims_word_pairs, read_word_pai
 from index.tokens.words import Case, WordFinder, WordForm, WordRows
 
 USUAL_LENGTH = 10
-RANDOM = 1_999
+RANDOM, LEAST_RANDOM = 1_999, 19
 
 Form = Annotated[WordForm, Doc("Words are tokens behind a space, bare ones, or the first, else the second.")]
 Spelling = Annotated[Case, Doc("Whether a token in another case is the word, where none is spelled as it.")]
@@ -51,7 +51,9 @@ def concept(
     without: Without = None,
     centered: Annotated[bool, Doc("Measure tokens from the mean row, not from zero.")] = False,
     random: Annotated[
-        int, Doc("Sets of as many random pairs that a concept is held against.", metavar="N"), Limit(19, 100_000)
+        int,
+        Doc("Sets of as many random pairs that a concept is held against.", metavar="N"),
+        Limit(LEAST_RANDOM, 100_000),
     ] = RANDOM,
     seed: Annotated[int, Doc("Of the random pairs."), Limit(0)] = 0,
     parallel: Annotated[

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from index.answers.page import TEXT, Block, Column, Heading, Sentence, Table, Words, counted, facts, table
 from index.questions.concepts import Concept, Concepts, Parallel, Place
-from index.questions.directions import PROBE, STEERING, LeftOut
+from index.questions.directions import PROBE, STEERING, LeftOut, Product
 from index.questions.lists import among_facts
 from index.questions.marks import legend, signs
 from index.tokens.display import display
@@ -21,6 +21,7 @@ _FORMS = {
     WordForm.BARE: "without a space",
     WordForm.BEST: "behind a space, or bare",
 }
+_PRODUCTS = {Product.CAUSAL: "in M", Product.EUCLIDEAN: "in the plain inner product"}
 _UNITS = {
     "causal": "rows as they are, in M",
     "euclidean": "rows as they are",
@@ -144,6 +145,9 @@ def _matrices(answer: Concepts) -> Iterator[Block]:
                 for number, name, line in zip(numbers, names, matrix, strict=True)
             ),
         )
+    said = [f"{mean:.3f} {_PRODUCTS[product]}" for product, mean in answer.between.items() if not math.isnan(mean)]
+    if said:
+        yield Sentence(f"Between different concepts a cosine is {' and '.join(said)} on average, whatever its sign.")
 
 
 def _parallel(found: Parallel, answer: Concepts) -> Iterator[Block]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -32,8 +33,7 @@ class Held:
     crossed_cosine: float  # the mean of the same words in other pairs; NaN below three groups
 
 
-_NAN = float("nan")
-NOT_HELD = Held(_NAN, _NAN, _NAN, _NAN, _NAN, _NAN, _NAN)
+NOT_HELD = Held(math.nan, math.nan, math.nan, math.nan, math.nan, math.nan, math.nan)
 """Where there is no other pair to be held against."""
 
 
@@ -182,10 +182,20 @@ class Concepts(Answer):
             "seed": self.seed,
             "concepts": [each.json() for each in self.concepts],
             "cosines": {product.value: jsonable(matrix) for product, matrix in self.cosines.items()},
+            "between": {product.value: json_number(mean) for product, mean in self.between.items()},
             **({} if self.parallel is None else {"parallel": self.parallel.json()}),
             **among_json(self.among),
             **({} if self.saved is None else {"saved": self.saved}),
         }
+
+    @property
+    def between(self) -> dict[Product, float]:
+        """How large cosines between different concepts are on average, whatever their sign; NaN of fewer than two."""
+        found = {}
+        for product, matrix in self.cosines.items():
+            sizes = [abs(matrix[a][b]) for a in range(len(matrix)) for b in range(a) if not math.isnan(matrix[a][b])]
+            found[product] = sum(sizes) / len(sizes) if sizes else math.nan
+        return found
 
     @property
     def refusal(self) -> str | None:
