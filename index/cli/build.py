@@ -11,6 +11,7 @@ import typer
 
 from index.answers.page import counted
 from index.cli.ask import answering, print_json, print_page, settle_encoding
+from index.cli.usage import OneLineCommand
 from index.errors import one_line
 
 if TYPE_CHECKING:
@@ -30,10 +31,12 @@ Examples:
   uv run build_index.py gamma.npy --tokenizer ~/models/gemma
 
   uv run build_index.py --index-factory IVF256,Flat     an approximate index beside the exact one, with its recall
+
+  uv run build_index.py --control covariance            what structureless points would give
 """
 
 
-@app.command(epilog=EXAMPLES)
+@app.command(cls=OneLineCommand, epilog=EXAMPLES)
 def build_index(
     source: Annotated[
         str | None,
@@ -54,7 +57,15 @@ def build_index(
     sample: Annotated[
         str | None, typer.Option(metavar="N|FILE", help="Index N random tokens, or those a .pt or .npy lists.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the random sample.")] = 42,
+    seed: Annotated[int, typer.Option(help="Of the random sample, and of a control.")] = 42,
+    control: Annotated[
+        str | None,
+        typer.Option(
+            metavar="gaussian|covariance|shuffle",
+            help="Index points without structure instead: of the mean length of the rows, of their mean and "
+            "covariance, or each column shuffled by itself.",
+        ),
+    ] = None,
     distances: Annotated[
         Path | None, typer.Option(help="A stored distance matrix (.npy, .pt) to check the result against.")
     ] = None,
@@ -69,6 +80,9 @@ def build_index(
             metavar="STRING", help="Also build this approximate FAISS index, and state its recall; may be repeated."
         ),
     ] = None,
+    cache: Annotated[
+        Path, typer.Option(metavar="DIR", help="Where what is fetched of a file on the Hub is kept.")
+    ] = Path("data/cache"),
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     threads: Annotated[
         int | None, typer.Option(help="For everything that runs in parallel.", show_default="all cores")
@@ -94,11 +108,13 @@ def build_index(
         ridge=ridge,
         sample=sample,
         seed=seed,
+        control=control,
         distances=distances,
         neighbors=neighbors,
         density_k=density_k,
         centered=centered,
         index_factories=tuple(index_factory or ()),
+        cache=cache,
         device=device,
         threads=threads,
         overwrite=overwrite,
@@ -115,6 +131,7 @@ def build_index(
 
 def _build_and_report(settings: Settings, *, as_json: bool) -> bool:
     """Build, say what was built, print the densest token; return whether the stored distances agreed."""
+    from index.answers.answer import json_of, page_of
     from index.build.build import build
     from index.bundle.bundle import open_bundle
     from index.cli.progress import progress_bar
@@ -146,10 +163,11 @@ def _build_and_report(settings: Settings, *, as_json: bool) -> bool:
     for note in notes:
         print(one_line(note), file=sys.stderr)
     found = densest(bundle)
+    found.about(bundle.manifest.control)
     if as_json:
-        print_json(found.json())
+        print_json(json_of(found))
     else:
-        print_page(found.page())
+        print_page(page_of(found))
     return built.crosscheck is None or built.crosscheck.ok
 
 
@@ -157,7 +175,10 @@ def _left_behind(stop: KeyboardInterrupt) -> str:
     """Say what a build that was stopped has left for the next run."""
     from index.build.place import Stopped
     from index.geometry.maps import Geometry
+    from index.sources.one_tensor import Interrupted
 
+    if isinstance(stop, Interrupted):
+        return f"what has come is kept for the next run, in {stop.path}"
     if not isinstance(stop, Stopped) or not stop.kept:
         return "nothing was left behind"
     kept = f"{len(stop.kept)} of {len(Geometry)} spaces {'is' if len(stop.kept) == 1 else 'are'}"

@@ -11,13 +11,14 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import ml_dtypes
 import numpy as np
+from msgspec import Meta, Struct, ValidationError, convert
 
 from index.errors import SourceError
-from index.files import MOST_JSON_VALUES, MappedFile, parse_json, refusal, require_few_values
+from index.files import MOST_JSON_VALUES, MappedFile, brief, parse_json, refusal, require_few_values
 from index.sources.gguf import GgufHeader
 from index.sources.torch_file import Opaque, StoredTensor, as_numpy, load_torch
 
@@ -67,6 +68,18 @@ def read_safetensors(file: MappedFile, wanted: Sequence[str]) -> Tensor:
 
     SourceError when the file is damaged or holds none of them.
     """
+    path = file.path
+    header, start = safetensors_header(file)
+    name = choose(wanted, {key: entry.shape for key, entry in header.items()}, path)
+    _require_matrix(name, header[name].shape, path)
+    return _matrix(name, safetensors_values(file, name, header[name], start), path)
+
+
+def safetensors_header(file: MappedFile) -> tuple[dict[str, HeaderEntry], int]:
+    """Return what the header of a `.safetensors` file says of each tensor, and where their bytes begin; all checked.
+
+    SourceError when the file is damaged.
+    """
     from safetensors import SafetensorError, safe_open
 
     path = file.path
@@ -84,16 +97,33 @@ def read_safetensors(file: MappedFile, wanted: Sequence[str]) -> Tensor:
         ) from error
     except SafetensorError as error:
         raise refusal(path, "is no whole safetensors file", error) from error
+    return parse_header(text, path), 8 + header_bytes
+
+
+def safetensors_values(file: MappedFile, name: str, entry: HeaderEntry, start: int) -> np.ndarray:
+    """Map one tensor of a `.safetensors` file, by its entry in the header; SourceError for no floats."""
+    dtype = np.uint16 if entry.dtype == "U16" else _DTYPES.get(entry.dtype)
+    if dtype is None:
+        raise SourceError(f"{name} of {file.path} is stored as {entry.dtype}; wanted F64, F32, F16 or BF16")
+    return file.array(name, dtype, entry.shape, start + entry.data_offsets[0])
+
+
+class HeaderEntry(Struct, frozen=True):
+    """What the header of a safetensors file says of a tensor."""
+
+    dtype: str
+    shape: tuple[Annotated[int, Meta(ge=0)], ...]
+    data_offsets: tuple[Annotated[int, Meta(ge=0)], Annotated[int, Meta(ge=0)]]  # in bytes, from the header's end
+
+
+def parse_header(text: bytes, path: Path | str) -> dict[str, HeaderEntry]:
+    """Return the tensors that the header of a safetensors file names, by their names."""
     header = parse_json(text, path)
     header.pop("__metadata__", None)
-    name = _choose(wanted, {key: tuple(entry["shape"]) for key, entry in header.items()}, path)
-    stored, shape = header[name]["dtype"], tuple(header[name]["shape"])
-    dtype = np.uint16 if stored == "U16" else _DTYPES.get(stored)
-    if dtype is None:
-        raise SourceError(f"{name} of {path} is stored as {stored}; wanted F64, F32, F16 or BF16")
-    _require_matrix(name, shape, path)
-    start = 8 + header_bytes + header[name]["data_offsets"][0]
-    return _matrix(name, file.array(name, dtype, shape, start), path)
+    try:
+        return convert(header, dict[str, HeaderEntry])
+    except ValidationError as error:
+        raise SourceError(f"{path} is no whole safetensors file: {brief(error)}") from error
 
 
 def read_torch(file: MappedFile, wanted: Sequence[str]) -> Tensor:
@@ -109,7 +139,7 @@ def read_torch(file: MappedFile, wanted: Sequence[str]) -> Tensor:
     if not isinstance(content, Mapping):
         raise SourceError(f"{path} holds a {type(content).__name__}; wanted a tensor, or a dict of tensors")
     tensors = {str(key): value for key, value in content.items() if isinstance(value, (StoredTensor, Opaque))}
-    name = _choose(wanted, {key: value.shape for key, value in tensors.items()}, path)
+    name = choose(wanted, {key: value.shape for key, value in tensors.items()}, path)
     return _matrix(name, as_numpy(tensors[name], name, path), path)
 
 
@@ -121,7 +151,7 @@ def read_gguf(header: GgufHeader) -> Tensor:
     from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, dequantize
 
     file, path = header.file, header.file.path
-    name = _choose(GGUF_NAMES, {key: tensor.shape for key, tensor in header.tensors.items()}, path)
+    name = choose(GGUF_NAMES, {key: tensor.shape for key, tensor in header.tensors.items()}, path)
     tensor = header.tensors[name]
     try:
         kind = GGMLQuantizationType(tensor.quantization)
@@ -146,7 +176,7 @@ def read_gguf(header: GgufHeader) -> Tensor:
         raise SourceError(f"{name} of {path} is quantized as {kind.name}, which gguf cannot dequantize") from error
 
 
-def _choose(wanted: Sequence[str], shapes: Mapping[str, tuple[int, ...]], path: Path) -> str:
+def choose(wanted: Sequence[str], shapes: Mapping[str, tuple[int, ...]], path: Path | str) -> str:
     """Return the first wanted name that is there, or say which matrices are."""
     for name in wanted:
         if name in shapes:
@@ -162,16 +192,22 @@ def _choose(wanted: Sequence[str], shapes: Mapping[str, tuple[int, ...]], path: 
 
 def _matrix(name: str, values: np.ndarray, path: Path) -> Tensor:
     """Check that an array is a non-empty, finite matrix of floats, and return it C-contiguous."""
+    values = native_floats(name, values, path)
+    _require_matrix(name, values.shape, path)
+    values = np.require(values, requirements=["C", "A"])
+    _refuse_nonfinite(name, values, path)
+    return Tensor(name, values)
+
+
+def native_floats(name: str, values: np.ndarray, path: Path) -> np.ndarray:
+    """Return an array of floats in this machine's order of bytes, uint16 as bits of bfloat16; else SourceError."""
     if not values.dtype.isnative:
         values = values.astype(values.dtype.newbyteorder("="))
     if values.dtype in (np.dtype(np.uint16), np.dtype("V2")):
         values = values.view(ml_dtypes.bfloat16)
     if values.dtype not in FLOATS:
         raise SourceError(f"{name} of {path} is {values.dtype}; wanted float64, float32, float16 or bfloat16")
-    _require_matrix(name, values.shape, path)
-    values = np.require(values, requirements=["C", "A"])
-    _refuse_nonfinite(name, values, path)
-    return Tensor(name, values)
+    return values
 
 
 def _require_matrix(name: str, shape: tuple[int, ...], path: Path) -> None:
