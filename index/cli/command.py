@@ -60,7 +60,7 @@ _JSON_OF_MANY = "Print JSON, with exact texts: one array, indented; with --file 
 _FORMS = ("json", "csv", "parquet", "svg", "save_set")
 """Those that say in which form an answer leaves."""
 
-_TYPED = (int, float, bool, Path, list[Path], list[str])
+_TYPED = (int, float, bool, Path, list[Path], list[str], tuple[str, str])
 """What typer reads; everything else is a text that the question reads."""
 
 

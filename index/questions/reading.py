@@ -187,6 +187,15 @@ def _paths(name: str, value: Any, bundle: Bundle) -> tuple[Path, ...]:
     return tuple(_path(name, each, bundle) for each in values)
 
 
+def _two_texts(name: str, value: Any, bundle: Bundle) -> tuple[str, str]:
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise ParameterError(f"{parameter(name)} must be two texts, got: {_shown(value)}")
+    texts = [_text(name, each, bundle) for each in value]
+    if len(texts) != 2:
+        raise ParameterError(f"{parameter(name)} must be two texts, got {len(texts)}")
+    return texts[0], texts[1]
+
+
 def _vectors(name: str, value: Any, bundle: Bundle) -> Vectors:
     return given_vectors(name, value)
 
@@ -205,6 +214,7 @@ _READERS: dict[Any, Callable[[str, Any, Bundle], Any]] = {
     Some: _some_geometries,
     TokenName: _token,
     str: _text,
+    tuple[str, str]: _two_texts,
     Subset: _subset,
     Path: _path,
     tuple[Path, ...]: _paths,
