@@ -58,7 +58,7 @@ def write_rows(
         tensor=source.tensor,
         dtype=str(source.gamma.dtype),
         rows=len(source.gamma),
-        sha256=_checksum(source.gamma),
+        sha256=row_checksum(source.gamma),
     )
     gamma = read_matrix(open_file(folder / GAMMA), ("gamma",)).values
     return Rows(gamma, vocabulary, metric, twin_groups(gamma), facts)
@@ -84,7 +84,8 @@ def _given_metric(path: Path) -> np.ndarray:
     return read_matrix(open_file(path), ("M",)).values
 
 
-def _checksum(gamma: np.ndarray) -> str:
+def row_checksum(gamma: np.ndarray) -> str:
+    """Return the SHA-256 of a matrix's numbers, row by row."""
     digest = sha256()
     for start in range(0, len(gamma), 4096):
         digest.update(gamma[start : start + 4096].tobytes())

@@ -6,6 +6,7 @@ from index.api import QUESTIONS
 from index.cli.ask import settle_encoding
 from index.cli.command import add_command
 from index.cli.explore import app as explore
+from index.cli.timeline import app as timeline
 
 app = typer.Typer(
     add_completion=False,
@@ -17,5 +18,6 @@ app = typer.Typer(
 for question in QUESTIONS.values():
     add_command(app, question)
 app.add_typer(explore)
+app.add_typer(timeline)
 
 app.callback()(settle_encoding)
