@@ -21,6 +21,7 @@ from index.checks.verify import verify
 from index.errors import LogoscopeError
 from index.export.export import export
 from index.geometry.maps import Geometry
+from index.pictures.page.compare import compare
 from index.pictures.page.report import report
 from index.pictures.plot.plot import plot
 from index.questions.among import Subset, kept
@@ -42,6 +43,7 @@ from index.questions.parameters import KEPT
 from index.questions.question import Question
 from index.questions.rank import rank
 from index.questions.reading import TokenName, read
+from index.questions.search import search
 from index.questions.sets import sets
 from index.questions.shares import shares
 from index.questions.untrained import untrained
@@ -66,10 +68,12 @@ class OpenVocabulary(Bundle):
     neighbors = Question(neighbors)
     within = Question(within)
     analogy = Question(analogy)
+    search = Question(search)
     distance = Question(distance)
     rank = Question(rank)
     sets = Question(sets)
     overlap = Question(overlap)
+    compare = Question(compare)
     duplicates = Question(duplicates)
     extremes = Question(extremes)
     hub_shares = Question(hubness, "hubness")  # `hubness` is the number of lists of each token

@@ -82,9 +82,18 @@ def read_bytes(path: Path, most: int) -> bytes:
 
 def _require_content(path: Path) -> None:
     if not os.path.isfile(path):  # Path.is_file raises for a path that no file system takes
-        raise SourceError(f"{path} is no regular file")
+        raise SourceError(f"{path}: {no_file(path)}")
     if path.stat().st_size == 0:
         raise SourceError(f"{path} is empty: 0 bytes")
+
+
+def no_file(path: Path) -> str:
+    """Return why nothing is read at a path where no regular file is."""
+    if os.path.isdir(path):
+        return "it is a folder, no file"
+    if os.path.islink(path) and not os.path.exists(path):
+        return "it is a link to a file that is not there"
+    return "it is no regular file" if os.path.exists(path) else "there is no such file"
 
 
 def require_few_values(text: bytes, most: int, path: Path | str) -> None:

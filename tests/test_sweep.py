@@ -341,7 +341,7 @@ def test_what_does_not_go_together_is_said_in_one_line(stacked: Path, tmp_path: 
         (("--sweep", tmp_path / "absent", "--out", "z"), "is no regular file"),
         (
             ("--sweep", stacked, "--as", "bf16", "--out", "z", "--distances", "d.pt"),
-            "--distances are those of one model",
+            "--distances d.pt is of one model",
         ),
         (("--sweep", stacked, "--as", "bf16", "--out", stacked), "cannot be written"),
     ):

@@ -6,6 +6,7 @@ the texts they are shown as, and tokens as records, because each place has its o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
@@ -94,3 +95,16 @@ def passed(whether: bool) -> str:
 def counted(number: int, noun: str) -> str:
     """Return a number of things: `counted(1, "neighbor")` is `1 neighbor`, `counted(20, "neighbor")` `20 neighbors`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+BAR_CELLS = 10
+"""How long the longest bar in a table is."""
+
+_EIGHTHS = " ▏▎▍▌▋▊▉"
+
+
+def bars(counts: Sequence[int]) -> list[str]:
+    """Return bars for a column of a table, one for each count, on a logarithmic scale; none for 0, a stub for 1."""
+    most = math.log(1 + max(counts, default=0)) or 1.0
+    eighths = [max(1, round(8 * BAR_CELLS * math.log(1 + count) / most)) if count else 0 for count in counts]
+    return [("█" * (length // 8) + _EIGHTHS[length % 8]).rstrip() for length in eighths]

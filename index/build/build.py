@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from threadpoolctl import threadpool_limits
 
 from index.build.approximate import check_factory
+from index.build.control import bundle_name, controlled, require_no_model
 from index.build.place import Workplace, building, check_target, find_space, keep_space
 from index.build.resources import BuildSize, check_disk, check_memory
 from index.build.rows import Progress, Rows, write_rows
@@ -36,6 +37,7 @@ from index.bundle.manifest import (
     SpaceFacts,
     SpacesFacts,
 )
+from index.bundle.places import ROOT
 from index.checks.crosscheck import CrossCheck, crosscheck
 from index.checks.stored_matrix import open_matrix
 from index.geometry.maps import Geometry
@@ -49,7 +51,6 @@ if TYPE_CHECKING:
     pass
 
 VERSION = "0.1.0"
-DEFAULT_ROOT = Path("data/indexes")
 LIBRARIES = ("faiss-cpu", "numba", "numpy", "pyarrow", "safetensors", "torch")
 
 
@@ -101,22 +102,26 @@ def build(
     """
     started = time.perf_counter()
     settings.check()
-    device = chosen_device(settings.device)
+    device, kind = chosen_device(settings.device), settings.control_kind
     if settings.out is not None:
         check_target(settings.out, overwrite=settings.overwrite)
     with _threads(settings.threads):
         progress("reading the model", 0, 1)
         source = read() if read is not None else _load(settings, progress)
-        target = settings.out or DEFAULT_ROOT / source.name
+        target = settings.out or ROOT / bundle_name(source, kind)
         check_target(target, overwrite=settings.overwrite)
+        if kind is not None:
+            require_no_model(target)
         selected = sampled_rows(settings.sample, settings.seed, len(source.gamma))
         size = _checked_size(settings, source, selected)
         progress("reading the model", 1, 1)
         with building(target, overwrite=settings.overwrite) as place:
             check_disk(size, place.folder)
             job = _Job(settings, device, place, place.target.name, progress, started)
-            rows = write_rows(place.bundle, source, selected, settings, progress)
-            fetched = source.notes
+            fetched, control = source.notes, None
+            if kind is not None:
+                source, control = controlled(source, kind, settings.seed, place.folder, progress)
+            rows = write_rows(place.bundle, source, control, selected, settings, progress)
             del source  # and with it the memory of a matrix that had to be dequantized
             facts, reused = _build_spaces(job, rows)
             built = _finish(job, rows, facts, reused)
@@ -251,6 +256,7 @@ def _manifest(job: _Job, rows: Rows, facts: dict[Geometry, SpaceFacts], files: d
         D=rows.gamma.shape[1],
         K=settings.neighbors,
         source=rows.source,
+        control=rows.control,
         settings=SettingsFacts(
             ridge=metric.ridge,
             metric_tensor=None if settings.metric_tensor is None else str(settings.metric_tensor),

@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from index.build.build import Built, build
 from index.build.disk import make_folder
-from index.build.rows import Progress, row_checksum
+from index.build.rows import Progress, numbers_sha256
 from index.build.settings import Settings
 from index.bundle.bundle import open_bundle
 from index.bundle.manifest import MANIFEST
@@ -78,8 +78,9 @@ def sweep(
     settings.check()
     if settings.out is None:
         raise ParameterError(f"a sweep needs {parameter('out')}: the folder that its bundles go into")
-    if settings.distances is not None:
-        raise ParameterError(f"{parameter('distances')} are those of one model; leave them out of a sweep")
+    for name, one in (("distances", settings.distances), ("control", settings.control)):
+        if one is not None:
+            raise ParameterError(f"{parameter(name, one)} is of one model; leave it out of a sweep")
     loads, sources = _listed(listed, settings, bits, progress)
     out = settings.out
     with _alone(out):
@@ -176,7 +177,7 @@ def _same_tokens(a: Vocabulary, b: Vocabulary) -> bool:
 
 def _matrix_of(source: Source) -> _Matrix:
     V, D = source.gamma.shape
-    return row_checksum(source.gamma), str(source.gamma.dtype), V, D
+    return numbers_sha256(source.gamma), str(source.gamma.dtype), V, D
 
 
 def _record(listed: str, settings: Settings, sources: dict[str, str]) -> Sweep:

@@ -11,6 +11,7 @@ import typer
 
 from index.answers.page import counted
 from index.cli.ask import answering, print_json, print_page, settle_encoding
+from index.cli.usage import OneLineCommand
 from index.errors import ParameterError, one_line, parameter
 
 if TYPE_CHECKING:
@@ -33,10 +34,12 @@ Examples:
   uv run build_index.py --sweep EleutherAI/pythia-70m@step* --out data/sweeps/pythia     a bundle of each checkpoint
 
   uv run build_index.py --index-factory IVF256,Flat     an approximate index beside the exact one, with its recall
+
+  uv run build_index.py --control covariance            what structureless points would give
 """
 
 
-@app.command(epilog=EXAMPLES)
+@app.command(cls=OneLineCommand, epilog=EXAMPLES)
 def build_index(
     source: Annotated[
         str | None,
@@ -68,7 +71,15 @@ def build_index(
     sample: Annotated[
         str | None, typer.Option(metavar="N|FILE", help="Index N random tokens, or those a .pt or .npy lists.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the random sample.")] = 42,
+    seed: Annotated[int, typer.Option(help="Of the random sample, and of a control.")] = 42,
+    control: Annotated[
+        str | None,
+        typer.Option(
+            metavar="gaussian|covariance|shuffle",
+            help="Index points without structure instead: of the mean length of the rows, of their mean and "
+            "covariance, or each column shuffled by itself.",
+        ),
+    ] = None,
     distances: Annotated[
         Path | None, typer.Option(help="A stored distance matrix (.npy, .pt) to check the result against.")
     ] = None,
@@ -113,6 +124,7 @@ def build_index(
         ridge=ridge,
         sample=sample,
         seed=seed,
+        control=control,
         distances=distances,
         neighbors=neighbors,
         density_k=density_k,
@@ -147,6 +159,7 @@ def require_no_bits(bits: str | None) -> None:
 
 def _build_and_report(settings: Settings, *, as_json: bool) -> bool:
     """Build, say what was built, print the densest token; return whether the stored distances agreed."""
+    from index.answers.answer import json_of, page_of
     from index.build.build import build
     from index.bundle.bundle import open_bundle
     from index.cli.progress import progress_bar
@@ -167,10 +180,11 @@ def _build_and_report(settings: Settings, *, as_json: bool) -> bool:
     for note in notes:
         print(one_line(note), file=sys.stderr)
     found = densest(bundle)
+    found.about(bundle.manifest.control)
     if as_json:
-        print_json(found.json())
+        print_json(json_of(found))
     else:
-        print_page(found.page())
+        print_page(page_of(found))
     return built.crosscheck is None or built.crosscheck.ok
 
 

@@ -7,8 +7,10 @@ from index.cli.ask import settle_encoding
 from index.cli.command import add_command
 from index.cli.explore import app as explore
 from index.cli.timeline import app as timeline
+from index.cli.usage import OneLineGroup
 
 app = typer.Typer(
+    cls=OneLineGroup,
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,

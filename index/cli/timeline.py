@@ -10,12 +10,13 @@ import typer
 from index.cli.ask import answering, show
 from index.cli.form import Form
 from index.cli.progress import progress_bar
+from index.cli.usage import OneLineCommand
 from index.errors import ParameterError, parameter
 
 app = typer.Typer()
 
 
-@app.command(epilog="Example: uv run query.py timeline data/sweeps/pythia --csv")
+@app.command(cls=OneLineCommand, epilog="Example: uv run query.py timeline data/sweeps/pythia --csv")
 def timeline(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="What `build_index.py --sweep` had as --out.")],
     top: Annotated[int, typer.Option(help="Length of the lists that are compared.")] = 10,

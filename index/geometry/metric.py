@@ -65,6 +65,12 @@ def covariance(gamma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return mean, total / V
 
 
+def require_finite(cov: np.ndarray) -> None:
+    """Raise MetricError unless a covariance (D, D) is finite."""
+    if not np.isfinite(cov).all():
+        raise MetricError("Cov(gamma) overflows float64: gamma's entries are too large; divide them all by one number")
+
+
 def metric_from_covariance(mean: np.ndarray, cov: np.ndarray, ridge: float) -> Metric:
     """Return the metric M = (cov + ridge * I)^-1 of a mean row (D,) and a covariance (D, D).
 
@@ -78,8 +84,7 @@ def metric_from_covariance(mean: np.ndarray, cov: np.ndarray, ridge: float) -> M
     D = len(cov)
     if not (np.isfinite(ridge) and ridge >= 0):
         raise MetricError(f"ridge must be 0 or more, got: {ridge:g}")
-    if not np.isfinite(cov).all():
-        raise MetricError("Cov(gamma) overflows float64: gamma's entries are too large; divide them all by one number")
+    require_finite(cov)
     eigenvalues, vectors = np.linalg.eigh(cov)
     regularized = eigenvalues + ridge
     smallest, largest = regularized[0], regularized[-1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from index.answers.page import counted
 from index.bundle.bundle import Bundle, Space
+from index.geometry.maps import Geometry
 from index.measures import overlap
 from index.measures.overlap import FEWEST, Overlap, Verdict
 from index.questions.among import Subset
@@ -32,6 +33,12 @@ class Shared:
 
     token: Token
     ranks: tuple[int, int]
+
+    def json(self, geometries: Iterable[Geometry]) -> dict[str, Any]:
+        """Return the token, and its rank in either geometry's list."""
+        names = (f"{geometry.value}_rank" for geometry in geometries)
+        token = self.token
+        return {"id": token.id, "text": token.text, "piece": token.piece, **dict(zip(names, self.ranks, strict=True))}
 
 
 @dataclass(frozen=True)

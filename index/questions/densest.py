@@ -13,6 +13,7 @@ from index.bundle.bundle import Bundle
 from index.measures import density
 from index.measures.density import Rule
 from index.questions.among import kept
+from index.questions.approximate import ByFactory, approximation
 from index.questions.lists import among_facts
 from index.questions.neighbors import Neighborhood, neighborhood
 from index.questions.parameters import (
@@ -137,18 +138,20 @@ def densest(
     geometries: ListedGeometries = CAUSAL_AND_COSINE,
     among: Among = None,
     without: Without = None,
+    approximate: ByFactory = None,
 ) -> Densest:
     """The token at the densest point, and its neighbors in both geometries.
 
     Example: uv run query.py densest --top 10 --rule distinct
 
     `among` is where the densest token is looked for, less what is `without`, and what the lists keep to. Densities stay
-    those in the whole vocabulary.
+    those in the whole vocabulary, and exact: `approximate` is the two lists alone.
 
     >>> index.open("data/indexes/smollm2-135m").densest().neighborhood.token.text
     '<gh_stars>'
     """
     among, k = kept(bundle, among, without), density_k_of(bundle, density_k)
+    by = approximation(bundle, approximate, geometries, among)
     space = bundle.spaces[geometries[0]]
     rows = np.arange(len(bundle)) if among is None else among.rows
     placed = rows[~np.isin(rows, space.excluded)]
@@ -162,7 +165,7 @@ def densest(
         by_rule[each] = Winner(bundle.vocabulary.token(rows[first]), float(density.density(mean[first])), len(tied))
     densities = density.density(means[rule])
     return Densest(
-        neighborhood(bundle, by_rule[rule].token.row, top, k, rule, geometries, among),
+        neighborhood(bundle, by_rule[rule].token.row, top, k, rule, geometries, among, by),
         float(densities.min()),
         float(densities.max()),
         float(densities.mean()),

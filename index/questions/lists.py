@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,6 +77,7 @@ PLACE_COLUMNS = {
 }
 """Of one place, in CSV and Parquet files and DataFrames, without its piece."""
 
+NAMED_TWINS = 5
 NEAREST_BY = {
     Geometry.CAUSAL: "in the causal metric",
     Geometry.COSINE: "by cosine similarity",
@@ -172,12 +173,15 @@ def neighbor_list(
     distances: np.ndarray,
     top: int,
     twins: np.ndarray | tuple[()] = (),
+    *,
+    resolution: float = 0.0,
 ) -> tuple[Neighbor, ...]:
     """Return the first `top` of a ranked list, (n,) rows and distances, as records with their marks.
 
-    `twins` are the rows with the same vector as what the list is around.
+    `twins` are the rows with the same vector as what the list is around. What is closer than the space's resolution is
+    tied, or than a larger one that is given, as around a vector that is longer than every point.
     """
-    close = np.diff(distances, prepend=-np.inf, append=np.inf) <= space.resolution
+    close = np.diff(distances, prepend=-np.inf, append=np.inf) <= max(space.resolution, resolution)
     tied = close[:-1] | close[1:]
     angular = space.geometry.angular
     same = np.isin(ids[:top], twins)
@@ -213,6 +217,16 @@ def among_facts(among: Subset | None) -> list[tuple[str, Words]]:
     return [] if among is None else [("among", f"{display(among.name)}: {len(among):,} tokens")]
 
 
+def twins_said(twins: Sequence[Token]) -> Words:
+    """Return how many twins there are, and the first of them."""
+    if not twins:
+        return "none"
+    named: list[str | Token] = [f"{len(twins)}: "]
+    for number, twin in enumerate(twins[:NAMED_TWINS]):
+        named += [", " if number else "", twin, f" #{twin.id}"]
+    return (*named, ", …" if len(twins) > NAMED_TWINS else "")
+
+
 def neighbors_table(geometry: Geometry, neighbors: Iterable[Neighbor]) -> Table:
     """Return a neighbor list: logometers, or similarity and chord; then how far a neighbor is to be believed."""
     figures = ("similarity", "chord") if geometry.angular else ("logometers",)
@@ -233,12 +247,15 @@ def legends(neighbors: Iterable[Neighbor]) -> list[Block]:
     return [Sentence(each, aside=True) for each in said]
 
 
-def list_blocks(lists: Lists, why_none: Callable[[Geometry], str]) -> list[Block]:
-    """Return lists under their headings, and what their marks mean; of an empty one, why it is."""
+def list_blocks(lists: Lists, why_none: Callable[[Geometry], str], nearest: str = "nearest") -> list[Block]:
+    """Return lists under their headings, and what their marks mean; of an empty one, why it is.
+
+    `nearest` is what a heading calls the tokens of lists that may lack some.
+    """
     blocks: list[Block] = []
     for geometry, neighbors in lists.items():
         if neighbors:
-            blocks.append(Heading(f"{len(neighbors)} nearest {NEAREST_BY[geometry]}"))
+            blocks.append(Heading(f"{len(neighbors)} {nearest} {NEAREST_BY[geometry]}"))
             blocks.append(neighbors_table(geometry, neighbors))
         else:
             blocks.append(Heading(f"None {NEAREST_BY[geometry]}: {why_none(geometry)}"))

@@ -91,7 +91,7 @@ class MetricReport(Answer):
         blocks: list[Block] = [
             facts([("metric", f"M, {self.origin}")]),
             Heading("Eigenvalues"),
-            _spectra({of: self.covariance, "M": self.metric}),
+            spectra_table({of: self.covariance, "M": self.metric}),
         ]
         if self.ridge is not None:
             ridge = self.ridge
@@ -157,7 +157,7 @@ def metric(
     return MetricReport(
         found.origin,
         spectrum(found.eigenvalues),
-        spectrum(_eigenvalues_of_m(found)),
+        spectrum(eigenvalues_of_m(found)),
         _ridge(found),
         _lengths(norms, 0.0, None if variance is None else variance + mean_norm),
         _lengths(
@@ -185,7 +185,8 @@ def spectrum(eigenvalues: np.ndarray) -> Spectrum:
     )
 
 
-def _eigenvalues_of_m(found: Metric) -> np.ndarray:
+def eigenvalues_of_m(found: Metric) -> np.ndarray:
+    """Return the eigenvalues of M, (D,) ascending."""
     return 1 / (found.eigenvalues[::-1] + (found.ridge or 0.0))
 
 
@@ -200,7 +201,7 @@ def _ridge(found: Metric) -> Ridge | None:
     lost = found.dimensions_lost
     if found.ridge is None or lost is None:
         return None
-    lowest, of_m = float(found.eigenvalues[0]), _eigenvalues_of_m(found)
+    lowest, of_m = float(found.eigenvalues[0]), eigenvalues_of_m(found)
     without = 1 / lowest if lowest > 0 else float("inf")
     return Ridge(found.ridge, float(of_m[-1]), without, lost, len(found.mean))
 
@@ -218,7 +219,8 @@ def _lengths(values: np.ndarray, standard_error: float, expected: float | None) 
     )
 
 
-def _spectra(spectra: dict[str, Spectrum]) -> Table:
+def spectra_table(spectra: dict[str, Spectrum]) -> Table:
+    """Return spectra side by side, under their names."""
     each = list(spectra.values())
     rows = [
         ("lowest", [one.lowest for one in each]),

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from index.bundle.bundle import Bundle
+from index.bundle.bundle import Bundle, open_bundle
 from index.errors import ParameterError, parameter
 from index.geometry.maps import Geometry
 from index.questions.among import Subset, listed_subset, subset
+from index.questions.vectors import Vectors, given_vectors
 from index.tokens.display import display
 from index.tokens.vocabulary import Token
 
@@ -151,6 +152,14 @@ def _paths(name: str, value: Any, bundle: Bundle) -> tuple[Path, ...]:
     return tuple(_path(name, each, bundle) for each in values)
 
 
+def _vectors(name: str, value: Any, bundle: Bundle) -> Vectors:
+    return given_vectors(name, value)
+
+
+def _bundle(name: str, value: Any, bundle: Bundle) -> Bundle:
+    return value if isinstance(value, Bundle) else open_bundle(_path(name, value, bundle))
+
+
 def _shown(value: Any) -> str:
     return display(str(value)[:60])
 
@@ -167,5 +176,7 @@ _READERS: dict[Any, Callable[[str, Any, Bundle], Any]] = {
     Subset: _subset,
     Path: _path,
     tuple[Path, ...]: _paths,
+    Vectors: _vectors,
+    Bundle: _bundle,
 }
 """How a value of each type is understood."""

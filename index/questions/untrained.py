@@ -14,6 +14,7 @@ from index.answers.answer import Answer, Row, json_number
 from index.answers.page import TEXT, Block, Column, Heading, Sentence, Words, facts, table
 from index.bundle.arrow import numbers_or_nan
 from index.bundle.bundle import Bundle
+from index.errors import ParameterError
 from index.measures.untrained import BESIDE, LARGE_GROUP, Gap, find_gap, reasons
 from index.questions.known import Known, KnownTokens, compare, known_tokens
 from index.questions.lists import PIECE, TOKEN_COLUMNS
@@ -222,6 +223,8 @@ def untrained(
 
     Said by texts and vectors alone: what a model was trained on is not in its files.
     """
+    if bundle.manifest.control is not None:
+        raise ParameterError(f"{bundle.name} is a control: nothing in it was trained; ask the bundle of the model")
     given: KnownTokens | None = None if known is None else known_tokens(bundle, known)
     stored = bundle.columns("class", "twin_group", *INDICATORS.values())
     kinds = [TokenClass(str(each)) for each in stored["class"].to_pylist()]

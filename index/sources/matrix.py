@@ -70,10 +70,10 @@ def read_safetensors(file: MappedFile, wanted: Sequence[str]) -> Tensor:
     SourceError when the file is damaged or holds none of them.
     """
     path = file.path
-    header, start = _safetensors_header(file)
+    header, start = safetensors_header(file)
     name = choose(wanted, {key: entry.shape for key, entry in header.items()}, path)
     _require_matrix(name, header[name].shape, path)
-    return as_matrix(name, _array(file, name, header[name], start), path)
+    return as_matrix(name, safetensors_values(file, name, header[name], start), path)
 
 
 def map_safetensors(file: MappedFile) -> Iterator[tuple[str, np.ndarray]]:
@@ -81,21 +81,19 @@ def map_safetensors(file: MappedFile) -> Iterator[tuple[str, np.ndarray]]:
 
     SourceError when the file is damaged.
     """
-    header, start = _safetensors_header(file)
+    header, start = safetensors_header(file)
     for name, entry in header.items():
-        if entry.dtype in _DTYPES or entry.dtype in _INTEGERS:
-            yield name, _array(file, name, entry, start)
+        if entry.dtype in _INTEGERS:
+            yield name, file.array(name, _INTEGERS[entry.dtype], entry.shape, start + entry.data_offsets[0])
+        elif entry.dtype in _DTYPES:
+            yield name, safetensors_values(file, name, entry, start)
 
 
-def _array(file: MappedFile, name: str, entry: HeaderEntry, start: int) -> np.ndarray:
-    dtype = _DTYPES.get(entry.dtype) or _INTEGERS.get(entry.dtype)
-    if dtype is None:
-        raise SourceError(f"{name} of {file.path} is stored as {entry.dtype}; wanted F64, F32, F16 or BF16")
-    return file.array(name, dtype, entry.shape, start + entry.data_offsets[0])
+def safetensors_header(file: MappedFile) -> tuple[dict[str, HeaderEntry], int]:
+    """Return what the header of a `.safetensors` file says of each tensor, and where their bytes begin; all checked.
 
-
-def _safetensors_header(file: MappedFile) -> tuple[dict[str, HeaderEntry], int]:
-    """Return what a file says of its tensors, checked by the library, and where their numbers begin."""
+    SourceError when the file is damaged.
+    """
     from safetensors import SafetensorError, safe_open
 
     path = file.path
@@ -114,6 +112,14 @@ def _safetensors_header(file: MappedFile) -> tuple[dict[str, HeaderEntry], int]:
     except SafetensorError as error:
         raise refusal(path, "is no whole safetensors file", error) from error
     return parse_header(text, path), 8 + header_bytes
+
+
+def safetensors_values(file: MappedFile, name: str, entry: HeaderEntry, start: int) -> np.ndarray:
+    """Map one tensor of a `.safetensors` file, by its entry in the header; SourceError for no floats."""
+    dtype = np.uint16 if entry.dtype == "U16" else _DTYPES.get(entry.dtype)
+    if dtype is None:
+        raise SourceError(f"{name} of {file.path} is stored as {entry.dtype}; wanted F64, F32, F16 or BF16")
+    return file.array(name, dtype, entry.shape, start + entry.data_offsets[0])
 
 
 class HeaderEntry(Struct, frozen=True):
@@ -200,16 +206,22 @@ def choose(wanted: Sequence[str], shapes: Mapping[str, tuple[int, ...]], path: P
 
 def as_matrix(name: str, values: np.ndarray, path: Path) -> Tensor:
     """Check that an array is a non-empty, finite matrix of floats, and return it C-contiguous."""
+    values = native_floats(name, values, path)
+    _require_matrix(name, values.shape, path)
+    values = np.require(values, requirements=["C", "A"])
+    _refuse_nonfinite(name, values, path)
+    return Tensor(name, values)
+
+
+def native_floats(name: str, values: np.ndarray, path: Path) -> np.ndarray:
+    """Return an array of floats in this machine's order of bytes, uint16 as bits of bfloat16; else SourceError."""
     if not values.dtype.isnative:
         values = values.astype(values.dtype.newbyteorder("="))
     if values.dtype in (np.dtype(np.uint16), np.dtype("V2")):
         values = values.view(ml_dtypes.bfloat16)
     if values.dtype not in FLOATS:
         raise SourceError(f"{name} of {path} is {values.dtype}; wanted float64, float32, float16 or bfloat16")
-    _require_matrix(name, values.shape, path)
-    values = np.require(values, requirements=["C", "A"])
-    _refuse_nonfinite(name, values, path)
-    return Tensor(name, values)
+    return values
 
 
 def _require_matrix(name: str, shape: tuple[int, ...], path: Path) -> None:
