@@ -44,8 +44,14 @@ function draw(fine) {
     size: radius(plane, wholeScale),
     ratio: fine ? window.devicePixelRatio : 1,
   });
-  labels?.draw(plane, { whole: wholeScale, hidden, first: picked === null ? [] : [picked.row, ...joined().map(([row]) => row)] });
+  const first = picked === null ? [] : [picked.row, ...joined().map(([row]) => row)];
+  labels?.draw(plane, { whole: wholeScale, hidden, first, free: buttonsBox() });
   drawJoins();
+}
+
+function buttonsBox() {
+  const { offsetLeft, offsetTop, offsetWidth, offsetHeight } = frame.querySelector(".zoom");
+  return { left: offsetLeft, right: offsetLeft + offsetWidth, top: offsetTop, bottom: offsetTop + offsetHeight };
 }
 
 function moved() {

@@ -2,12 +2,18 @@
 // (The libraries that draw with one take a quarter of a second and more for each picture where there is none.)
 
 const FAINT = 0.12; // opacity of what is filtered out
-const LEAST = 0.3; // opacity of one dot
+const LEAST = [0.3, 0.8]; // opacity of one dot, from afar and from near
 const FULL = 48; // dots on one pixel that are wholly opaque
+const LARGEST = 5; // radius of a dot from near
 const ROOMIER = 2.2; // how fast dots grow as one comes nearer
-const opacities = Uint8Array.from({ length: FULL + 1 }, (_, dots) =>
-  dots === 0 ? 0 : Math.round(255 * (LEAST + ((1 - LEAST) * Math.log(dots)) / Math.log(FULL))),
-);
+
+// Opacities of a pixel by the dots on it, from 0 to 255: they grow with the logarithm, so that crowds stay told apart.
+function opacities(size) {
+  const least = LEAST[0] + ((LEAST[1] - LEAST[0]) * size) / LARGEST;
+  return Uint8Array.from({ length: FULL + 1 }, (_, dots) =>
+    dots === 0 ? 0 : Math.round(255 * (least + ((1 - least) * Math.log(dots)) / Math.log(FULL))),
+  );
+}
 
 // Offsets of the pixels of a disc.
 function disc(radius, width) {
@@ -23,9 +29,9 @@ function disc(radius, width) {
   return offsets;
 }
 
-// The radius of a dot in CSS pixels: one pixel while all of the map is seen, up to five from near.
+// The radius of a dot in CSS pixels: one pixel while all of the map is seen, growing as one comes nearer.
 export function radius(plane, whole) {
-  return Math.min(5, Math.max(0.5, ROOMIER * Math.log(plane.scale / whole)));
+  return Math.min(LARGEST, Math.max(0.5, ROOMIER * Math.log(plane.scale / whole)));
 }
 
 export class Dots {
@@ -85,11 +91,12 @@ export class Dots {
         blue[at + offset] += color[2];
       }
     }
+    const opacity = opacities(size);
     const grey = (Math.round(255 * FAINT) << 24) | (soft[2] << 16) | (soft[1] << 8) | soft[0];
     for (let at = 0; at < pixels.length; at += 1) {
       const dots = counts[at];
       pixels[at] = dots
-        ? (opacities[Math.min(dots, FULL)] << 24) |
+        ? (opacity[Math.min(dots, FULL)] << 24) |
           (Math.round(blue[at] / dots) << 16) |
           (Math.round(green[at] / dots) << 8) |
           Math.round(red[at] / dots)

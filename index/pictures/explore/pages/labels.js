@@ -26,12 +26,17 @@ export class Labels {
     return width;
   }
 
-  // Returns the rows that get a name, with its left and top: those in `first` before all others.
-  place(plane, { whole, hidden, first }) {
+  // Returns the rows that get a name, with its left and top: those in `first` before all others, none over the box `free`.
+  place(plane, { whole, hidden, first, free }) {
     const most = Math.min(MOST, FEWEST + GROWTH * Math.max(0, Math.log2(plane.scale / whole)));
     const taken = new Map(); // boxes by the lines they cross
     const placed = [];
     const given = new Set();
+    const take = (box) => {
+      for (let line = Math.floor(box.top / LINE); line <= Math.floor(box.bottom / LINE); line += 1) {
+        taken.set(line, [...(taken.get(line) ?? []), box]);
+      }
+    };
     const fits = (left, top, width) => {
       const lines = [Math.floor(top / LINE), Math.floor((top + LINE) / LINE)];
       const box = { left: left - GAP, right: left + width + GAP, top, bottom: top + LINE };
@@ -40,9 +45,7 @@ export class Labels {
       if (lines.some((line) => taken.get(line)?.some(crosses))) {
         return false;
       }
-      for (const line of lines) {
-        taken.set(line, [...(taken.get(line) ?? []), box]);
-      }
+      take(box);
       return true;
     };
     const name = (row) => {
@@ -51,11 +54,12 @@ export class Labels {
         return;
       }
       const width = this.#width(row);
-      if (left + GAP + width < plane.width && top > LINE && fits(left + GAP, top - LINE / 2, width)) {
+      if (left + GAP + width < plane.width && top > LINE && top + LINE < plane.height && fits(left + GAP, top - LINE / 2, width)) {
         placed.push({ row, left: left + GAP, top: top - LINE / 2 });
         given.add(row);
       }
     };
+    take(free);
     first.forEach(name);
     for (const row of this.order) {
       if (placed.length >= most + first.length) {
