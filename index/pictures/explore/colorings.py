@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import numpy as np
 
 from index.bundle.bundle import Bundle
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 NONE = 255
 """The byte of a token that has no value."""
@@ -53,13 +50,12 @@ def colorings(bundle: Bundle, kept: Mapping[str, np.ndarray]) -> dict[str, Color
     made: list[Coloring] = []
     for name, title, meaning in _CATEGORIES:
         if name in table.column_names:
-            made.append(category(name, title, meaning, cast("pa.ChunkedArray[Any]", table[name]).to_pylist()))
+            made.append(category(name, title, meaning, table[name].to_pylist()))
     marks = np.where(bundle.untrained, "untrained", np.where(bundle.hubs, "hub", "neither")).tolist()
     made.append(category("marks", "untrained tokens and hubs", "Tokens that fill lists whoever's they are.", marks))
     for name, title, meaning, logarithmic in _NUMBERS:
         if name in table.column_names:
-            column = table[name].combine_chunks().cast("float64")
-            values = np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)
+            values = np.array([np.nan if value is None else value for value in table[name].to_pylist()], np.float64)
             made.append(number(name, title, meaning, values, logarithmic=logarithmic))
     made += [number(name, f"neighbors kept, {name}", _KEPT, values) for name, values in kept.items()]
     return {each.name: each for each in made if _tells(each)}
@@ -74,7 +70,8 @@ def named_rows(bundle: Bundle) -> np.ndarray:
     others = ~np.isin(kinds, ("word", "word-start"))
     rows = np.lexsort((bundle.vocabulary.token_ids, others))
     first = bundle.twins.first == np.arange(len(bundle))
-    return rows[(first & ~bundle.untrained)[rows]]
+    named: np.ndarray = rows[(first & ~bundle.untrained)[rows]]
+    return named
 
 
 def category(name: str, title: str, meaning: str, values: list[str | None]) -> Coloring:

@@ -14,8 +14,8 @@ from index.errors import BundleError, LogoscopeError, TokenError
 from index.pictures.explore import ask
 from index.pictures.explore.address import Choice, link, links, read_choice, usual_choice
 from index.pictures.explore.assets import LONGEST, Assets, templates
-from index.pictures.explore.opened import OpenedBundle, WatchedBundle
 from index.pictures.explore.map_data import IMMUTABLE
+from index.pictures.explore.opened import OpenedBundle, WatchedBundle
 from index.pictures.explore.views import plain_lists, token_view
 from index.pictures.page import tables, words
 from index.questions.analogy import analogy
