@@ -37,6 +37,7 @@ class Format(StrEnum):
     WORD2VEC = "word2vec"
     DISTANCES = "distances"
     GRAPHML = "graphml"
+    FAISS = "faiss"
 
 
 GRAPHS = frozenset({Format.KNN_CSR, Format.UMAP, Format.EDGES, Format.ATLAS})
@@ -105,7 +106,7 @@ def export(
         Doc(
             "knn-csr (scikit-learn), umap, edges (igraph, NetworkX), atlas (embedding-atlas), "
             "projector (TensorBoard), word2vec (gensim), distances (crosscheck --distances), "
-            "graphml (of lattice).",
+            "graphml (of lattice), faiss (a flat index, of causal cosines too).",
             metavar="FORMAT",
         ),
     ],
@@ -161,6 +162,8 @@ def export(
         return _export_lattice(bundle, out, place, 1 if steps is None else steps)
     if form is Format.DISTANCES:
         return _export_distances(bundle, out, place, sample, seed, force=force)
+    if form is Format.FAISS:
+        return _export_index(bundle, out, place, geometry or Geometry.CAUSAL)
     return _export_vectors(bundle, form, out, place, geometry, limit)
 
 
@@ -231,6 +234,17 @@ def _export_vectors(
     if N < V:
         content += f" of the first {N:,} of {V:,} tokens"
     return _exported(form, content, N, [out / name for name in sorted(PROJECTOR_FILES)])
+
+
+def _export_index(bundle: Bundle, out: Path, place: Place, geometry: Geometry) -> Exported:
+    from index.bundle.write import save_points
+    from index.geometry.blocks import row_slices
+
+    space = bundle.spaces[geometry]
+    with place([out]) as (path,):
+        blocks = (space.points[where] for where in row_slices(space.points.shape))
+        save_points(path, (len(bundle), bundle.manifest.D), blocks, inner_product=geometry.angular)
+    return _exported(Format.FAISS, f"the points of {geometry.words}, for {space.facts.search}", len(bundle), [out])
 
 
 def _export_distances(
