@@ -127,11 +127,12 @@ def test_whatever_the_system_refuses_is_one_line(
         (errno.EIO, "Input/output error; see whether the disk fails, or pass another out"),
         (errno.EMFILE, "Too many open files; close some files, or raise the limit on open ones (ulimit -n), or pass "),
         (errno.ENOSPC, "No space left on device; it needs 1.000 MB, and the disk of "),
+        (None, "error closing file; pass another out"),  # as Arrow says it of a file that cannot be closed
     ],
 )
-def test_room_is_asked_for_only_where_it_lacks(number: int, advice: str, tmp_path: Path) -> None:
+def test_room_is_asked_for_only_where_it_lacks(number: int | None, advice: str, tmp_path: Path) -> None:
     with pytest.raises(BundleError) as error, writer.saving(tmp_path / "causal.faiss", 1_000_000):
-        raise OSError(number, os.strerror(number))
+        raise OSError("error closing file") if number is None else OSError(number, os.strerror(number))
     assert str(error.value).startswith(f"causal.faiss cannot be written: {advice}")
 
 
