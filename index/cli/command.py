@@ -60,7 +60,7 @@ _JSON_OF_MANY = "Print JSON, with exact texts: one array, indented; with --file 
 _FORMS = ("json", "csv", "parquet", "svg", "save_set")
 """Those that say in which form an answer leaves."""
 
-_TYPED = (int, float, bool, Path, list[Path], list[str])
+_TYPED = (int, float, bool, Path, list[Path], list[str], tuple[str, str])
 """What typer reads; everything else is a text that the question reads."""
 
 
@@ -165,7 +165,7 @@ def _keyword(name: str, kind: Any, told: Any, default: Any) -> inspect.Parameter
 def _written(default: Any) -> Any:
     """Return a default as it is typed: `causal,cosine`."""
     if isinstance(default, tuple):
-        return ",".join(map(_written, default))
+        return ",".join(str(_written(each)) for each in default)
     if isinstance(default, Enum):
         return str(default.value).replace("_", "-")
     return default

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from index.answers.page import TEXT, Table, Words, table
+from index.answers.page import TEXT, Table, Words, as_length, table
 from index.tokens.vocabulary import Token
 
 DECILES = 10
@@ -66,8 +66,8 @@ def deciles_table(deciles: Sequence[Decile], tops: Iterable[int]) -> Table:
         (
             str(each.decile),
             f"{each.tokens:,}",
-            f"{each.lowest:.6f}",
-            f"{each.highest:.6f}",
+            as_length(each.lowest),
+            as_length(each.highest),
             *(percent(share) for share in each.means.values()),
         )
         for each in deciles

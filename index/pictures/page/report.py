@@ -6,9 +6,7 @@ text can become more than that. The same bundle and question give the same file,
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -16,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from index.answers.answer import Answer, Row
-from index.answers.page import TEXT, Block, Facts, Sentence, Table, Words, parts
+from index.answers.page import TEXT, Block, Facts, Sentence, Table
 from index.bundle.bundle import Bundle
 from index.bundle.manifest import MANIFEST
 from index.errors import one_line
@@ -27,6 +25,7 @@ from index.pictures.numbers.densities import all_densities
 from index.pictures.numbers.series import NeighborhoodSeries, called, neighborhood_series
 from index.pictures.page import tables, vega, words
 from index.pictures.page.charts import Chart, neighborhood_charts
+from index.pictures.page.render import PAGE, render
 from index.questions.beside import BesideBundle, notes_beside
 from index.questions.densest import Densest, densest
 from index.questions.lists import NEAREST_BY
@@ -43,11 +42,7 @@ from index.questions.parameters import (
     list_length,
 )
 from index.questions.question import Doc
-from index.tokens.display import display
 from index.tokens.vocabulary import Token
-
-PAGE = Path(__file__).parent
-"""The template, the style sheet and the script of a report."""
 
 NAMED = 5
 """How many tokens a title names before it counts the rest."""
@@ -165,7 +160,7 @@ def html_report(
             "crosscheck": tables.crosscheck_facts(bundle.manifest.crosscheck),
             "terms": words.TERMS,
         }
-        return _render(context, script.result())
+        return render("report.html", context, _specifications(sections), script.result())
 
 
 def write_html_report(
@@ -238,35 +233,6 @@ def _shared(found: Neighborhood) -> dict[str, Table]:
     return {f"In both lists: {len(found.shared)}": table} if found.shared else {}
 
 
-def _text(words: Words) -> str:
-    return "".join(part if isinstance(part, str) else display(part.text, part.piece) for part in parts(words))
-
-
-def _render(context: dict[str, Any], script: str) -> str:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
-
-    style = (PAGE / "report.css").read_text(encoding="utf-8")
-    environment = Environment(
-        loader=FileSystemLoader(PAGE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["text"] = _text
-    # Not escaped (S704): our own style sheet, Vega's script, and JSON that cannot end the element it stands in.
-    return environment.get_template("report.html").render(
-        **context,
-        style=Markup(style),  # noqa: S704
-        style_hash=_csp_hash(style),
-        script=Markup(script),  # noqa: S704
-        script_hash=_csp_hash(script),
-        charts=Markup(_json(_specifications(context["sections"]))),  # noqa: S704
-    )
-
-
 def _specifications(sections: list[Section]) -> dict[str, Any]:
     """Return the charts by the id of the element each is drawn in."""
     return {
@@ -275,17 +241,6 @@ def _specifications(sections: list[Section]) -> dict[str, Any]:
         for number, chart in enumerate(section.charts, 1)
         if chart.specification is not None
     }
-
-
-def _json(value: Any) -> str:
-    """Return strict JSON that stands in a script element and cannot end it."""
-    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
-    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
-
-
-def _csp_hash(content: str) -> str:
-    """Return what a Content-Security-Policy calls an element of this content."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
 
 
 def _checksum(path: Path) -> str:
