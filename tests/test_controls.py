@@ -275,7 +275,7 @@ def test_every_answer_says_that_it_is_about_a_control(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "words.txt").write_text("the\tof\t3\nand\tmoon\t5\nstar\tplanet\t7\n")
     (tmp_path / "pairs.txt").write_text("the\tof\nand\tmoon\nstar\tplanet\nhello\tworld\n")
-    np.save(tmp_path / "probes.npy", np.random.default_rng(0).normal(size=(2, 12)))
+    np.save(tmp_path / "probes.npy", np.random.default_rng(0).normal(size=(1, 12)))
     again = ("--overwrite",) if name in ("export", "plot", "report") else ()
     control, model = folder / "covariance", folder / "bundle"
     said = index.open(control).manifest.control
