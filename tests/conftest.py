@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 ROOT = Path(__file__).resolve().parent.parent
 SLOW_SECONDS = 10
+CONTROL = "smollm2-135m-control-covariance"
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
@@ -104,6 +105,12 @@ def smollm2(shared_folder: Path) -> Built:
 def smollm2_sample(shared_folder: Path) -> Built:
     """16,000 tokens of it, drawn with seed 42."""
     return built_once(shared_folder / "smollm2-16000", "--sample", 16_000, "--seed", 42)
+
+
+@pytest.fixture(scope="session")
+def smollm2_control(shared_folder: Path) -> Built:
+    """Random points with its mean and covariance, under the name that such a control gets."""
+    return built_once(shared_folder / CONTROL, "--control", "covariance")
 
 
 @pytest.fixture(scope="session")
