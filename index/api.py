@@ -27,9 +27,11 @@ from index.pictures.plot.plot import plot
 from index.questions.among import Subset, kept
 from index.questions.analogy import analogy
 from index.questions.axes import axes
+from index.questions.concept import concept
 from index.questions.densest import densest
 from index.questions.distance import distance
 from index.questions.duplicates import duplicates
+from index.questions.enrich import enrich
 from index.questions.evaluate import evaluate
 from index.questions.extremes import extremes
 from index.questions.find import find
@@ -84,6 +86,8 @@ class OpenVocabulary(Bundle):
     spectrum = Question(metric, "metric")  # `metric` is M itself
     evaluate = Question(evaluate)
     shares = Question(shares)
+    concept = Question(concept)
+    enrich = Question(enrich)
     find = Question(find)
     plot = Question(plot)
     report = Question(report)

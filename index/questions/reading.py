@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from index.bundle.bundle import Bundle, open_bundle
-from index.errors import ParameterError, parameter
+from index.bundle.places import named_folder
+from index.errors import BundleError, ParameterError, parameter
+from index.files import brief
 from index.geometry.maps import Geometry
 from index.questions.among import Subset, listed_subset, subset
 from index.questions.vectors import Vectors, given_vectors
@@ -169,17 +171,33 @@ def _path(name: str, value: Any, bundle: Bundle) -> Path:
         raise ParameterError(f"{parameter(name)} must be a path, got: {_shown(value)}") from None
 
 
+def _bundle(name: str, value: Any, bundle: Bundle) -> Bundle:
+    """Open another bundle, by its folder or its name; one that is open stays."""
+    if isinstance(value, Bundle):
+        return value
+    folder = named_folder(_path(name, value, bundle))
+    try:
+        return open_bundle(folder)
+    except BundleError as error:
+        raise BundleError(f"{parameter(name)} {_shown(value)}: {brief(error)}") from error
+
+
 def _paths(name: str, value: Any, bundle: Bundle) -> tuple[Path, ...]:
     values = (value,) if isinstance(value, str | Path) or not isinstance(value, Iterable) else value
     return tuple(_path(name, each, bundle) for each in values)
 
 
+def _two_texts(name: str, value: Any, bundle: Bundle) -> tuple[str, str]:
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise ParameterError(f"{parameter(name)} must be two texts, got: {_shown(value)}")
+    texts = [_text(name, each, bundle) for each in value]
+    if len(texts) != 2:
+        raise ParameterError(f"{parameter(name)} must be two texts, got {len(texts)}")
+    return texts[0], texts[1]
+
+
 def _vectors(name: str, value: Any, bundle: Bundle) -> Vectors:
     return given_vectors(name, value)
-
-
-def _bundle(name: str, value: Any, bundle: Bundle) -> Bundle:
-    return value if isinstance(value, Bundle) else open_bundle(_path(name, value, bundle))
 
 
 def _shown(value: Any) -> str:
@@ -196,6 +214,7 @@ _READERS: dict[Any, Callable[[str, Any, Bundle], Any]] = {
     Some: _some_geometries,
     TokenName: _token,
     str: _text,
+    tuple[str, str]: _two_texts,
     Subset: _subset,
     Path: _path,
     tuple[Path, ...]: _paths,

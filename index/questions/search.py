@@ -142,7 +142,7 @@ def search(
     >>> vocabulary = index.open("data/indexes/smollm2-135m")
     >>> middle = (vocabulary.vector("planet") + vocabulary.vector("star")) / 2
     >>> vocabulary.search(middle, top=3).to_pandas().query("list == 'cosine'")["text"].tolist()
-    ['star', 'planet', ' planet']
+    ['planet', 'star', 'stars']
     """
     rows = vectors.rows(bundle.manifest.D, tensor)
     weight = None
