@@ -165,9 +165,11 @@ def axes(
     bundle: Bundle,
     *,
     rank: Annotated[
-        AxisNumbers,
-        Doc("Axes by their eigenvalues: 1 is of the largest, last of the smallest.", metavar="N,..."),
-    ] = (1, 2, "last"),
+        AxisNumbers | None,
+        Doc(
+            "Axes by their eigenvalues: 1 is of the largest, last of the smallest.", metavar="N,...", default="1,2,last"
+        ),
+    ] = None,
     top: Annotated[int | None, Doc("Tokens listed at each end.", default="10, or all"), TOKENS] = None,
     among: Among = None,
     without: Without = None,
@@ -186,17 +188,21 @@ def axes(
     0.6358
     """
     some = kept(bundle, among, without)
-    found = [axes_of(bundle.metric, bundle.manifest.source.rows, int(each)) for each in rank]
+    D = len(bundle.metric.mean)
+    found = [
+        axes_of(bundle.metric, bundle.manifest.source.rows, int(each))
+        for each in (dict.fromkeys((1, min(2, D), D)) if rank is None else rank)
+    ]
     rows = np.arange(len(bundle)) if some is None else some.rows
     projections, longest = _projections(bundle, np.stack([axis.vector for axis in found], axis=1), rows)
-    slack = len(bundle.metric.mean) * 2.0**-51 * longest  # of a sum of D products in float64, twice
+    slack = D * 2.0**-51 * longest  # of a sum of D products in float64, twice
     length = USUAL_LENGTH if top is None else top
     listed = [
         Listed(axis, {end: _end(bundle, axis, rows, sign * along, sign, length, slack) for end, sign in _SIGNS})
         for axis, along in zip(found, projections.T, strict=True)
     ]
     of = "Cov(gamma)" if bundle.metric.ridge is not None else "the inverse of M"
-    return Axes(of, len(bundle.metric.mean), tuple(listed), some)
+    return Axes(of, D, tuple(listed), some)
 
 
 _SIGNS = tuple(zip(ENDS, (1, -1), strict=True))
