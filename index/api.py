@@ -26,6 +26,7 @@ from index.pictures.page.report import report
 from index.pictures.plot.plot import plot
 from index.questions.among import Subset, kept
 from index.questions.analogy import analogy
+from index.questions.axes import axes
 from index.questions.concept import concept
 from index.questions.densest import densest
 from index.questions.distance import distance
@@ -81,6 +82,7 @@ class OpenVocabulary(Bundle):
     hub_shares = Question(hubness, "hubness")  # `hubness` is the number of lists of each token
     census = Question(untrained, "untrained")  # `untrained` are the tokens themselves
     lattice = Question(lattice)
+    axes = Question(axes)
     spectrum = Question(metric, "metric")  # `metric` is M itself
     evaluate = Question(evaluate)
     shares = Question(shares)

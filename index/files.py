@@ -228,10 +228,10 @@ def is_device(path: Path) -> bool:
     return path.exists() and not path.is_dir() and not path.is_file()
 
 
-def require(library: str, *, extra: str, command: str) -> None:
-    """Raise ParameterError unless a library of an extra, which a command of `query.py` wants, is installed."""
+def require(library: str, *, extra: str, command: str, program: str = "query.py") -> None:
+    """Raise ParameterError unless a library of an extra, which a command of a program wants, is installed."""
     if find_spec(library) is None:
         raise ParameterError(
             f"`{command}` needs {library}, which is not installed; run it as "
-            f"`uv run --extra {extra} query.py {command} ...`, or install logoscope with that extra"
+            f"`uv run --extra {extra} {program} {command} ...`, or install logoscope with that extra"
         )

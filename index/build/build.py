@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -81,8 +81,15 @@ class _Job:
     started: float  # by time.perf_counter
 
 
-def build(settings: Settings, progress: Progress = lambda step, done, total: None) -> Built:
+def build(
+    settings: Settings,
+    progress: Progress = lambda step, done, total: None,
+    *,
+    read: Callable[[], Source] | None = None,
+) -> Built:
     """Build a bundle, or go on with one that was stopped or killed.
+
+    `read` gives the source, where it is at hand; `settings.source` is then what it is called.
 
     Raises
     ------
@@ -100,7 +107,7 @@ def build(settings: Settings, progress: Progress = lambda step, done, total: Non
         check_target(settings.out, overwrite=settings.overwrite)
     with _threads(settings.threads):
         progress("reading the model", 0, 1)
-        source = load(settings.source, tokenizer=settings.tokenizer, cache=settings.cache, progress=progress)
+        source = read() if read is not None else _load(settings, progress)
         target = settings.out or ROOT / bundle_name(source, kind)
         check_target(target, overwrite=settings.overwrite)
         if kind is not None:
@@ -119,6 +126,10 @@ def build(settings: Settings, progress: Progress = lambda step, done, total: Non
             facts, reused = _build_spaces(job, rows)
             built = _finish(job, rows, facts, reused)
             return dataclasses.replace(built, notes=(*fetched, *built.notes))
+
+
+def _load(settings: Settings, progress: Progress) -> Source:
+    return load(settings.source, tokenizer=settings.tokenizer, cache=settings.cache, progress=progress)
 
 
 def _checked_size(settings: Settings, source: Source, selected: np.ndarray | None) -> BuildSize:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from index.answers.page import counted
-from index.cli.ask import answering, print_json, print_page, settle_encoding
+from index.cli.ask import answering, as_option, print_json, print_page, settle_encoding
 from index.cli.usage import OneLineCommand
-from index.errors import one_line
+from index.errors import ParameterError, one_line, parameter
 
 if TYPE_CHECKING:
+    from index.build.build import Built
     from index.build.settings import Settings
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
@@ -29,6 +30,8 @@ Examples:
   uv run build_index.py ~/models/gemma --ridge 0        a local folder, no ridge
 
   uv run build_index.py gamma.npy --tokenizer ~/models/gemma
+
+  uv run build_index.py --sweep EleutherAI/pythia-70m@step* --out data/sweeps/pythia     a bundle of each checkpoint
 
   uv run build_index.py --index-factory IVF256,Flat     an approximate index beside the exact one, with its recall
 
@@ -46,6 +49,17 @@ def build_index(
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="The bundle's own folder.", show_default="data/indexes/NAME")] = None,
+    sweep: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LIST",
+            help="Build a bundle under --out of each source that a file lists, of each branch OWNER/NAME@step* on the "
+            "Hub, or of each matrix in a stack (.safetensors, .npy, .h5).",
+        ),
+    ] = None,
+    bits: Annotated[
+        str | None, typer.Option("--as", metavar="bf16", help="What the uint16 of a stack are the bits of.")
+    ] = None,
     tokenizer: Annotated[
         str | None,
         typer.Option(help="Where a bare matrix's texts come from: a folder, Hub id, tokenizer.json or .gguf."),
@@ -88,12 +102,14 @@ def build_index(
         int | None, typer.Option(help="For everything that runs in parallel.", show_default="all cores")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a bundle that is there.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the densest-token report as JSON.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the densest-token report, or what became of a sweep, as JSON.")
+    ] = False,
 ) -> None:
     """Index every token of a language model's vocabulary in cosine similarity and in the causal metric.
 
-    Ends by printing the densest token and its neighbors in both. Exit codes: 0 done, 1 the cross-check failed,
-    2 wrong use or bad input.
+    Ends by printing the densest token and its neighbors in both; a sweep, what became of each step. Exit codes:
+    0 done, 1 the cross-check failed, or steps of a sweep did, 2 wrong use or bad input.
     """
     settle_encoding()
     # Arrow's own allocator maps a gibibyte before it needs any, which counts against a limit on memory.
@@ -121,12 +137,24 @@ def build_index(
     )
     try:
         with answering():
-            agreed = _build_and_report(settings, as_json=as_json)
+            if sweep is not None:
+                from index.cli.sweep import sweep_and_report
+
+                done = sweep_and_report(sweep, settings, bits, as_json=as_json)
+            else:
+                require_no_bits(bits)
+                done = _build_and_report(settings, as_json=as_json)
     except KeyboardInterrupt as stop:
         print(f"stopped: {_left_behind(stop)}", file=sys.stderr)
         raise typer.Exit(130) from None
-    if not agreed:
+    if not done:
         raise typer.Exit(1)
+
+
+def require_no_bits(bits: str | None) -> None:
+    """Raise ParameterError for what only a sweep reads."""
+    if bits is not None:
+        raise ParameterError(f"{parameter('as', bits)} goes with {parameter('sweep')} and a stack of matrices")
 
 
 def _build_and_report(settings: Settings, *, as_json: bool) -> bool:
@@ -142,21 +170,10 @@ def _build_and_report(settings: Settings, *, as_json: bool) -> bool:
     bundle = open_bundle(built.folder)
     V, D, K = bundle.manifest.V, bundle.manifest.D, bundle.manifest.K
     notes = [
-        f"built {built.folder}: {V:,} tokens x {D:,}, {K} neighbors in each geometry, "
-        f"{built.bytes / 1e6:,.0f} MB, {built.seconds:.1f} s"
+        f"built {built.folder}: {V:,} tokens x {D:,}, {counted(K, 'neighbor')} in each geometry, "
+        f"{built.bytes / 1e6:,.0f} MB, {built.seconds:.1f} s",
+        *noticed(built, V),
     ]
-    if built.reused:
-        names = ", ".join(geometry.label for geometry in built.reused)
-        notes.append(f"kept from a build that did not end: {names}")
-    if built.orphans:
-        notes.append(f"{built.orphans:,} of the {V:,} rows are orphans: no token of the tokenizer, no text")
-    if built.left_out:
-        notes.append(f"the tokenizer has {counted(built.left_out, 'added token')} beyond the rows: left out")
-    if built.zero_ids:
-        listed = ", ".join(f"#{token_id}" for token_id in built.zero_ids[:10])
-        more = f" and {len(built.zero_ids) - 10} more" if len(built.zero_ids) > 10 else ""
-        notes.append(f"zero rows have no direction and no cosine neighbors: {listed}{more}")
-    notes += built.notes
     if built.crosscheck is not None:
         outcome = built.crosscheck.refusal or "the stored distances agree"
         notes.append(f"{outcome} (query.py crosscheck says more)")
@@ -169,6 +186,27 @@ def _build_and_report(settings: Settings, *, as_json: bool) -> bool:
     else:
         print_page(page_of(found))
     return built.crosscheck is None or built.crosscheck.ok
+
+
+def noticed(built: Built, V: int) -> list[str]:
+    """Return what to know of a bundle that was built, a line each."""
+    notes = []
+    if built.reused:
+        names = ", ".join(geometry.label for geometry in built.reused)
+        notes.append(f"kept from a build that did not end: {names}")
+    if built.orphans == V:
+        notes.append(
+            f"no row has a text: tokens are named by their ids, unless {as_option('tokenizer', None)} gives them theirs"
+        )
+    elif built.orphans:
+        notes.append(f"{built.orphans:,} of the {V:,} rows are orphans: no token of the tokenizer, no text")
+    if built.left_out:
+        notes.append(f"the tokenizer has {counted(built.left_out, 'added token')} beyond the rows: left out")
+    if built.zero_ids:
+        listed = ", ".join(f"#{token_id}" for token_id in built.zero_ids[:10])
+        more = f" and {len(built.zero_ids) - 10} more" if len(built.zero_ids) > 10 else ""
+        notes.append(f"zero rows have no direction and no cosine neighbors: {listed}{more}")
+    return [*notes, *built.notes]
 
 
 def _left_behind(stop: KeyboardInterrupt) -> str:

@@ -94,7 +94,7 @@ def add_command(app: typer.Typer, question: Question[Any, Any]) -> None:
     """Give a program the command of a question."""
     many = next((each for each in question.parameters if each.doc.many), None)
     own = {each.name for each in question.parameters}
-    others = [each.name for each in question.parameters if each.kind is Bundle]
+    others = [each.name for each in question.parameters if each.kind is Bundle and each.positional]
 
     def run(**given: Any) -> None:
         folder = given.pop("index")
@@ -165,7 +165,7 @@ def _keyword(name: str, kind: Any, told: Any, default: Any) -> inspect.Parameter
 def _written(default: Any) -> Any:
     """Return a default as it is typed: `causal,cosine`."""
     if isinstance(default, tuple):
-        return ",".join(map(_written, default))
+        return ",".join(str(_written(each)) for each in default)
     if isinstance(default, Enum):
         return str(default.value).replace("_", "-")
     return default

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -279,4 +280,4 @@ def _by_geometry(shares: Mapping[Geometry, Mapping[int, float]]) -> dict[str, An
 
 
 def _number(value: float | None, form: str) -> str:
-    return "" if value is None or value != value else format(value, form)
+    return "" if value is None or math.isnan(value) else format(value, form)

@@ -120,6 +120,20 @@ def load(
     return Source(name, location, tensor.name, tensor.values, tokens(len(tensor.values)), notes)
 
 
+def source_name(source: str) -> str:
+    """Return what a bundle made from a source is called, whether the source is there or not."""
+    try:
+        place = _place(source)
+    except SourceError:
+        place = Path(source)
+    return _name(source, place)
+
+
+def read_tokens(tokenizer: str, rows: int) -> Vocabulary:
+    """Read the tokens of the first V rows out of a folder, a Hub id, a `.gguf` file or a `tokenizer.json`."""
+    return _read_tokens(_place(tokenizer), rows)
+
+
 def _bundled_model() -> Path:
     spec = find_spec(BUNDLED_PACKAGE)
     folders = spec.submodule_search_locations if spec is not None else None

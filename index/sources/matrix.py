@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tokenize
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -32,6 +32,7 @@ MOST_HEADER_BYTES = 1 << 25
 
 _DTYPES: dict[str, Any] = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": ml_dtypes.bfloat16}
 """As safetensors and GGUF name them."""
+_INTEGERS: dict[str, Any] = {"U16": np.uint16, "I32": np.int32, "I64": np.int64, "U32": np.uint32, "U64": np.uint64}
 _NPY_ERRORS = (OSError, ValueError, TypeError, OverflowError, MemoryError, RecursionError, SyntaxError)
 """What NumPy raises, beside `tokenize.TokenError`, for a header that is none; it reads one as a Python literal."""
 
@@ -48,7 +49,7 @@ def read_matrix(file: MappedFile, wanted: Sequence[str]) -> Tensor:
     """Read the only matrix of a `.npy` file, or the first wanted one of a `.safetensors` or PyTorch file."""
     ending = file.path.suffix.lower()
     if ending == ".npy":
-        return _matrix(file.path.name, map_npy(file), file.path)
+        return as_matrix(file.path.name, map_npy(file), file.path)
     return read_safetensors(file, wanted) if ending == ".safetensors" else read_torch(file, wanted)
 
 
@@ -72,7 +73,20 @@ def read_safetensors(file: MappedFile, wanted: Sequence[str]) -> Tensor:
     header, start = safetensors_header(file)
     name = choose(wanted, {key: entry.shape for key, entry in header.items()}, path)
     _require_matrix(name, header[name].shape, path)
-    return _matrix(name, safetensors_values(file, name, header[name], start), path)
+    return as_matrix(name, safetensors_values(file, name, header[name], start), path)
+
+
+def map_safetensors(file: MappedFile) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the floats and the longer integers that a `.safetensors` file holds, mapped, by their names.
+
+    SourceError when the file is damaged.
+    """
+    header, start = safetensors_header(file)
+    for name, entry in header.items():
+        if entry.dtype in _INTEGERS:
+            yield name, file.array(name, _INTEGERS[entry.dtype], entry.shape, start + entry.data_offsets[0])
+        elif entry.dtype in _DTYPES:
+            yield name, safetensors_values(file, name, entry, start)
 
 
 def safetensors_header(file: MappedFile) -> tuple[dict[str, HeaderEntry], int]:
@@ -135,12 +149,12 @@ def read_torch(file: MappedFile, wanted: Sequence[str]) -> Tensor:
     path = file.path
     content = load_torch(file)
     if isinstance(content, (StoredTensor, Opaque)):
-        return _matrix(path.name, as_numpy(content, path.name, path), path)
+        return as_matrix(path.name, as_numpy(content, path.name, path), path)
     if not isinstance(content, Mapping):
         raise SourceError(f"{path} holds a {type(content).__name__}; wanted a tensor, or a dict of tensors")
     tensors = {str(key): value for key, value in content.items() if isinstance(value, (StoredTensor, Opaque))}
     name = choose(wanted, {key: value.shape for key, value in tensors.items()}, path)
-    return _matrix(name, as_numpy(tensors[name], name, path), path)
+    return as_matrix(name, as_numpy(tensors[name], name, path), path)
 
 
 def read_gguf(header: GgufHeader) -> Tensor:
@@ -159,7 +173,7 @@ def read_gguf(header: GgufHeader) -> Tensor:
         raise SourceError(f"{name} of {path} has the unknown quantization type {tensor.quantization}") from error
     if kind.name in _DTYPES:
         _require_matrix(name, tensor.shape, path)
-        return _matrix(name, file.array(name, _DTYPES[kind.name], tensor.shape, tensor.offset), path)
+        return as_matrix(name, file.array(name, _DTYPES[kind.name], tensor.shape, tensor.offset), path)
     block_elements, block_bytes = GGML_QUANT_SIZES[kind]
     if len(tensor.shape) != 2 or tensor.shape[1] % block_elements:
         raise SourceError(
@@ -171,7 +185,7 @@ def read_gguf(header: GgufHeader) -> Tensor:
     packed = file.array(name, np.uint8, packed_shape, tensor.offset)
     try:
         with np.errstate(all="ignore"):  # what comes out infinite is refused below
-            return _matrix(name, dequantize(packed, kind), path)
+            return as_matrix(name, dequantize(packed, kind), path)
     except NotImplementedError as error:
         raise SourceError(f"{name} of {path} is quantized as {kind.name}, which gguf cannot dequantize") from error
 
@@ -190,7 +204,7 @@ def choose(wanted: Sequence[str], shapes: Mapping[str, tuple[int, ...]], path: P
     )
 
 
-def _matrix(name: str, values: np.ndarray, path: Path) -> Tensor:
+def as_matrix(name: str, values: np.ndarray, path: Path) -> Tensor:
     """Check that an array is a non-empty, finite matrix of floats, and return it C-contiguous."""
     values = native_floats(name, values, path)
     _require_matrix(name, values.shape, path)

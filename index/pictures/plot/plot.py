@@ -15,9 +15,11 @@ from index.bundle.manifest import MANIFEST
 from index.errors import ParameterError, one_line, parameter
 from index.files import placing, require
 from index.measures.density import Rule
+from index.pictures.numbers.beside import SeriesBeside, series_beside
 from index.pictures.numbers.densities import all_densities
-from index.pictures.numbers.series import neighborhood_series
+from index.pictures.numbers.series import neighborhood_series, titled
 from index.pictures.numbers.vocabulary_series import VocabularySeries, vocabulary_series
+from index.questions.beside import BesideBundle, notes_beside
 from index.questions.concept import LEAST_RANDOM, concept
 from index.questions.concepts import Concepts
 from index.questions.densest import densest
@@ -58,20 +60,22 @@ class Plotted(Answer):
     paths: tuple[Path, ...]  # the files, in the order of what was asked; one PDF holds a page for each
     missing: frozenset[str]  # characters that no font here has, drawn as escapes
     packages: tuple[str, ...]  # of Debian, with fonts that have most characters
+    notes: tuple[str, ...] = ()  # what keeps what stands beside from being a control
 
     columns: ClassVar = {"path": str, "bytes": int}
 
     @property
     def note(self) -> str | None:
-        """Which characters are drawn as escapes, and what to install."""
+        """What stands beside, if it is no control; which characters are drawn as escapes, and what to install."""
         if not self.missing:
-            return None
+            return " ".join(self.notes) or None
         listed = ", ".join(f"U+{ord(character):04X}" for character in sorted(self.missing)[:LISTED])
         more = f" and {len(self.missing) - LISTED} more" if len(self.missing) > LISTED else ""
-        return (
+        fonts = (
             f"note: no font here has {listed}{more}; they are drawn as escapes. "
             f"Fonts that have most characters are in the Debian packages {', '.join(self.packages)}"
         )
+        return " ".join([*self.notes, fonts])
 
     def rows(self) -> list[Row]:
         """Return one record for each file."""
@@ -112,6 +116,7 @@ def plot(
     geometries: Geometries = CAUSAL_AND_COSINE,
     among: Among = None,
     without: Without = None,
+    beside: BesideBundle = None,
     pairs: Annotated[
         tuple[Path, ...] | None,
         Doc(
@@ -149,7 +154,7 @@ def plot(
     settings: dict[str, Any] = {"density_k": density_k, "geometries": geometries}
     lists = {**settings, "top": top, "among": among, "without": without}
     answers = [
-        vocabulary_series(bundle, rule=rule or Rule.DISTINCT, **settings)
+        vocabulary_series(bundle, rule=rule or Rule.DISTINCT, beside=beside, **settings)
         if question == VOCABULARY
         else _concepts(bundle, pairs)
         if question == CONCEPTS
@@ -158,8 +163,8 @@ def plot(
         else neighbors(bundle, question, rule=rule or Rule.DISTINCT, **lists)
         for question in asked
     ]
-    paths, missing = draw(bundle, answers, out, overwrite=overwrite)
-    return Plotted(paths, missing, PACKAGES)
+    paths, missing = draw(bundle, answers, out, beside=beside, overwrite=overwrite)
+    return Plotted(paths, missing, PACKAGES, () if beside is None else tuple(notes_beside(bundle, beside)))
 
 
 def _concepts(bundle: Bundle, pairs: tuple[Path, ...] | None) -> Concepts:
@@ -184,7 +189,12 @@ class _Page:
 
 
 def draw(
-    bundle: Bundle, answers: Sequence[Drawn], out: Path, *, overwrite: bool = False
+    bundle: Bundle,
+    answers: Sequence[Drawn],
+    out: Path,
+    *,
+    beside: Bundle | None = None,
+    overwrite: bool = False,
 ) -> tuple[tuple[Path, ...], frozenset[str]]:
     """Draw answers, one figure each; return the files, and the characters that no font here has, drawn as escapes.
 
@@ -195,7 +205,7 @@ def draw(
     """
     from index.pictures.plot import fonts, paper
 
-    pages = _pages(bundle, answers)
+    pages = _pages(bundle, answers, beside)
     typeface = fonts.typeface(text for page in pages for text in page.texts)
     if len(pages) == 1 or out.suffix.lower() == ".pdf":
         targets = [out]
@@ -217,22 +227,26 @@ def draw(
     return tuple(targets), typeface.missing
 
 
-def _pages(bundle: Bundle, answers: Sequence[Drawn]) -> list[_Page]:
+def _pages(bundle: Bundle, answers: Sequence[Drawn], beside: Bundle | None) -> list[_Page]:
     from index.pictures.plot import concepts, neighborhood, vocabulary
 
     densities = cache(partial(all_densities, bundle))
+    others: list[SeriesBeside | None] = []
     pages = []
     for answer in answers:
         if isinstance(answer, VocabularySeries):
             draw = partial(vocabulary.vocabulary_figure, answer, bundle)
-            pages.append(_Page("vocabulary", vocabulary.texts_drawn(bundle), draw))
+            pages.append(_Page("vocabulary", vocabulary.texts_drawn(bundle, answer.beside), draw))
             continue
         if isinstance(answer, Concepts):
             draw = partial(concepts.concepts_figure, answer, bundle.name)
             pages.append(_Page(CONCEPTS, concepts.texts_drawn(answer, bundle.name), draw))
             continue
         known = densities(next(iter(answer.lists)), Rule.DISTINCT, answer.density_k)
-        series = neighborhood_series(bundle, answer, known)
-        draw = partial(neighborhood.neighborhood_figure, series, answer, bundle.name)
-        pages.append(_Page(str(answer.token.id), neighborhood.texts_drawn(series, answer, bundle.name), draw))
+        if not others:  # of all figures alike: they have the same geometries, lists and k
+            first, second = answer.lists
+            others.append(series_beside(bundle, beside, (first, second), known, answer.among))
+        series, name = neighborhood_series(bundle, answer, known, others[0]), titled(bundle)
+        draw = partial(neighborhood.neighborhood_figure, series, answer, name)
+        pages.append(_Page(str(answer.token.id), neighborhood.texts_drawn(series, answer, name), draw))
     return pages
