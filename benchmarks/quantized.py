@@ -3,8 +3,8 @@
     python benchmarks/quantized.py [--folder FOLDER]
 
 Each rounding is written as a matrix, built with every default, and compared with the bundle of the model as it comes.
-4 bits are GGUF's Q4_0, blocks of 32 numbers with a scale each; the model comes in Q8_0. A bundle that is in the folder is
-taken.
+4 bits are GGUF's Q4_0, blocks of 32 numbers with a scale each; the model comes in Q8_0. A bundle that is in the
+folder is taken.
 """
 
 import argparse

@@ -21,7 +21,7 @@ from index.cli import many
 from index.errors import ParameterError
 from index.questions.neighbors import Neighborhood
 
-PLACE = ["rank", "row", "id", "text", "similarity", "distance", "tied", "hubness", "marks", "piece"]
+PLACE = ["rank", "row", "id", "text", "similarity", "distance", "tied", "hubness", "marks", "recall", "piece"]
 NAMES = ["token_id", "token", "geometry", *PLACE]
 LINES = ["planet", " planet", "", "#7", "plannett", "Ġthe", "#99999999", "vier"]
 ANSWERED = ["planet", " planet", "#7", "Ġthe", "vier"]
@@ -76,14 +76,16 @@ def test_parquet(group: int, tokens: Path, smollm2: Built, tmp_path: Path, monke
         *[pa.float64()] * 2,
         pa.bool_(),
         pa.float64(),
-        *[pa.string()] * 2,
+        pa.string(),
+        pa.float64(),
+        pa.string(),
     ]
     assert dict(zip(file.schema_arrow.names, file.schema_arrow.types, strict=True)) == dict(
         zip(NAMES, types, strict=True)
     )
     expected = [
         {"token_id": answer["token"]["id"], "token": answer["token"]["text"], "geometry": geometry}
-        | {"similarity": None}
+        | {"similarity": None, "recall": None}
         | place
         | {"marks": " ".join(place["marks"])}
         for answer in query("neighbors", *ANSWERED, *options)

@@ -19,8 +19,9 @@ from conftest import ROOT, invoke
 from safetensors.numpy import save_file
 
 from index.checks.stored_matrix import open_matrix
-from index.errors import LogoscopeError, SourceError
+from index.errors import LogoscopeError, ParameterError, SourceError
 from index.files import open_file
+from index.sources.judgments import read_judgments
 from index.sources.load import load
 from index.sources.sample import read_sample
 from index.sources.torch_file import as_numpy, load_torch
@@ -418,6 +419,26 @@ def test_pipes_are_not_waited_for(name: str, tmp_path: Path) -> None:
         assert "holds no config.json" in refusal(source) or "is no regular file" in refusal(source)
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("absent.tsv", "there is no such file"),
+        ("absent/pairs.tsv", "there is no such file"),
+        ("folder", "it is a folder, no file"),
+        ("dangling", "it is a link to a file that is not there"),
+        ("pipe", "it is no regular file"),
+        ("a\0b", "there is no such file"),
+    ],
+)
+def test_why_there_is_no_file_is_said(name: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    os.mkfifo(tmp_path / "pipe")
+    for read in (read_judgments, read_sample, open_matrix):
+        with pytest.raises(LogoscopeError, match=said):
+            read(tmp_path / name)
+
+
 def test_devices_are_not_read(tmp_path: Path) -> None:
     (tmp_path / "x.npy").symlink_to("/dev/zero")
     assert "is no regular file" in refusal(tmp_path / "x.npy")
@@ -429,8 +450,15 @@ def test_stored_matrices_and_samples_are_regular_files(
     read: Callable[[Path], Any], ending: str, tmp_path: Path
 ) -> None:
     os.mkfifo(tmp_path / f"x{ending}")
-    with pytest.raises(LogoscopeError, match="there is no such file"):
+    with pytest.raises(LogoscopeError, match="it is no regular file"):
         read(tmp_path / f"x{ending}")
+
+
+@pytest.mark.parametrize("held", [None, 7, "planet", [1, 2], {"ids": [1]}, {"token_indices": None}])
+def test_a_sample_that_holds_no_tensor(held: object, tmp_path: Path) -> None:
+    torch.save(held, tmp_path / "x.pt")
+    with pytest.raises(ParameterError, match=r"x\.pt (cannot be read: .*is no|holds no)"):
+        read_sample(tmp_path / "x.pt")
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,13 @@
 """What a shell or a habit does to a command line, answered with the line to type."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import build, invoke
+from conftest import ROOT, build, invoke
 from tokenizers import Tokenizer, models
 
 WORDS = ["king", " king", "man", " man", "woman", " woman", "3", "planet", *(f"w{number}" for number in range(52))]
@@ -47,14 +50,52 @@ def test_the_line_to_type_is_shown(typed: list[str], shown: str) -> None:
     assert done.err.count("\n") == 1
 
 
-def test_other_wrong_use_is_told_as_before() -> None:
-    for typed, said in (
-        (["extremes"], "Missing argument 'MEASURE'"),
-        (["densest", "foo"], "unexpected extra argument"),
-    ):
-        done = invoke("query.py", *typed)
-        assert done.code == 2
-        assert said in done.said
+@pytest.mark.parametrize(
+    ("program", "typed", "said"),
+    [
+        ("query.py", ["extremes"], "missing argument 'MEASURE'; root extremes --help says how"),
+        ("query.py", ["densest", "foo"], "got unexpected extra argument(s) (foo); root densest --help says how"),
+        (
+            "query.py",
+            ["neighbors", "king", "--top", "x"],
+            "'--top': 'x' is no whole number; root neighbors --help",
+        ),
+        ("query.py", ["neighbors", "king", "--top"], "option '--top' requires an argument; root neighbors --help"),
+        ("query.py", ["neighbors", "king", "--json=3"], "option '--json' does not take a value; root neighbors --help"),
+        ("query.py", ["neighbors", "king", "--nope"], "no such option: --nope"),
+        ("query.py", ["neighbors", "king", "--\x1b[31mnope"], r"no such option: --\x1b[31mnope"),
+        ("query.py", ["nope"], "no such command 'nope'; root --help says how"),
+        ("query.py", ["--nope"], "no such option: --nope; root --help says how"),
+        (
+            "query.py",
+            ["explore", "--port", "x"],
+            "'--port': 'x' is no whole number; root explore --help",
+        ),
+        ("query.py", ["within", "king", "--similarity", "x"], "'x' is no number; root within --help says how"),
+        ("build_index.py", ["--ridge", "x"], "invalid value for '--ridge': 'x' is no number; build-index --help"),
+        ("build_index.py", ["a", "b"], "got unexpected extra argument(s) (b); build-index --help says how"),
+    ],
+)
+def test_wrong_use_of_either_program_is_one_line(program: str, typed: list[str], said: str) -> None:
+    done = invoke(program, *typed)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("error: ")
+    assert said in done.err
+    assert done.err.count("\n") == 1
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device that takes nothing is Linux's")
+@pytest.mark.parametrize(
+    ("program", "typed"),
+    [("query.py", "--help"), ("query.py", ""), ("query.py", "neighbors --help"), ("build_index.py", "--help")],
+)
+def test_help_that_cannot_be_printed_is_one_line(program: str, typed: str) -> None:
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, ROOT / program, *typed.split()]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: standard output cannot be written: No space left on device")
+    assert done.stderr.count("\n") == 1
 
 
 def test_an_id_that_is_a_text_is_the_text() -> None:

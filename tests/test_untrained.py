@@ -228,10 +228,10 @@ def test_precision_and_recall(found: Any, small: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (None, "no such text file; wanted an id or a text on each line"),
+        (None, "there is no such file; wanted an id or a text on each line"),
         ("", "names no token of bundle"),
         ("999999\n", "names no token of bundle"),
-        ("\xff", "no such text file"),
+        ("\xff", "is no text in UTF-8"),
     ],
 )
 def test_a_file_that_names_none(content: str | None, said: str, small: Path, tmp_path: Path) -> None:

@@ -14,9 +14,10 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from index.answers.control import Control
 from index.bundle.checksums import DAMAGED, FileFacts, damaged, seal, unreadable
 from index.errors import BundleError
-from index.files import brief
+from index.files import brief, no_file
 
 FORMAT = "logoscope-bundle"
 FORMAT_VERSION = 4
@@ -44,7 +45,7 @@ class SourceFacts(Struct, frozen=True, kw_only=True):
     tensor: str
     dtype: str
     rows: Count  # of the whole matrix, whatever sample of it is indexed
-    sha256: str  # of its numbers
+    sha256: str  # of its numbers; in a control, of those that stand in their place
 
 
 class SettingsFacts(Struct, frozen=True, kw_only=True):
@@ -184,6 +185,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
     D: Positive  # coordinates of a vector
     K: Positive  # neighbors kept of each token
     source: SourceFacts
+    control: Control | None = None  # what stands in place of the source's matrix
     settings: SettingsFacts
     metric: MetricFacts
     spaces: SpacesFacts
@@ -205,7 +207,7 @@ def read_manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST
     try:
         if path.exists() and not path.is_file():
-            raise BundleError(f"{path} is no regular file")
+            raise BundleError(f"{path}: {no_file(path)}")
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         killed = (folder.parent / f".{folder.name}.replaced").exists()

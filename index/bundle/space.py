@@ -11,7 +11,7 @@ import numpy as np
 from msgspec import UNSET
 from numpy.typing import ArrayLike, DTypeLike
 
-from index.bundle.checksums import Checksums, damaged
+from index.bundle.checksums import Checksums, StoredFile, damaged
 from index.bundle.manifest import Manifest, SpaceFacts
 from index.bundle.stored import PatchedArray, StoredArray, flat_index_points, npy_array, sketch_codes
 from index.bundle.turned import TurnedPoints
@@ -45,6 +45,7 @@ class Space:
         self.resolution = float(self.facts.resolution)  # distances closer than this are tied: logometers, or of chords
         self.excluded = tuple(self.facts.excluded_rows)  # rows without a point: zero rows have no direction
         self._checksums, self._metric, self._causal = checksums, metric, causal
+        self._approximate: dict[str, Any] = {}
         self._shape, self._graph_shape = (manifest.V, manifest.D), (manifest.V, manifest.K)
 
     @cached_property
@@ -124,20 +125,42 @@ class Space:
     @cached_property
     def sketch(self) -> Sketch:
         """The points in one byte a coordinate, by FAISS's 8-bit quantizer; of the causal and the cosine space."""
-        import faiss as module
-
         from index.search.sketch import Sketch
-
-        faiss: Any = module
 
         file = self._checksums.file(f"{self.name}.sketch.faiss")
         codes = sketch_codes(file, self._shape)
-        try:
-            quantizer = faiss.read_index(faiss.ZeroCopyIOReader(faiss.swig_ptr(file.content), file.content.size))
-        except RuntimeError as error:
-            raise self._checksums.not_as_written(f"{file.path} cannot be read by FAISS: {brief(error)}") from error
+        quantizer = self._read_in_place(file)
         errors = npy_array(self._checksums.file(f"{self.name}.sketch_errors.npy"), self._shape[:1], np.float32)
         return Sketch(quantizer, codes, errors.whole, forget=codes.forget)
+
+    def approximate(self, name: str) -> Any:
+        """The FAISS index of a file that the build put beside the exact ones, for any vectors; all V points are in it.
+
+        What it answers is no more than its recall, which the manifest states.
+        """
+        if name not in self._approximate:
+            file = self._checksums.file(name)
+            file.check(0, len(file.content))
+            index = self._read_in_place(file)
+            if (index.ntotal, index.d) != self._shape:
+                held = f"{index.ntotal} x {index.d} points"
+                raise self._checksums.not_as_written(
+                    f"{file.path} holds {held}, not {self._shape[0]} x {self._shape[1]}"
+                )
+            self._approximate[name] = index
+        return self._approximate[name]
+
+    def _read_in_place(self, file: StoredFile) -> Any:
+        """Return FAISS's index of a mapped file, whose checked bytes it may go on reading."""
+        import faiss as module
+
+        faiss: Any = module
+        try:
+            index = faiss.read_index(faiss.ZeroCopyIOReader(faiss.swig_ptr(file.content), file.content.size))
+        except RuntimeError as error:
+            raise self._checksums.not_as_written(f"{file.path} cannot be read by FAISS: {brief(error)}") from error
+        index.referenced_objects = [file]  # the name that FAISS has for what must live as long
+        return index
 
     @cached_property
     def flat(self) -> Swept:
@@ -157,7 +180,13 @@ class Space:
         from index.search.turned import TurnedBounds
 
         if self.geometry is not Geometry.CAUSAL_COSINE:
-            return Finder(self.points, bounder=self.sketch, finer=lambda: self.flat, excluded=self.excluded)
+            return Finder(
+                self.points,
+                bounder=self.sketch,
+                finer=lambda: self.flat,
+                excluded=self.excluded,
+                directions=self.geometry.angular,
+            )
         lengths = npy_array(self._checksums.file(f"{self.name}.lengths.npy"), self._shape[:1], np.float64).whole
         origin = angle_origin(self._metric(), centered=self.facts.centered)
 
@@ -166,7 +195,11 @@ class Space:
 
         causal = self._causal()
         return Finder(
-            self.points, bounder=turned(causal.sketch), finer=lambda: turned(causal.flat), excluded=self.excluded
+            self.points,
+            bounder=turned(causal.sketch),
+            finer=lambda: turned(causal.flat),
+            excluded=self.excluded,
+            directions=True,
         )
 
     @cached_property

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from index.errors import DistancesError, SourceError
-from index.files import open_file
+from index.files import no_file, open_file
 from index.sources.matrix import FLOATS, map_npy
 from index.sources.torch_file import as_numpy, listed, load_torch
 
@@ -72,7 +72,7 @@ def open_matrix(path: Path) -> StoredMatrix:
         When the file is no matrix of distances; `MismatchError` when its size cannot be right.
     """
     if not os.path.isfile(path):  # Path.is_file raises for a path that no file system takes
-        raise DistancesError(f"no distance matrix at {path}: there is no such file")
+        raise DistancesError(f"no distance matrix at {path}: {no_file(path)}")
     if path.suffix == ".npy":
         return _open_full(path)
     if path.suffix == ".pt":

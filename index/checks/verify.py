@@ -1,4 +1,4 @@
-"""A bundle against itself: every byte of its files, a sample of its graphs in float64, the quadratic form."""
+"""A bundle against itself: its files' bytes, a sample of its graphs in float64 and by FAISS, the quadratic form."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from index.answers.answer import Answer, Row, nested_rows
 from index.answers.page import Block, Words, facts, passed
 from index.bundle.bundle import Bundle, Space
 from index.bundle.checksums import file_sha256, unreadable
-from index.bundle.manifest import MANIFEST
+from index.bundle.manifest import FLAT, MANIFEST
 from index.checks.brute import nearest_points
 from index.checks.crosscheck import QuadraticForm, check_quadratic_form
 from index.checks.deep import DeepCheck, deep_check, lists_json
 from index.checks.stored_lists import ListCheck, check_list, total
+from index.checks.through_faiss import FaissCheck, check_through_faiss
 from index.geometry.maps import Geometry, row_distances
+from index.measures.density import Rule
 from index.questions.parameters import PAIRS, POSITIVE
 from index.questions.question import Doc, Progress, silent
 from index.tokens.display import display
@@ -37,6 +39,7 @@ class Verification(Answer):
     bytes: int  # of these files
     unlisted: tuple[str, ...]  # names of files in the folder that are none of the bundle's
     graphs: dict[Geometry, ListCheck]  # lists of random tokens, by float64 brute force over points
+    faiss: dict[Geometry, FaissCheck]  # of the densest token and those, as the FAISS indexes themselves answer
     quadratic_form: QuadraticForm
     deep: DeepCheck | None  # against gamma itself, where that was asked for
     versions: dict[str, str]  # of what built it
@@ -48,6 +51,7 @@ class Verification(Answer):
     def passed(self) -> bool:
         """Whether everything that was checked is right."""
         lists = all(check.passed for check in self.graphs.values())
+        lists = lists and all(check.passed for check in self.faiss.values())
         return lists and self.quadratic_form.passed and (self.deep is None or self.deep.passed)
 
     @property
@@ -73,6 +77,8 @@ class Verification(Answer):
             rows.append(_list_line(geometry, check))
             if geometry in self.coarse:
                 rows.append(("    note", self.coarse[geometry]))
+        rows.append(("FAISS indexes", "stored lists against what they answer, in float32"))
+        rows += [_faiss_line(geometry, check) for geometry, check in self.faiss.items()]
         worst = max(form.random.worst_error, form.nearest.worst_error)
         pairs = form.random.pairs + form.nearest.pairs
         rows.append(
@@ -89,6 +95,7 @@ class Verification(Answer):
             "passed": self.passed,
             "files": {"checked": self.files, "bytes": self.bytes, "unlisted": list(self.unlisted)},
             "graphs": lists_json(self.graphs),
+            "faiss": {geometry.value: check.json() for geometry, check in self.faiss.items()},
             "quadratic_form": {"passed": self.quadratic_form.passed, **asdict(self.quadratic_form)},
             "deep": None if self.deep is None else self.deep.json(),
             "versions": self.versions,
@@ -109,7 +116,8 @@ def verify(
 
     Example: uv run query.py verify --deep
 
-    Damaged files are no finding but a BundleError, which names them all.
+    Both FAISS indexes are asked for the same lists, and for the densest token's, by FAISS alone. Damaged files are no
+    finding but a BundleError, which names them all.
     """
     _check_files(bundle, progress)
     files = bundle.checksums.files
@@ -119,6 +127,14 @@ def verify(
         geometry: _check_graph(space, sample, partial(progress, f"{geometry.label} lists"))
         for geometry, space in bundle.spaces.items()
     }
+    densest = int(np.argmax(bundle.densities(Rule.NOTEBOOK)))
+    asked = np.union1d(sample, densest)
+    by_faiss = {
+        geometry: check_through_faiss(
+            bundle.spaces[geometry], asked, partial(progress, f"{geometry.label} lists through FAISS")
+        )
+        for geometry in map(Geometry, FLAT)
+    }
     found = None
     if deep:
         found = deep_check(bundle, _sample(len(bundle), deep_rows), partial(progress, "lists from gamma"))
@@ -127,6 +143,7 @@ def verify(
         sum(facts.bytes for facts in files.values()),
         tuple(sorted(present - set(files) - {MANIFEST})),
         graphs,
+        by_faiss,
         check_quadratic_form(bundle, pairs),
         found,
         dict(bundle.manifest.versions),
@@ -189,3 +206,10 @@ def _list_line(geometry: Geometry, check: ListCheck) -> tuple[str, Words]:
         f"{passed(check.passed)}  {check.rows:,} tokens, {check.ids:,} ids: {check.differing:,} differ, "
         f"{check.wrong:,} beyond ties; worst error {check.worst_error:.2g}, resolution {check.tolerance:.2g} {unit}",
     )
+
+
+def _faiss_line(geometry: Geometry, check: FaissCheck) -> tuple[str, Words]:
+    """Return no figure that depends on the processor: the errors of FAISS's sums do."""
+    known = f"{check.absolute:.1g}" if geometry.angular else f"{check.relative:.1g} of them"
+    said = f"{check.rows:,} tokens, {check.ids:,} ids: {check.wrong:,} beyond what float32 can tell"
+    return f"  {geometry.label}", f"{passed(check.passed)}  {said}, squared distances to {known}"

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
-from typer.core import TyperCommand
 
 from index.answers.page import parts
 from index.bundle.bundle import Bundle
@@ -19,6 +18,7 @@ from index.cli.form import Form
 from index.cli.keep import Keeper, asked
 from index.cli.many import ask_many
 from index.cli.progress import progress_of
+from index.cli.usage import OneLineCommand, said
 from index.errors import ParameterError
 from index.questions.reading import TokenName
 
@@ -60,11 +60,11 @@ _JSON_OF_MANY = "Print JSON, with exact texts: one array, indented; with --file 
 _FORMS = ("json", "csv", "parquet", "svg", "save_set")
 """Those that say in which form an answer leaves."""
 
-_TYPED = (int, float, bool, Path, list[Path], list[str])
+_TYPED = (int, float, bool, Path, list[Path], list[str], tuple[str, str])
 """What typer reads; everything else is a text that the question reads."""
 
 
-class _Command(TyperCommand):
+class _Command(OneLineCommand):
     """Shows the line to type where a shell has taken a text apart, or has taken it away."""
 
     texts: frozenset[str] = frozenset()  # the arguments that may be any text
@@ -80,18 +80,13 @@ class _Command(TyperCommand):
             # Without a message of its own it is click's MissingParameter, which typer does not show.
             if error.message or error.param is None or error.param.name not in self.texts:
                 raise
-            with answering():
-                raise ParameterError(
-                    f"{error.format_message().rstrip('.')}; a #id is quoted, or the shell takes it for a comment: "
-                    f"{typed} '#7'"
-                ) from None
+            raise ParameterError(
+                f"{said(error)}; a #id is quoted, or the shell takes it for a comment: {typed} '#7'"
+            ) from None
         if rest:
             (text,) = (ctx.params[name] for name in self.texts)
             whole = shlex.quote(" ".join([text, *rest]))
-            with answering():
-                raise ParameterError(
-                    f"{1 + len(rest)} arguments where one is wanted; quote it: {ctx.command_path} {whole}"
-                )
+            raise ParameterError(f"{1 + len(rest)} arguments where one is wanted; quote it: {ctx.command_path} {whole}")
         return rest
 
 
@@ -99,7 +94,7 @@ def add_command(app: typer.Typer, question: Question[Any, Any]) -> None:
     """Give a program the command of a question."""
     many = next((each for each in question.parameters if each.doc.many), None)
     own = {each.name for each in question.parameters}
-    others = [each.name for each in question.parameters if each.kind is Bundle]
+    others = [each.name for each in question.parameters if each.kind is Bundle and each.positional]
 
     def run(**given: Any) -> None:
         folder = given.pop("index")
@@ -170,7 +165,7 @@ def _keyword(name: str, kind: Any, told: Any, default: Any) -> inspect.Parameter
 def _written(default: Any) -> Any:
     """Return a default as it is typed: `causal,cosine`."""
     if isinstance(default, tuple):
-        return ",".join(map(_written, default))
+        return ",".join(str(_written(each)) for each in default)
     if isinstance(default, Enum):
         return str(default.value).replace("_", "-")
     return default

@@ -10,12 +10,13 @@ import typer
 
 from index.cli.ask import answering, open_index
 from index.cli.command import Index
+from index.cli.usage import OneLineCommand
 from index.errors import ParameterError
 
 app = typer.Typer()
 
 
-@app.command(epilog="Example: uv run --extra explore query.py explore --port 0 --no-browser")
+@app.command(cls=OneLineCommand, epilog="Example: uv run --extra explore query.py explore --port 0 --no-browser")
 def explore(
     index: Index = None,
     port: Annotated[int, typer.Option(help="Of 127.0.0.1; 0 for any that is free.")] = 8765,

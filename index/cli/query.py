@@ -6,8 +6,11 @@ from index.api import QUESTIONS
 from index.cli.ask import settle_encoding
 from index.cli.command import add_command
 from index.cli.explore import app as explore
+from index.cli.timeline import app as timeline
+from index.cli.usage import OneLineGroup
 
 app = typer.Typer(
+    cls=OneLineGroup,
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -17,5 +20,6 @@ app = typer.Typer(
 for question in QUESTIONS.values():
     add_command(app, question)
 app.add_typer(explore)
+app.add_typer(timeline)
 
 app.callback()(settle_encoding)

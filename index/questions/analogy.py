@@ -15,12 +15,18 @@ from index.bundle.bundle import Bundle
 from index.errors import ParameterError
 from index.geometry.maps import Geometry, map_rows
 from index.questions.among import AmongSome, Subset, kept
+from index.questions.approximate import (
+    LISTED_COLUMNS,
+    Approximation,
+    ByFactory,
+    approximation,
+    limits_facts,
+    limits_json,
+    nearest_by,
+    place_records,
+)
 from index.questions.lists import (
-    PIECE,
-    PLACE_COLUMNS,
     Lists,
-    among_facts,
-    among_json,
     list_blocks,
     lists_json,
     neighbor_list,
@@ -58,8 +64,9 @@ class Analogy(AmongSome):
     among: Subset | None = None  # what the lists keep to
     undefined: tuple[Geometry, ...] = ()  # where the sum is zero and has no direction
     fragments: tuple[tuple[Token, Token], ...] = ()  # terms that continue a word, each with the one that begins it
+    approximate: Approximation | None = None  # what the lists are by; None: they are exact
 
-    columns: ClassVar = {"terms": str, "geometry": str, **PLACE_COLUMNS, **PIECE}
+    columns: ClassVar = {"terms": str, "geometry": str, **LISTED_COLUMNS}
 
     @property
     def note(self) -> str | None:
@@ -85,16 +92,14 @@ class Analogy(AmongSome):
         """Return why the list in a geometry is empty."""
         if geometry in self.undefined:
             return "the sum is zero and has no direction"
+        if self.approximate is not None:
+            return "the approximate index finds none"
         return why_no_other(geometry, {term.token.row for term in self.terms}, self.among)
 
     def rows(self) -> list[Row]:
         """Return one record for each geometry and neighbor; terms are signed ids."""
         terms = " ".join(f"{'+' if term.sign > 0 else '-'}#{term.token.id}" for term in self.terms)
-        return [
-            {"terms": terms, "geometry": geometry.label, **neighbor.record()}
-            for geometry, neighbors in self.lists.items()
-            for neighbor in neighbors
-        ]
+        return [{"terms": terms, **place} for place in place_records(self.lists, self.approximate)]
 
     def json(self) -> dict[str, Any]:
         """Return the terms and a list for each geometry; a sign is 1 or -1."""
@@ -105,7 +110,7 @@ class Analogy(AmongSome):
             ],
             **lists_json(self.lists),
             **({"undefined": [geometry.value for geometry in self.undefined]} if self.undefined else {}),
-            **among_json(self.among),
+            **limits_json(self.among, self.approximate),
         }
 
     def page(self) -> list[Block]:
@@ -113,7 +118,9 @@ class Analogy(AmongSome):
         terms: list[tuple[str, Words]] = [
             ("plus" if term.sign > 0 else "minus", (f"#{term.token.id}  ", term.token)) for term in self.terms
         ]
-        return [facts(terms + among_facts(self.among)), *list_blocks(self.lists, self.why_none)]
+        terms += limits_facts(self.among, self.approximate)
+        nearest = "nearest" if self.approximate is None else "found"
+        return [facts(terms), *list_blocks(self.lists, self.why_none, nearest)]
 
 
 def analogy(
@@ -131,6 +138,7 @@ def analogy(
     include_terms: Annotated[bool, Doc("List the terms, too.")] = False,
     among: Among = None,
     without: Without = None,
+    approximate: ByFactory = None,
 ) -> Analogy:
     """The tokens nearest to a signed sum of tokens, in every geometry.
 
@@ -144,6 +152,7 @@ def analogy(
     'Star'
     """
     among, length = kept(bundle, among, without), list_length(bundle, top, USUAL_LENGTH)
+    by = approximation(bundle, approximate, Geometry, among)
     parsed = parse_terms(expression)
     signed = [(sign, bundle.vocabulary.resolve(text)) for sign, text in parsed]
     vector = _signed_sum(bundle, signed)
@@ -159,10 +168,14 @@ def analogy(
             undefined.append(geometry)
             continue
         exclude = (*left_out, *space.excluded)
-        found = space.finder.search_with_ties(query, length, space.resolution, exclude=exclude, rows=rows)
+        if by is None:
+            found = space.finder.search_with_ties(query, length, space.resolution, exclude=exclude, rows=rows)
+        else:
+            found = nearest_by(by, space, query, length, left_out)
         lists[geometry] = neighbor_list(bundle, space, *found, length, twins)
     terms = tuple(Term(sign, bundle.vocabulary.token(row)) for sign, row in signed)
-    return Analogy(terms, lists, among, tuple(undefined), _fragments(bundle, [text for _, text in parsed]))
+    fragments = _fragments(bundle, [text for _, text in parsed])
+    return Analogy(terms, lists, among, tuple(undefined), fragments, by)
 
 
 def _fragments(bundle: Bundle, texts: list[str]) -> tuple[tuple[Token, Token], ...]:

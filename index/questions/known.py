@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from index.answers.answer import json_number
 from index.answers.page import Block, facts
 from index.bundle.bundle import Bundle
 from index.errors import ParameterError, parameter
+from index.files import brief, no_file
 from index.tokens.display import display
 from index.tokens.vocabulary import Token
 
@@ -84,13 +86,15 @@ def known_tokens(bundle: Bundle, path: Path) -> KnownTokens:
     """
     name = parameter("known")
     try:
-        if path.exists() and not path.is_file():
-            raise ParameterError(f"{name} {path} is no regular file; wanted an id or a text on each line")
+        if not os.path.isfile(path):  # Path.is_file raises for a path that no file system takes
+            raise ParameterError(f"{name} {path}: {no_file(path)}; wanted an id or a text on each line")
         if path.stat().st_size > MOST_BYTES:
             raise ParameterError(f"{name} {path} has more than {MOST_BYTES:,} bytes; wanted an id or a text a line")
         lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, ValueError):
-        raise ParameterError(f"{name} {path}: no such text file; wanted an id or a text on each line") from None
+    except UnicodeDecodeError:
+        raise ParameterError(f"{name} {path} is no text in UTF-8; wanted an id or a text on each line") from None
+    except OSError as error:
+        raise ParameterError(f"{name} {path} cannot be read: {brief(error)}") from None
     found: set[int] = set()
     absent: list[str] = []
     for line in (each.removesuffix("\r") for each in lines):

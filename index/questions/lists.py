@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from index.answers.page import TEXT, Block, Heading, Sentence, Table, Words, table
+from index.answers.page import TEXT, Block, Heading, Sentence, Table, Words, as_length, table
 from index.bundle.bundle import Bundle, Space
 from index.geometry.maps import Geometry, similarity_of
 from index.measures.lists import NeighborLists
@@ -77,6 +77,7 @@ PLACE_COLUMNS = {
 }
 """Of one place, in CSV and Parquet files and DataFrames, without its piece."""
 
+NAMED_TWINS = 5
 NEAREST_BY = {
     Geometry.CAUSAL: "in the causal metric",
     Geometry.COSINE: "by cosine similarity",
@@ -216,6 +217,16 @@ def among_facts(among: Subset | None) -> list[tuple[str, Words]]:
     return [] if among is None else [("among", f"{display(among.name)}: {len(among):,} tokens")]
 
 
+def twins_said(twins: Sequence[Token]) -> Words:
+    """Return how many twins there are, and the first of them."""
+    if not twins:
+        return "none"
+    named: list[str | Token] = [f"{len(twins)}: "]
+    for number, twin in enumerate(twins[:NAMED_TWINS]):
+        named += [", " if number else "", twin, f" #{twin.id}"]
+    return (*named, ", …" if len(twins) > NAMED_TWINS else "")
+
+
 def neighbors_table(geometry: Geometry, neighbors: Iterable[Neighbor]) -> Table:
     """Return a neighbor list: logometers, or similarity and chord; then how far a neighbor is to be believed."""
     figures = ("similarity", "chord") if geometry.angular else ("logometers",)
@@ -224,7 +235,7 @@ def neighbors_table(geometry: Geometry, neighbors: Iterable[Neighbor]) -> Table:
         token = neighbor.token
         similarity = () if neighbor.similarity is None else (f"{neighbor.similarity:.6f}",)
         places = map(str, (neighbor.rank, token.row, token.id))
-        distance = f"{neighbor.distance:.6f}"
+        distance = as_length(neighbor.distance)
         return (*places, *similarity, distance, f"{neighbor.hubness:,.0f}", signs(neighbor.marks), token)
 
     return table(("rank", "row", "id", *figures, "hubness", "", TEXT), map(line, neighbors))
@@ -236,12 +247,15 @@ def legends(neighbors: Iterable[Neighbor]) -> list[Block]:
     return [Sentence(each, aside=True) for each in said]
 
 
-def list_blocks(lists: Lists, why_none: Callable[[Geometry], str]) -> list[Block]:
-    """Return lists under their headings, and what their marks mean; of an empty one, why it is."""
+def list_blocks(lists: Lists, why_none: Callable[[Geometry], str], nearest: str = "nearest") -> list[Block]:
+    """Return lists under their headings, and what their marks mean; of an empty one, why it is.
+
+    `nearest` is what a heading calls the tokens of lists that may lack some.
+    """
     blocks: list[Block] = []
     for geometry, neighbors in lists.items():
         if neighbors:
-            blocks.append(Heading(f"{len(neighbors)} nearest {NEAREST_BY[geometry]}"))
+            blocks.append(Heading(f"{len(neighbors)} {nearest} {NEAREST_BY[geometry]}"))
             blocks.append(neighbors_table(geometry, neighbors))
         else:
             blocks.append(Heading(f"None {NEAREST_BY[geometry]}: {why_none(geometry)}"))

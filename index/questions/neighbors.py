@@ -26,16 +26,23 @@ from index.questions.agreement import (
     verdict_of,
 )
 from index.questions.among import AmongSome, Subset, kept
+from index.questions.approximate import (
+    LISTED_COLUMNS,
+    Approximation,
+    ByFactory,
+    approximation,
+    around,
+    limits_facts,
+    limits_json,
+    place_records,
+)
 from index.questions.lists import (
-    PIECE,
-    PLACE_COLUMNS,
     Lists,
-    among_facts,
-    among_json,
     list_blocks,
     lists_json,
     neighbor_list,
     ranked,
+    twins_said,
     why_no_other,
 )
 from index.questions.marks import Mark, marks_of
@@ -54,7 +61,7 @@ from index.questions.question import Doc
 from index.questions.reading import Some, TokenName
 from index.tokens.vocabulary import Token
 
-NAMED_TWINS = 5
+LACKING = "No overlap: these lists may lack tokens, and would seem to agree less than they do."
 
 
 @dataclass(frozen=True)
@@ -77,8 +84,9 @@ class Neighborhood(AmongSome):
     without: Apart | None = None  # where there is an overlap
     among: Subset | None = None  # what the lists, but not the density, keep to
     undefined: tuple[Geometry, ...] = ()  # where the token's row is zero and has no direction
+    approximate: Approximation | None = None  # what the lists are by, and the overlap is none; None: they are exact
 
-    columns: ClassVar = {"token_id": int, "token": str, "geometry": str, **PLACE_COLUMNS, **PIECE}
+    columns: ClassVar = {"token_id": int, "token": str, "geometry": str, **LISTED_COLUMNS}
 
     @property
     def density_unit(self) -> str:
@@ -99,15 +107,14 @@ class Neighborhood(AmongSome):
         """Return why the list in a geometry is empty."""
         if geometry in self.undefined:
             return "this token's row is zero and has no direction"
+        if self.approximate is not None:
+            return "the approximate index finds none"
         return why_no_other(geometry, {self.token.row}, self.among)
 
     def rows(self) -> list[Row]:
         """Return one record for each geometry and neighbor."""
-        return [
-            {"token_id": self.token.id, "token": self.token.text, "geometry": geometry.label, **neighbor.record()}
-            for geometry, neighbors in self.lists.items()
-            for neighbor in neighbors
-        ]
+        token = {"token_id": self.token.id, "token": self.token.text}
+        return [{**token, **place} for place in place_records(self.lists, self.approximate)]
 
     def json(self) -> dict[str, Any]:
         """Return the token, a list for each geometry, what they share."""
@@ -125,7 +132,7 @@ class Neighborhood(AmongSome):
             **lists_json(self.lists),
             "overlap": self._overlap_json(),
             "verdict": None if self.verdict is None else self.verdict.value,
-            **among_json(self.among),
+            **limits_json(self.among, self.approximate),
         }
 
     def page(self) -> list[Block]:
@@ -140,9 +147,9 @@ class Neighborhood(AmongSome):
                 ("id", str(self.token.id)),
                 ("row", str(self.token.row)),
                 *self.density_facts(),
-                ("twins", _twins(self.twins)),
+                ("twins", twins_said(self.twins)),
                 ("hubness", self.hubness_said()),
-                *among_facts(self.among),
+                *limits_facts(self.among, self.approximate),
             ]
         )
 
@@ -177,6 +184,8 @@ class Neighborhood(AmongSome):
 
     def lists_and_overlap(self) -> list[Block]:
         """Return both lists, how many tokens they share, and which."""
+        if self.approximate is not None:
+            return [*list_blocks(self.lists, self.why_none, "found"), Sentence(LACKING, aside=True)]
         blocks = list_blocks(self.lists, self.why_none)
         if self.overlap is None:
             return blocks
@@ -207,19 +216,8 @@ class Neighborhood(AmongSome):
     def _overlap_json(self) -> dict[str, Any] | None:
         if self.overlap is None or self.without is None:
             return None
-        return {**asdict(self.overlap), **self.without.json(), "tokens": self._shared_json()}
-
-    def _shared_json(self) -> list[dict[str, Any]]:
-        names = [f"{geometry.value}_rank" for geometry in self.lists][:2]
-        return [
-            {
-                "id": each.token.id,
-                "text": each.token.text,
-                "piece": each.token.piece,
-                **dict(zip(names, each.ranks, strict=True)),
-            }
-            for each in self.shared
-        ]
+        shared = [each.json(list(self.lists)[:2]) for each in self.shared]
+        return {**asdict(self.overlap), **self.without.json(), "tokens": shared}
 
 
 def neighbors(
@@ -234,19 +232,22 @@ def neighbors(
     geometries: ListedGeometries = CAUSAL_AND_COSINE,
     among: Among = None,
     without: Without = None,
+    approximate: ByFactory = None,
 ) -> Neighborhood:
     """The nearest tokens in both geometries, and how far the two lists agree.
 
     Example: uv run query.py neighbors planet '#9966' --top 10
 
-    Lists longer than the K kept are searched among the points themselves. The density is of the first geometry, and
+    Lists longer than the K kept are searched among the points themselves; `approximate` lists are by an index that may
+    miss tokens. The density is of the first geometry, and
     stays that in the whole vocabulary where the lists are `among` some tokens, or `without` some.
 
     >>> index.open("data/indexes/smollm2-135m").neighbors("planet").overlap.count
     27
     """
     row, some = bundle.vocabulary.resolve(token), kept(bundle, among, without)
-    return neighborhood(bundle, row, top, density_k_of(bundle, density_k), rule, geometries, some)
+    by = approximation(bundle, approximate, geometries, some)
+    return neighborhood(bundle, row, top, density_k_of(bundle, density_k), rule, geometries, some, by)
 
 
 def neighborhood(
@@ -257,18 +258,25 @@ def neighborhood(
     rule: Rule,
     geometries: Some,
     among: Subset | None,
+    approximate: Approximation | None = None,
 ) -> Neighborhood:
     """Return what surrounds the token of a row."""
     length = list_length(bundle, top)
     spaces = [bundle.spaces[geometry] for geometry in geometries]
     first = spaces[0]
-    found = {space.geometry: ranked(space, row, length, among) for space in spaces}
+    if approximate is None:
+        found = {space.geometry: ranked(space, row, length, among) for space in spaces}
+    else:
+        approximate, found = around(approximate, spaces, row, length)
     nearest = first.distances[row : row + 1], first.distinct_distances[row : row + 1]
     mean, averaged = (each(*nearest, rule, density_k) for each in (density.mean_distances, density.averaged))
     distinct = density.mean_distances(*nearest, Rule.DISTINCT, density_k)
     others = bundle.twins.others(row)
     twins = tuple(map(bundle.vocabulary.token, others))
-    agreement, shared = agreement_of(bundle, spaces[:2], [found[space.geometry] for space in spaces[:2]], length)
+    compared = spaces[:2] if approximate is None else []
+    agreement, shared = agreement_of(
+        bundle, row, compared, [found[space.geometry] for space in compared], length, among
+    )
     return Neighborhood(
         bundle.vocabulary.token(row),
         twins,
@@ -286,13 +294,5 @@ def neighborhood(
         None if agreement is None else apart(bundle, row, spaces[:2], agreement.k, shared, twins, among),
         among,
         tuple(space.geometry for space in spaces if row in space.excluded),
+        approximate,
     )
-
-
-def _twins(twins: tuple[Token, ...]) -> Words:
-    if not twins:
-        return "none"
-    named: list[str | Token] = [f"{len(twins)}: "]
-    for number, twin in enumerate(twins[:NAMED_TWINS]):
-        named += [", " if number else "", twin, f" #{twin.id}"]
-    return (*named, ", …" if len(twins) > NAMED_TWINS else "")

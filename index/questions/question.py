@@ -131,7 +131,9 @@ class Question(Generic[P, A]):
         for each in self.parameters:
             if each.name in given.arguments:
                 given.arguments[each.name] = each.read(given.arguments[each.name], bundle)
-        return self._ask(*given.args, **given.kwargs)
+        found = self._ask(*given.args, **given.kwargs)
+        found.about(bundle.manifest.control)
+        return found
 
     @cached_property
     def _signature(self) -> inspect.Signature:

@@ -10,7 +10,7 @@ import numpy as np
 
 from index.bundle.bundle import Bundle
 from index.errors import ParameterError, SourceError
-from index.files import brief, open_file
+from index.files import brief, no_file, open_file
 
 SUFFIXES = (".npy", ".pt", ".safetensors")
 """Of files that are no text."""
@@ -34,7 +34,7 @@ def read_tokens(bundle: Bundle, path: Path, where: str, wanted: str) -> tuple[np
         return _read_array(bundle, path, where), ()
     try:
         if path.exists() and not path.is_file():
-            raise ParameterError(f"{where} is no regular file; {wanted}")
+            raise ParameterError(f"{where}: {no_file(path)}; {wanted}")
         if path.stat().st_size > MOST_BYTES:
             raise ParameterError(f"{where} has more than {MOST_BYTES:,} bytes; wanted {HOLDS}")
         text = path.read_text(encoding="utf-8-sig")
@@ -42,7 +42,7 @@ def read_tokens(bundle: Bundle, path: Path, where: str, wanted: str) -> tuple[np
         raise ParameterError(f"{where} is no text in UTF-8; wanted {HOLDS}") from None
     except (OSError, ValueError) as error:
         missing = isinstance(error, FileNotFoundError | NotADirectoryError | ValueError)
-        why = "there is no such file" if missing else f"cannot be read: {brief(error)}"
+        why = no_file(path) if missing else f"cannot be read: {brief(error)}"
         raise ParameterError(f"{where}: {why}; {wanted}") from None
     words = text.replace(",", " ").split()
     if not words:

@@ -63,7 +63,7 @@ def _held(file: MappedFile) -> Mapping[str, _Held]:
     if path.suffix.lower() == ".safetensors":
         header, start = safetensors_header(file)
         return {
-            name: _Held(tuple(entry["shape"]), partial(safetensors_values, file, name, entry, start))
+            name: _Held(entry.shape, partial(safetensors_values, file, name, entry, start))
             for name, entry in header.items()
         }
     content = load_torch(file)

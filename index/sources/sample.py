@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from index.errors import ParameterError, SourceError, parameter
-from index.files import brief, open_file
+from index.files import brief, no_file, open_file
 from index.sources.matrix import map_npy
 from index.sources.torch_file import as_numpy, listed, load_torch
 
@@ -62,7 +62,7 @@ def read_sample(path: Path, *, named: str = "sample") -> np.ndarray:
     """
     where = f"{parameter(named)} {path}"
     if not os.path.isfile(path):
-        raise ParameterError(f"{where}: there is no such file (a sample is a number, a .pt or a .npy)")
+        raise ParameterError(f"{where}: {no_file(path)} (a sample is a number, a .pt or a .npy)")
     try:
         file = open_file(path)
         if path.suffix == ".npy":
@@ -70,7 +70,7 @@ def read_sample(path: Path, *, named: str = "sample") -> np.ndarray:
         else:
             content = load_torch(file)
             found = content.get("token_indices") if isinstance(content, Mapping) else content
-            if found is None:
+            if found is None and isinstance(content, Mapping):
                 raise ParameterError(f"{where} holds no token_indices; it holds {listed(content)}")
             ids = as_numpy(found, "token_indices", path)
     except SourceError as error:
