@@ -24,7 +24,10 @@ from index.errors import (
 from index.geometry.maps import Geometry
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from index.api import OpenVocabulary
+    from index.questions.steps import Timeline
 
 __version__ = "0.1.0"
 
@@ -39,6 +42,7 @@ __all__ = [
     "SourceError",
     "TokenError",
     "open",
+    "timeline",
 ]
 
 
@@ -50,3 +54,14 @@ def open(path: str | Path) -> OpenVocabulary:  # as gzip.open: `index.open(path)
     from index.api import open_vocabulary
 
     return open_vocabulary(path)
+
+
+def timeline(folder: str | Path, *, top: int = 10, judgments: Sequence[Path] | None = None) -> Timeline:
+    """Follow a vocabulary over the steps of a sweep, by the folder that `build_index.py --sweep` had as `--out`.
+
+    Lists of `top` are compared from step to step; `judgments` are files to evaluate each step on, an empty list stands
+    for the sets that gensim carries. BundleError when the folder is no sweep.
+    """
+    from index.questions.timeline import timeline as ask
+
+    return ask(folder, top=top, judgments=judgments)

@@ -21,13 +21,17 @@ from index.checks.verify import verify
 from index.errors import LogoscopeError
 from index.export.export import export
 from index.geometry.maps import Geometry
+from index.pictures.page.compare import compare
 from index.pictures.page.report import report
 from index.pictures.plot.plot import plot
 from index.questions.among import Subset, kept
 from index.questions.analogy import analogy
+from index.questions.axes import axes
+from index.questions.concept import concept
 from index.questions.densest import densest
 from index.questions.distance import distance
 from index.questions.duplicates import duplicates
+from index.questions.enrich import enrich
 from index.questions.evaluate import evaluate
 from index.questions.extremes import extremes
 from index.questions.find import find
@@ -42,6 +46,7 @@ from index.questions.parameters import KEPT
 from index.questions.question import Question
 from index.questions.rank import rank
 from index.questions.reading import TokenName, read
+from index.questions.search import search
 from index.questions.sets import sets
 from index.questions.shares import shares
 from index.questions.untrained import untrained
@@ -66,18 +71,23 @@ class OpenVocabulary(Bundle):
     neighbors = Question(neighbors)
     within = Question(within)
     analogy = Question(analogy)
+    search = Question(search)
     distance = Question(distance)
     rank = Question(rank)
     sets = Question(sets)
     overlap = Question(overlap)
+    compare = Question(compare)
     duplicates = Question(duplicates)
     extremes = Question(extremes)
     hub_shares = Question(hubness, "hubness")  # `hubness` is the number of lists of each token
     census = Question(untrained, "untrained")  # `untrained` are the tokens themselves
     lattice = Question(lattice)
+    axes = Question(axes)
     spectrum = Question(metric, "metric")  # `metric` is M itself
     evaluate = Question(evaluate)
     shares = Question(shares)
+    concept = Question(concept)
+    enrich = Question(enrich)
     find = Question(find)
     plot = Question(plot)
     report = Question(report)

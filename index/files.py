@@ -96,15 +96,15 @@ def no_file(path: Path) -> str:
     return "it is no regular file" if os.path.exists(path) else "there is no such file"
 
 
-def require_few_values(text: bytes, most: int, path: Path) -> None:
+def require_few_values(text: bytes, most: int, path: Path | str) -> None:
     """Raise SourceError when a JSON text may hold more than `most` values: each stands behind a separator."""
     count = sum(text.count(separator) for separator in _SEPARATORS)
     if count > most:
         raise SourceError(f"{path} is refused: its JSON holds some {count:,} values, more than {most:,}")
 
 
-def parse_json(text: bytes, path: Path) -> dict[str, Any]:
-    """Return the one JSON object that a text from `path` holds, in bounded memory."""
+def parse_json(text: bytes, path: Path | str) -> dict[str, Any]:
+    """Return the one JSON object that a text from `path`, or from what is so called, holds, in bounded memory."""
     require_few_values(text, MOST_JSON_VALUES, path)
     try:
         content = json.loads(text)
@@ -228,10 +228,10 @@ def is_device(path: Path) -> bool:
     return path.exists() and not path.is_dir() and not path.is_file()
 
 
-def require(library: str, *, extra: str, command: str) -> None:
-    """Raise ParameterError unless a library of an extra, which a command of `query.py` wants, is installed."""
+def require(library: str, *, extra: str, command: str, program: str = "query.py") -> None:
+    """Raise ParameterError unless a library of an extra, which a command of a program wants, is installed."""
     if find_spec(library) is None:
         raise ParameterError(
             f"`{command}` needs {library}, which is not installed; run it as "
-            f"`uv run --extra {extra} query.py {command} ...`, or install logoscope with that extra"
+            f"`uv run --extra {extra} {program} {command} ...`, or install logoscope with that extra"
         )

@@ -1,14 +1,17 @@
 """A loopback server that speaks as much of the Hugging Face Hub's protocol as fetching files takes.
 
 Files of a repository are asked for at /OWNER/NAME/resolve/REVISION/FILE. An answer carries the commit and an ETag;
-what is missing or forbidden carries X-Error-Code.
+what is missing or forbidden carries X-Error-Code. Of a file, parts are sent (`Range`), and badly where `Faults` say so.
+The branches of a repository are listed at /api/models/OWNER/NAME/refs.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,6 +20,31 @@ from urllib.parse import unquote
 
 _RESOLVE = "/resolve/"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
+_RANGE = re.compile(r"bytes=(\d+)-(\d+)")
+
+
+@dataclass
+class Faults:
+    """What a server does wrong with the parts of files it is asked for."""
+
+    whole: bool = False  # sends all of a file with 200
+    breaks: list[int] = field(default_factory=list)  # each next answer breaks off after so many bytes
+    content_range: str | None = None  # says this of any part: a format of start, last and total
+    content_length: int | None = None  # says this
+    surplus: bytes = b""  # sends this behind a part, whose length is not said
+    changes: list[bytes] = field(default_factory=list)  # after each answer the file becomes the next of these
+    silent_etag: bool = False  # says no ETag with a part
+    sent_on: str | None = None  # sends who asks to this host, which has the files too
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a file that was asked for."""
+
+    name: str
+    start: int
+    end: int
+    authorized: bool  # whether a token came with it
 
 
 @dataclass
@@ -29,10 +57,16 @@ class Hub:
         What HF_ENDPOINT is set to.
     requests : list of (method, path)
         Every request, in the order of arrival.
+    parts : list of Part
+        Every part of a file that was asked for.
+    faults : Faults
+        What it does wrong from now on.
     """
 
     endpoint: str = ""
     requests: list[tuple[str, str]] = field(default_factory=list)
+    parts: list[Part] = field(default_factory=list)
+    faults: Faults = field(default_factory=Faults)
 
     def files(self, method: str) -> list[str]:
         """The names of the files asked for with a method, sorted."""
@@ -40,9 +74,15 @@ class Hub:
 
 
 @contextmanager
-def serve(repositories: dict[str, Path], *, gated: frozenset[str] = frozenset()) -> Iterator[Hub]:
-    """Serve folders as model repositories at revision `main` until the block ends."""
+def serve(
+    repositories: dict[str, Path], *, gated: frozenset[str] = frozenset(), branches: Sequence[str] = ("main",)
+) -> Iterator[Hub]:
+    """Serve folders as model repositories at their branches, all alike, until the block ends.
+
+    A folder that holds one of a branch's name is served from there, at a commit of its own.
+    """
     hub = Hub()
+    commits = {branch: COMMIT if branch == "main" else hashlib.sha1(branch.encode()).hexdigest() for branch in branches}
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -61,27 +101,64 @@ def serve(repositories: dict[str, Path], *, gated: frozenset[str] = frozenset())
             hub.requests.append((method, path))
             repository, _, rest = path.lstrip("/").partition(_RESOLVE)
             revision, _, name = rest.partition("/")
+            if path.startswith("/api/models/"):
+                repository = path.removeprefix("/api/models/").removesuffix("/refs")
             if repository in gated:
                 self.send(403, {"X-Error-Code": "GatedRepo"})
             elif repository not in repositories:
                 self.send(404, {"X-Error-Code": "RepoNotFound"})
-            elif revision not in ("main", COMMIT):
+            elif path.endswith("/refs"):
+                listed = [
+                    {"name": name, "ref": f"refs/heads/{name}", "targetCommit": at} for name, at in commits.items()
+                ]
+                self.send(200, {}, json.dumps({"branches": listed, "tags": [], "converts": []}).encode())
+            elif revision not in commits and revision not in commits.values():
                 self.send(404, {"X-Error-Code": "RevisionNotFound"})
-            elif not (file := repositories[repository] / name).is_file():
-                self.send(404, {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": COMMIT})
             else:
-                content = file.read_bytes()
-                etag = hashlib.sha256(content).hexdigest()
-                self.send(200, {"ETag": f'"{etag}"', "X-Repo-Commit": COMMIT}, content)
+                branch = next(each for each, at in commits.items() if revision in (each, at))
+                folder = repositories[repository] / branch
+                self.answer_file((folder if folder.is_dir() else repositories[repository]) / name, commits[branch])
+
+        def answer_file(self, file: Path, commit: str) -> None:
+            said = {"X-Repo-Commit": commit}
+            if not file.is_file():
+                self.send(404, {"X-Error-Code": "EntryNotFound", **said})
+                return
+            content, faults = file.read_bytes(), hub.faults
+            etag = f'"{hashlib.sha256(content).hexdigest()}"'
+            asked = _RANGE.fullmatch(self.headers.get("Range", ""))
+            if asked is not None:
+                start, end = int(asked[1]), int(asked[2]) + 1
+                hub.parts.append(Part(file.name, start, end, "Authorization" in self.headers))
+            if faults.sent_on is not None and file.suffix == ".safetensors":
+                linked = {"X-Linked-ETag": etag, "X-Linked-Size": str(len(content))}
+                self.send(302, {"Location": faults.sent_on + self.path, **linked, **said})
+            elif asked is None or faults.whole:
+                self.send(200, {"ETag": etag, **said}, content)
+            else:
+                said |= {} if faults.silent_etag else {"ETag": etag}
+                form = faults.content_range or "bytes {start}-{last}/{total}"
+                said["Content-Range"] = form.format(start=start, last=end - 1, total=len(content))
+                self.send(206, said, content[start:end])
+            if asked is not None and faults.changes:
+                file.write_bytes(faults.changes.pop(0))
 
         def send(self, status: int, headers: dict[str, str], content: bytes = b"") -> None:
+            part, faults = status == 206, hub.faults
             self.send_response(status)
             for key, value in headers.items():
                 self.send_header(key, value)
-            self.send_header("Content-Length", str(len(content)))
+            if part and faults.surplus:
+                self.send_header("Connection", "close")  # and no length: the end of the connection is the end
+            else:
+                length = faults.content_length if part and faults.content_length is not None else len(content)
+                self.send_header("Content-Length", str(length))
             self.end_headers()
             if self.command == "GET":
-                self.wfile.write(content)
+                sent = content[: faults.breaks.pop(0)] if part and faults.breaks else content
+                self.wfile.write(sent + (faults.surplus if part else b""))
+                if len(sent) < len(content) or (part and faults.surplus):
+                    self.close_connection = True
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     hub.endpoint = f"http://127.0.0.1:{server.server_port}"

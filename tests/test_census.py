@@ -181,6 +181,22 @@ def test_a_zero_row_is_left_out(small: Path) -> None:
     assert query("extremes", "overlap", "--overlap-k", 9, "--index", small)["tokens"] == V - 1
     assert query("extremes", "hubness", "--geometry", "cosine,causal", "--index", small)["tokens"] == V - 1
     assert query("extremes", "hubness", "--index", small)["tokens"] == V
+    for rule in ("distinct", "notebook"):
+        found = query("extremes", "density", "--geometry", "cosine", "--rule", rule, "--index", small)
+        assert found["zero_rows"] == 1
+        assert found["tokens"] + found["undefined"] + found["zero_rows"] == V
+        assert found["undefined"] == (30 if rule == "notebook" else 0)  # the twins that fill their own lists
+    said = invoke("query.py", "extremes", "density", "--geometry", "cosine", "--index", small).said
+    assert "1 zero row, without direction and cosine neighbors" in said
+    assert "rule 'notebook'" not in said
+
+
+def test_one_geometry_is_enough_where_one_is_looked_at(small: Path) -> None:
+    for measure in ("norm", "density", "hubness"):
+        one, two = (
+            query("extremes", measure, "--geometry", asked, "--index", small) for asked in ("cosine", "cosine,causal")
+        )
+        assert one == two
 
 
 @pytest.mark.parametrize(
@@ -199,7 +215,8 @@ def test_a_zero_row_is_left_out(small: Path) -> None:
         (["extremes", "norm", "--top", "261"], "--top must be from 1 to 260"),
         (["extremes", "density", "--density-k", "21"], "--density-k must be from 1 to 20"),
         (["extremes", "overlap", "--overlap-k", "21"], "--overlap-k must be from 1 to 20"),
-        (["extremes", "overlap", "--overlap-k", "9", "--geometry", "cosine,cosine"], "two different geometries"),
+        (["extremes", "overlap", "--overlap-k", "9", "--geometry", "cosine,cosine"], "each once"),
+        (["extremes", "overlap", "--overlap-k", "9", "--geometry", "cosine"], "--geometry must name two of causal"),
     ],
 )
 def test_bad_questions(arguments: list[str], said: str, small: Path) -> None:

@@ -334,6 +334,29 @@ def test_twins_that_fill_the_lists_do_not_break_the_map(tmp_path: Path) -> None:
     assert len(set(x[:60])) == 1
 
 
+def test_different_rows_of_one_direction_are_one_point_of_an_angular_map(tmp_path: Path) -> None:
+    """Eighteen multiples of one row, by powers of two: no twins, and in cosine each would see only the others."""
+    rows = np.random.default_rng(5).normal(size=(120, D)).astype(np.float32)
+    rows[:18] = rows[0] * 2.0 ** np.arange(-9, 9)[:, None]
+    rows[18] = 0
+    np.save(tmp_path / "gamma.npy", rows)
+    build(tmp_path / "gamma.npy", "--out", tmp_path / "bundle", "--neighbors", 20)
+    bundle = index.open(tmp_path / "bundle")
+    graph = distinct_graph(bundle, bundle.cosine)
+    assert graph.rows.tolist() == [0, *range(19, 120)]
+    directions = rows[graph.rows].astype(np.float64)
+    points = directions / np.linalg.norm(directions, axis=1, keepdims=True)
+    distances = oracles.all_distances(points)
+    for place in range(len(points)):
+        oracles.assert_nearest_up_to_ties(
+            graph.places[place], graph.distances[place], distances[place], place, oracles.rounding_tolerance(points)
+        )
+    run(bundle, "atlas", "--geometry", "cosine", "--out", tmp_path / "atlas.parquet")
+    x = pq.read_table(tmp_path / "atlas.parquet")["projection_x"].to_pylist()
+    assert len(set(x[:18])) == 1
+    assert [row for row, place in enumerate(x) if place is None] == [18]
+
+
 def test_the_stored_lists_give_the_distinct_graph(bundle: Bundle) -> None:
     """Where twins leave room, the graph is read off the lists; searched again, it would be the same."""
     from index.search.graph import knn_graph

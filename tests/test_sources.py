@@ -225,23 +225,31 @@ def test_gguf_quantized(name: str, matrix: NDArray, tmp_path: Path) -> None:
 def load_in_a_process(source: str, endpoint: str, home: Path) -> subprocess.CompletedProcess[str]:
     """Load where HF_ENDPOINT is set before huggingface_hub is imported; print name, dtype, and gamma's bytes in hex."""
     code = (
-        "import sys; from index.errors import SourceError; from index.sources.load import load\n"
-        "try: source = load(sys.argv[1])\n"
+        "import sys; from pathlib import Path\n"
+        "from index.errors import SourceError; from index.sources.load import load\n"
+        "try: source = load(sys.argv[1], cache=Path(sys.argv[2]) / 'tensors')\n"
         "except SourceError as error: sys.exit(str(error))\n"
         "print(source.name, source.gamma.dtype, source.vocabulary.text(3), source.gamma.tobytes().hex())"
     )
     environment = {**os.environ, "HF_ENDPOINT": endpoint, "HF_HOME": str(home), "HF_HUB_DISABLE_TELEMETRY": "1"}
     return subprocess.run(
-        [sys.executable, "-c", code, source], env=environment, capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-c", code, source, str(home)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
 
 
-def test_hub_fetches_one_shard_only(untied: tuple[Path, NDArray[np.uint8]], tmp_path: Path) -> None:
+def test_hub_fetches_one_tensor_only(untied: tuple[Path, NDArray[np.uint8]], tmp_path: Path) -> None:
     index = json.loads((untied[0] / "model.safetensors.index.json").read_text())
     with hub.serve({"tiny/Qwen3": untied[0]}) as server:
         first = load_in_a_process("tiny/Qwen3", server.endpoint, tmp_path)
-        expected = ["config.json", index["weight_map"]["lm_head.weight"], "model.safetensors.index.json"]
+        shard = index["weight_map"]["lm_head.weight"]
+        expected = ["config.json", shard, "model.safetensors.index.json"]
         assert server.files("GET") == sorted([*expected, "tokenizer.json", "tokenizer_config.json"])
+        assert [part.name for part in server.parts] == 3 * [shard]  # its header's length, header, tensor
         assert set(server.files("HEAD")) == {*server.files("GET"), "model.safetensors"}
     name, dtype, text, content = first.stdout.split()
     assert (name, dtype, text) == ("qwen3", "bfloat16", load(str(untied[0])).vocabulary.text(3))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from html import escape
@@ -13,7 +13,8 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from index.answers.page import Block, Words
+from index.answers.control import COLUMN, Control
+from index.answers.page import Block, Sentence, Words
 from index.tokens.display import display
 
 if TYPE_CHECKING:
@@ -37,6 +38,14 @@ class Answer:
 
     columns: ClassVar[Mapping[str, type]] = {}
     """The keys of `rows` with the types of their values; empty: as the rows have them."""
+
+    null_model: ClassVar[Control | None] = None
+    """What it is about, where that is no model: then every form says so. An instance has its own (`about`)."""
+
+    @property
+    def more_columns(self) -> Mapping[str, type]:
+        """Columns that this answer has besides `columns`; none, unless it says otherwise."""
+        return {}
 
     def rows(self) -> list[Row]:
         """Return the answer as flat records, all with the same keys."""
@@ -70,6 +79,11 @@ class Answer:
         """Whether the answer is not no."""
         return self.refusal is None
 
+    def about(self, control: Control | None) -> None:
+        """Note that the answer is about a control; of None, that it is about a model."""
+        if control is not None:
+            object.__setattr__(self, "null_model", control)  # answers are frozen, and this is no field of any
+
     def token_ids(self) -> list[int]:
         """Return the ids of the tokens that its rows list, in their order."""
         return [row[name] for row in self.rows() if row.get("row", 0) is not None for name in _IDS if name in row]
@@ -83,10 +97,10 @@ class Answer:
         """Return the answer as a DataFrame, one line for each of `rows`, with exact texts."""
         import pandas as pd
 
-        return pd.DataFrame(self.rows(), columns=list(columns_of(self)))
+        return pd.DataFrame(rows_of(self), columns=list(columns_of(self)))
 
     def _repr_html_(self) -> str:
-        found = self.rows()
+        found = rows_of(self)
         if not found:
             return "<p>nothing found</p>"
         names = list(columns_of(self))
@@ -96,6 +110,52 @@ class Answer:
         )
         more = f"<p>{len(found) - HTML_ROWS:,} more; to_pandas() has all</p>" if len(found) > HTML_ROWS else ""
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
+
+
+class Answers(Answer):
+    """Answers to several things asked at once, each made when it is looked at: JSON has a line for each."""
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+    def __iter__(self) -> Iterator[Answer]:
+        raise NotImplementedError
+
+    def rows(self) -> list[Row]:
+        """Return the rows of all, one behind the other."""
+        return [row for each in self for row in each.rows()]
+
+    def json(self) -> Any:
+        """Return all as a list."""
+        return [each.json() for each in self]
+
+    def page(self) -> list[Block]:
+        """Return all pages, one behind the other."""
+        return [block for each in self for block in each.page()]
+
+
+def rows_of(answer: Answer) -> list[Row]:
+    """Return an answer's rows; those about a control say so."""
+    return labeled(answer.rows(), answer.null_model)
+
+
+def labeled(rows: list[Row], control: Control | None) -> list[Row]:
+    """Return rows with the column that names the control they are about, if they are."""
+    return rows if control is None else [{**row, COLUMN: control.short} for row in rows]
+
+
+def json_of(answer: Answer) -> Any:
+    """Return an answer as JSON; of one about a control, each object at the top says so first."""
+    found = answer.json()
+    if answer.null_model is None:
+        return found
+    said = {COLUMN: answer.null_model.json()}
+    return {**said, **found} if isinstance(found, dict) else [{**said, **each} for each in found]
+
+
+def page_of(answer: Answer) -> list[Block]:
+    """Return an answer's page; one about a control says so first."""
+    return answer.page() if answer.null_model is None else [Sentence(answer.null_model.sentence), *answer.page()]
 
 
 def json_number(value: float) -> float | str | None:
@@ -143,11 +203,17 @@ def to_csv(columns: Sequence[str], rows: Sequence[Row], *, head: bool = True) ->
 
 def columns_of(answer: Answer) -> Mapping[str, type]:
     """Return the columns of an answer's rows, with types; where it names none, of the first value that each holds."""
-    if answer.columns:
-        return answer.columns
-    rows = answer.rows()
-    names = rows[0] if rows else {}
-    return {name: next((type(row[name]) for row in rows if row[name] is not None), str) for name in names}
+    columns: Mapping[str, type] = {**answer.columns, **answer.more_columns}
+    if not answer.columns:
+        rows = answer.rows()
+        names = rows[0] if rows else {}
+        columns = {name: next((type(row[name]) for row in rows if row[name] is not None), str) for name in names}
+    return with_label(columns, answer.null_model)
+
+
+def with_label(columns: Mapping[str, type], control: Control | None) -> Mapping[str, type]:
+    """Return columns, and behind them the one that names a control."""
+    return columns if control is None else {**columns, COLUMN: str}
 
 
 def nested_rows(value: Any) -> list[Row]:

@@ -6,6 +6,7 @@ the texts they are shown as, and tokens as records, because each place has its o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 Words: TypeAlias = "str | Token | tuple[str | Token, ...]"
 """A text, a token, or several of them one behind the other."""
+
+SMALLEST = 1e-4
+"""Six decimals of less than this would be two digits, or none: a distance that is not zero shown as one."""
 
 TEXT = "text"
 """The name of a column of tokens, always the last: no script, width or direction of writing can move another column."""
@@ -91,6 +95,24 @@ def passed(whether: bool) -> str:
     return "passed" if whether else "FAILED"
 
 
+def as_length(value: float) -> str:
+    """Return a distance as it is shown: with six decimals, or by powers of ten where these would hide it."""
+    return f"{value:.2e}" if 0 < abs(value) < SMALLEST else f"{value:.6f}"
+
+
 def counted(number: int, noun: str) -> str:
     """Return a number of things: `counted(1, "neighbor")` is `1 neighbor`, `counted(20, "neighbor")` `20 neighbors`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+BAR_CELLS = 10
+"""How long the longest bar in a table is."""
+
+_EIGHTHS = " ▏▎▍▌▋▊▉"
+
+
+def bars(counts: Sequence[int]) -> list[str]:
+    """Return bars for a column of a table, one for each count, on a logarithmic scale; none for 0, a stub for 1."""
+    most = math.log(1 + max(counts, default=0)) or 1.0
+    eighths = [max(1, round(8 * BAR_CELLS * math.log(1 + count) / most)) if count else 0 for count in counts]
+    return [("█" * (length // 8) + _EIGHTHS[length % 8]).rstrip() for length in eighths]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -17,6 +18,7 @@ from msgspec.structs import replace
 from threadpoolctl import threadpool_limits
 
 from index.build.approximate import check_factory
+from index.build.control import bundle_name, controlled, require_no_model
 from index.build.place import Workplace, building, check_target, find_space, keep_space
 from index.build.resources import BuildSize, check_disk, check_memory
 from index.build.rows import Progress, Rows, write_rows
@@ -35,6 +37,7 @@ from index.bundle.manifest import (
     SpaceFacts,
     SpacesFacts,
 )
+from index.bundle.places import ROOT
 from index.checks.crosscheck import CrossCheck, crosscheck
 from index.checks.stored_matrix import open_matrix
 from index.geometry.maps import Geometry
@@ -48,7 +51,6 @@ if TYPE_CHECKING:
     pass
 
 VERSION = "0.1.0"
-DEFAULT_ROOT = Path("data/indexes")
 LIBRARIES = ("faiss-cpu", "numba", "numpy", "pyarrow", "safetensors", "torch")
 
 
@@ -63,7 +65,7 @@ class Built:
     left_out: int  # added tokens of the tokenizer that have no row
     zero_ids: tuple[int, ...]  # tokens whose row is zero: they have no cosine
     crosscheck: CrossCheck | None  # None where no matrix was given
-    notes: tuple[str, ...]  # what to know of its numbers: a ridge that removes much, a resolution that is coarse
+    notes: tuple[str, ...]  # what to know of it: a file fetched whole, a ridge that removes much, a coarse resolution
     reused: tuple[Geometry, ...]  # spaces that a build which was stopped or killed had finished
 
 
@@ -79,36 +81,55 @@ class _Job:
     started: float  # by time.perf_counter
 
 
-def build(settings: Settings, progress: Progress = lambda step, done, total: None) -> Built:
+def build(
+    settings: Settings,
+    progress: Progress = lambda step, done, total: None,
+    *,
+    read: Callable[[], Source] | None = None,
+) -> Built:
     """Build a bundle, or go on with one that was stopped or killed.
+
+    `read` gives the source, where it is at hand; `settings.source` is then what it is called.
 
     Raises
     ------
     LogoscopeError
         SourceError, MetricError, DistancesError, BundleError or ParameterError: nothing is left behind.
+    Interrupted
+        On Ctrl-C while the matrix is fetched; it says where what has come is kept.
     Stopped
         On Ctrl-C, from the first writing on; it says which spaces are kept for the next run.
     """
     started = time.perf_counter()
     settings.check()
-    device = chosen_device(settings.device)
+    device, kind = chosen_device(settings.device), settings.control_kind
     if settings.out is not None:
         check_target(settings.out, overwrite=settings.overwrite)
     with _threads(settings.threads):
         progress("reading the model", 0, 1)
-        source = load(settings.source, tokenizer=settings.tokenizer)
-        target = settings.out or DEFAULT_ROOT / source.name
+        source = read() if read is not None else _load(settings, progress)
+        target = settings.out or ROOT / bundle_name(source, kind)
         check_target(target, overwrite=settings.overwrite)
+        if kind is not None:
+            require_no_model(target)
         selected = sampled_rows(settings.sample, settings.seed, len(source.gamma))
         size = _checked_size(settings, source, selected)
         progress("reading the model", 1, 1)
         with building(target, overwrite=settings.overwrite) as place:
             check_disk(size, place.folder)
             job = _Job(settings, device, place, place.target.name, progress, started)
-            rows = write_rows(place.bundle, source, selected, settings, progress)
+            fetched, control = source.notes, None
+            if kind is not None:
+                source, control = controlled(source, kind, settings.seed, place.folder, progress)
+            rows = write_rows(place.bundle, source, control, selected, settings, progress)
             del source  # and with it the memory of a matrix that had to be dequantized
             facts, reused = _build_spaces(job, rows)
-            return _finish(job, rows, facts, reused)
+            built = _finish(job, rows, facts, reused)
+            return dataclasses.replace(built, notes=(*fetched, *built.notes))
+
+
+def _load(settings: Settings, progress: Progress) -> Source:
+    return load(settings.source, tokenizer=settings.tokenizer, cache=settings.cache, progress=progress)
 
 
 def _checked_size(settings: Settings, source: Source, selected: np.ndarray | None) -> BuildSize:
@@ -235,6 +256,7 @@ def _manifest(job: _Job, rows: Rows, facts: dict[Geometry, SpaceFacts], files: d
         D=rows.gamma.shape[1],
         K=settings.neighbors,
         source=rows.source,
+        control=rows.control,
         settings=SettingsFacts(
             ridge=metric.ridge,
             metric_tensor=None if settings.metric_tensor is None else str(settings.metric_tensor),

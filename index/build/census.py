@@ -12,13 +12,19 @@ from index.geometry.metric import covariance
 from index.measures.untrained import indicators, large_groups, reasons, unused_mean
 from index.tokens.classes import TokenClass, token_classes
 
+MEASURED = ("moved", "unused_cosine", "unused_cosine_centered", "unused_cosine_residual")
+
 
 def census_columns(rows: Rows, reached: list[bool | None]) -> dict[str, Any]:
     """Return `class`, `untrained`, `moved` and the three cosine distances, V values each.
 
-    `reached` says of each token whether its own text becomes it.
+    `reached` says of each token whether its own text becomes it. Of a control only the classes say anything.
     """
     classes = token_classes(rows.vocabulary, reached)
+    named = {"class": pa.array([str(each) for each in classes], pa.string())}
+    if rows.control is not None:  # nothing was trained, whatever the texts say
+        nothing = {name: pa.nulls(len(classes), pa.float64()) for name in MEASURED}
+        return named | {"untrained": pa.array(np.zeros(len(classes), dtype=bool))} | nothing
     unused = np.array([not each.occurs for each in classes])
     mean, cov = covariance(rows.gamma)
     component = np.linalg.eigh(cov)[1][:, -1] if np.isfinite(cov).all() else np.zeros(len(mean))
@@ -31,14 +37,6 @@ def census_columns(rows: Rows, reached: list[bool | None]) -> dict[str, Any]:
         twins=rows.twins,
         moved=found.moved,
     )
-    columns: dict[str, Any] = {
-        "class": pa.array([str(each) for each in classes], pa.string()),
-        "untrained": pa.array(np.any(list(why.values()), axis=0)),
-    }
-    measured = {
-        "moved": found.moved,
-        "unused_cosine": found.cosine,
-        "unused_cosine_centered": found.centered,
-        "unused_cosine_residual": found.residual,
-    }
-    return columns | {name: pa.array(values, mask=np.isnan(values)) for name, values in measured.items()}
+    columns = named | {"untrained": pa.array(np.any(list(why.values()), axis=0))}
+    measured = zip(MEASURED, (found.moved, found.cosine, found.centered, found.residual), strict=True)
+    return columns | {name: pa.array(values, mask=np.isnan(values)) for name, values in measured}

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from index.answers.control import Control
 from index.build.settings import Settings
 from index.bundle import write as writer
 from index.bundle.bundle import GAMMA, METRIC, TOKENIZER
@@ -35,14 +36,21 @@ class Rows:
     metric: Metric  # of the whole source, whatever sample of it is indexed
     twins: np.ndarray  # (V,) int32, the first row that is bit-identical to each
     source: SourceFacts
+    control: Control | None  # what stands in place of the source's matrix
 
 
 def write_rows(
-    folder: Path, source: Source, selected: np.ndarray | None, settings: Settings, progress: Progress
+    folder: Path,
+    source: Source,
+    control: Control | None,
+    selected: np.ndarray | None,
+    settings: Settings,
+    progress: Progress,
 ) -> Rows:
     """Write gamma, the metric and the tokenizer into the folder of a bundle.
 
-    `selected`, (V,), are the rows of the source to index; None for all.
+    `control` says what the source's matrix is, where that is no model's. `selected`, (V,), are the rows of the source
+    to index; None for all.
     """
     metric = _metric(source, settings, progress)
     vocabulary = source.vocabulary if selected is None else source.vocabulary.take(selected)
@@ -59,10 +67,10 @@ def write_rows(
         tensor=source.tensor,
         dtype=str(source.gamma.dtype),
         rows=len(source.gamma),
-        sha256=_checksum(source.gamma),
+        sha256=numbers_sha256(source.gamma),
     )
     gamma = read_matrix(open_file(folder / GAMMA), ("gamma",)).values
-    return Rows(gamma, vocabulary, metric, twin_groups(gamma), facts)
+    return Rows(gamma, vocabulary, metric, twin_groups(gamma), facts, control)
 
 
 def _metric(source: Source, settings: Settings, progress: Progress) -> Metric:
@@ -85,7 +93,8 @@ def _given_metric(path: Path) -> np.ndarray:
     return read_matrix(open_file(path), ("M",)).values
 
 
-def _checksum(gamma: np.ndarray) -> str:
+def numbers_sha256(gamma: np.ndarray) -> str:
+    """Return the SHA-256 of the numbers of a matrix (V, D), row by row."""
     digest = sha256()
     for start in range(0, len(gamma), 4096):
         digest.update(gamma[start : start + 4096].tobytes())

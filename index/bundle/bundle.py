@@ -55,7 +55,8 @@ class Bundle:
 
     def __repr__(self) -> str:
         facts = self.manifest
-        return f"{type(self).__name__}({self.name!r}, {facts.V:,} x {facts.D:,}, {facts.K} neighbors)"
+        control = "" if facts.control is None else f", control: {facts.control.short}"
+        return f"{type(self).__name__}({self.name!r}, {facts.V:,} x {facts.D:,}, {facts.K} neighbors{control})"
 
     def was_replaced(self) -> bool:
         """Whether another bundle lies in its folder by now. What was read before is still of this one."""

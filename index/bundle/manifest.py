@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from index.answers.control import Control
 from index.bundle.checksums import DAMAGED, FileFacts, damaged, seal, unreadable
 from index.errors import BundleError
 from index.files import brief, no_file
@@ -44,7 +45,7 @@ class SourceFacts(Struct, frozen=True, kw_only=True):
     tensor: str
     dtype: str
     rows: Count  # of the whole matrix, whatever sample of it is indexed
-    sha256: str  # of its numbers
+    sha256: str  # of its numbers; in a control, of those that stand in their place
 
 
 class SettingsFacts(Struct, frozen=True, kw_only=True):
@@ -184,6 +185,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
     D: Positive  # coordinates of a vector
     K: Positive  # neighbors kept of each token
     source: SourceFacts
+    control: Control | None = None  # what stands in place of the source's matrix
     settings: SettingsFacts
     metric: MetricFacts
     spaces: SpacesFacts

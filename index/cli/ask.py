@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from index.answers.page import Block, Words
     from index.bundle.bundle import Bundle
 
-ROOT = Path("data/indexes")
-
 CLOSED_PIPE = 141
 """What a shell says of a program that wrote to a pipe nobody reads: 128 + SIGPIPE."""
 
@@ -63,19 +61,24 @@ def answering(spelled: Spelled = as_option) -> Iterator[None]:
 
 
 def open_index(path: Path | None) -> Bundle:
-    """Open the bundle that was named, by its folder or by its name under `ROOT`, or the only one there is."""
+    """Open the bundle that was named, by its folder or its name under `data/indexes`, or the one there is.
+
+    Controls are opened by name, unless there is nothing else.
+    """
     from index.bundle.bundle import open_bundle
     from index.bundle.manifest import MANIFEST
+    from index.bundle.places import ROOT, is_control, named_folder
 
     if path is not None:
-        named = ROOT / path
-        alone = path.name == str(path) and not os.path.lexists(path)
-        return open_bundle(named if alone and os.path.isfile(named / MANIFEST) else path)
+        return open_bundle(named_folder(path))
     found = sorted(manifest.parent for manifest in ROOT.glob(f"[!.]*/{MANIFEST}"))
     if not found:
         raise BundleError(
             f"no bundle under {ROOT}; build one with `uv run build_index.py`, or name one with --index DIR"
         )
+    if len(found) > 1:
+        models = [folder for folder in found if not is_control(folder)]
+        found = models if len(models) == 1 else found
     if len(found) > 1:
         raise BundleError(f"{len(found)} bundles under {ROOT}: name one with --index ({', '.join(map(str, found))})")
     return open_bundle(found[0])
@@ -95,22 +98,25 @@ def ask_opened(path: Path | None, ask: Callable[[Bundle], Asked]) -> tuple[Bundl
 
 def show(found: Answer, form: Form, title: Words) -> None:
     """Print an answer, or write it where its form says, under a title in pictures; exit code 1 where it is no."""
-    if form.json:
-        print_json(found.json())
-    elif form.csv:
-        from index.answers.answer import columns_of, to_csv
+    from index.answers.answer import Answers, columns_of, json_of, page_of, rows_of, to_csv
 
-        print_text(to_csv(tuple(columns_of(found)), found.rows()))
+    if isinstance(found, Answers) and form.svg is None:
+        from index.cli.many import stream
+
+        stream(iter(found), columns_of(found), form)
+    elif form.json:
+        print_json(json_of(found))
+    elif form.csv:
+        print_text(to_csv(tuple(columns_of(found)), rows_of(found)))
     elif form.parquet is not None:
-        from index.answers.answer import columns_of
         from index.answers.parquet import write_parquet
 
         with form.placing() as path:
-            write_parquet(columns_of(found), [found.rows()], path)
+            write_parquet(columns_of(found), [rows_of(found)], path)
     elif form.svg is not None:
-        write_svg(found.page(), form, title)
+        write_svg(page_of(found), form, title)
     else:
-        print_page(found.page())
+        print_page(page_of(found))
     if found.note is not None:
         print(one_line(found.note), file=sys.stderr)
     if found.refusal is not None:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from index.answers.page import counted
-from index.cli.ask import answering, print_json, print_page, settle_encoding
+from index.cli.ask import answering, as_option, print_json, print_page, settle_encoding
 from index.cli.usage import OneLineCommand
-from index.errors import one_line
+from index.errors import ParameterError, one_line, parameter
 
 if TYPE_CHECKING:
+    from index.build.build import Built
     from index.build.settings import Settings
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
@@ -30,7 +31,11 @@ Examples:
 
   uv run build_index.py gamma.npy --tokenizer ~/models/gemma
 
+  uv run build_index.py --sweep EleutherAI/pythia-70m@step* --out data/sweeps/pythia     a bundle of each checkpoint
+
   uv run build_index.py --index-factory IVF256,Flat     an approximate index beside the exact one, with its recall
+
+  uv run build_index.py --control covariance            what structureless points would give
 """
 
 
@@ -44,6 +49,17 @@ def build_index(
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="The bundle's own folder.", show_default="data/indexes/NAME")] = None,
+    sweep: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LIST",
+            help="Build a bundle under --out of each source that a file lists, of each branch OWNER/NAME@step* on the "
+            "Hub, or of each matrix in a stack (.safetensors, .npy, .h5).",
+        ),
+    ] = None,
+    bits: Annotated[
+        str | None, typer.Option("--as", metavar="bf16", help="What the uint16 of a stack are the bits of.")
+    ] = None,
     tokenizer: Annotated[
         str | None,
         typer.Option(help="Where a bare matrix's texts come from: a folder, Hub id, tokenizer.json or .gguf."),
@@ -55,7 +71,15 @@ def build_index(
     sample: Annotated[
         str | None, typer.Option(metavar="N|FILE", help="Index N random tokens, or those a .pt or .npy lists.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the random sample.")] = 42,
+    seed: Annotated[int, typer.Option(help="Of the random sample, and of a control.")] = 42,
+    control: Annotated[
+        str | None,
+        typer.Option(
+            metavar="gaussian|covariance|shuffle",
+            help="Index points without structure instead: of the mean length of the rows, of their mean and "
+            "covariance, or each column shuffled by itself.",
+        ),
+    ] = None,
     distances: Annotated[
         Path | None, typer.Option(help="A stored distance matrix (.npy, .pt) to check the result against.")
     ] = None,
@@ -70,17 +94,22 @@ def build_index(
             metavar="STRING", help="Also build this approximate FAISS index, and state its recall; may be repeated."
         ),
     ] = None,
+    cache: Annotated[
+        Path, typer.Option(metavar="DIR", help="Where what is fetched of a file on the Hub is kept.")
+    ] = Path("data/cache"),
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     threads: Annotated[
         int | None, typer.Option(help="For everything that runs in parallel.", show_default="all cores")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a bundle that is there.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the densest-token report as JSON.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the densest-token report, or what became of a sweep, as JSON.")
+    ] = False,
 ) -> None:
     """Index every token of a language model's vocabulary in cosine similarity and in the causal metric.
 
-    Ends by printing the densest token and its neighbors in both. Exit codes: 0 done, 1 the cross-check failed,
-    2 wrong use or bad input.
+    Ends by printing the densest token and its neighbors in both; a sweep, what became of each step. Exit codes:
+    0 done, 1 the cross-check failed, or steps of a sweep did, 2 wrong use or bad input.
     """
     settle_encoding()
     # Arrow's own allocator maps a gibibyte before it needs any, which counts against a limit on memory.
@@ -95,27 +124,42 @@ def build_index(
         ridge=ridge,
         sample=sample,
         seed=seed,
+        control=control,
         distances=distances,
         neighbors=neighbors,
         density_k=density_k,
         centered=centered,
         index_factories=tuple(index_factory or ()),
+        cache=cache,
         device=device,
         threads=threads,
         overwrite=overwrite,
     )
     try:
         with answering():
-            agreed = _build_and_report(settings, as_json=as_json)
+            if sweep is not None:
+                from index.cli.sweep import sweep_and_report
+
+                done = sweep_and_report(sweep, settings, bits, as_json=as_json)
+            else:
+                require_no_bits(bits)
+                done = _build_and_report(settings, as_json=as_json)
     except KeyboardInterrupt as stop:
         print(f"stopped: {_left_behind(stop)}", file=sys.stderr)
         raise typer.Exit(130) from None
-    if not agreed:
+    if not done:
         raise typer.Exit(1)
+
+
+def require_no_bits(bits: str | None) -> None:
+    """Raise ParameterError for what only a sweep reads."""
+    if bits is not None:
+        raise ParameterError(f"{parameter('as', bits)} goes with {parameter('sweep')} and a stack of matrices")
 
 
 def _build_and_report(settings: Settings, *, as_json: bool) -> bool:
     """Build, say what was built, print the densest token; return whether the stored distances agreed."""
+    from index.answers.answer import json_of, page_of
     from index.build.build import build
     from index.bundle.bundle import open_bundle
     from index.cli.progress import progress_bar
@@ -126,13 +170,35 @@ def _build_and_report(settings: Settings, *, as_json: bool) -> bool:
     bundle = open_bundle(built.folder)
     V, D, K = bundle.manifest.V, bundle.manifest.D, bundle.manifest.K
     notes = [
-        f"built {built.folder}: {V:,} tokens x {D:,}, {K} neighbors in each geometry, "
-        f"{built.bytes / 1e6:,.0f} MB, {built.seconds:.1f} s"
+        f"built {built.folder}: {V:,} tokens x {D:,}, {counted(K, 'neighbor')} in each geometry, "
+        f"{built.bytes / 1e6:,.0f} MB, {built.seconds:.1f} s",
+        *noticed(built, V),
     ]
+    if built.crosscheck is not None:
+        outcome = built.crosscheck.refusal or "the stored distances agree"
+        notes.append(f"{outcome} (query.py crosscheck says more)")
+    for note in notes:
+        print(one_line(note), file=sys.stderr)
+    found = densest(bundle)
+    found.about(bundle.manifest.control)
+    if as_json:
+        print_json(json_of(found))
+    else:
+        print_page(page_of(found))
+    return built.crosscheck is None or built.crosscheck.ok
+
+
+def noticed(built: Built, V: int) -> list[str]:
+    """Return what to know of a bundle that was built, a line each."""
+    notes = []
     if built.reused:
         names = ", ".join(geometry.label for geometry in built.reused)
         notes.append(f"kept from a build that did not end: {names}")
-    if built.orphans:
+    if built.orphans == V:
+        notes.append(
+            f"no row has a text: tokens are named by their ids, unless {as_option('tokenizer', None)} gives them theirs"
+        )
+    elif built.orphans:
         notes.append(f"{built.orphans:,} of the {V:,} rows are orphans: no token of the tokenizer, no text")
     if built.left_out:
         notes.append(f"the tokenizer has {counted(built.left_out, 'added token')} beyond the rows: left out")
@@ -140,25 +206,17 @@ def _build_and_report(settings: Settings, *, as_json: bool) -> bool:
         listed = ", ".join(f"#{token_id}" for token_id in built.zero_ids[:10])
         more = f" and {len(built.zero_ids) - 10} more" if len(built.zero_ids) > 10 else ""
         notes.append(f"zero rows have no direction and no cosine neighbors: {listed}{more}")
-    notes += built.notes
-    if built.crosscheck is not None:
-        outcome = built.crosscheck.refusal or "the stored distances agree"
-        notes.append(f"{outcome} (query.py crosscheck says more)")
-    for note in notes:
-        print(one_line(note), file=sys.stderr)
-    found = densest(bundle)
-    if as_json:
-        print_json(found.json())
-    else:
-        print_page(found.page())
-    return built.crosscheck is None or built.crosscheck.ok
+    return [*notes, *built.notes]
 
 
 def _left_behind(stop: KeyboardInterrupt) -> str:
     """Say what a build that was stopped has left for the next run."""
     from index.build.place import Stopped
     from index.geometry.maps import Geometry
+    from index.sources.one_tensor import Interrupted
 
+    if isinstance(stop, Interrupted):
+        return f"what has come is kept for the next run, in {stop.path}"
     if not isinstance(stop, Stopped) or not stop.kept:
         return "nothing was left behind"
     kept = f"{len(stop.kept)} of {len(Geometry)} spaces {'is' if len(stop.kept) == 1 else 'are'}"

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 import typer
 
 from index.answers.page import parts
-from index.cli.ask import Spelled, answering, as_option, ask_opened, show
+from index.bundle.bundle import Bundle
+from index.cli.ask import Spelled, answering, as_option, ask_opened, open_index, show
 from index.cli.form import Form
 from index.cli.keep import Keeper, asked
 from index.cli.many import ask_many
@@ -23,7 +24,6 @@ from index.questions.reading import TokenName
 
 if TYPE_CHECKING:
     from index.answers.answer import Answer
-    from index.bundle.bundle import Bundle
     from index.questions.question import Parameter, Question
 
 Index = Annotated[
@@ -60,7 +60,7 @@ _JSON_OF_MANY = "Print JSON, with exact texts: one array, indented; with --file 
 _FORMS = ("json", "csv", "parquet", "svg", "save_set")
 """Those that say in which form an answer leaves."""
 
-_TYPED = (int, float, bool, Path, list[Path], list[str])
+_TYPED = (int, float, bool, Path, list[Path], list[str], tuple[str, str])
 """What typer reads; everything else is a text that the question reads."""
 
 
@@ -94,6 +94,7 @@ def add_command(app: typer.Typer, question: Question[Any, Any]) -> None:
     """Give a program the command of a question."""
     many = next((each for each in question.parameters if each.doc.many), None)
     own = {each.name for each in question.parameters}
+    others = [each.name for each in question.parameters if each.kind is Bundle and each.positional]
 
     def run(**given: Any) -> None:
         folder = given.pop("index")
@@ -111,8 +112,9 @@ def add_command(app: typer.Typer, question: Question[Any, Any]) -> None:
 
             def ask(bundle: Bundle) -> Answer:
                 keeper.require(question, bundle)
+                opened = {name: open_index(given[name]) for name in others}
                 with progress_of(question) as progress:
-                    found: Answer = question(bundle, **given, **progress)
+                    found: Answer = question(bundle, **{**given, **opened}, **progress)
                     return found
 
             bundle, found = ask_opened(folder, ask)
@@ -125,6 +127,10 @@ def add_command(app: typer.Typer, question: Question[Any, Any]) -> None:
     shared = {name: option for name, option in _SHARED.items() if name not in own}
     if many is not None:
         shared["json"] = (bool, typer.Option("--json", help=_JSON_OF_MANY))
+    if others:  # two bundles are named alike, one behind the other
+        shared.pop("index")
+        first = typer.Argument(metavar="A", help="The first bundle's folder, or its name.", show_default=False)
+        declared.insert(0, _keyword("index", Path, first, inspect.Parameter.empty))
     declared += [_keyword(name, kind, told, False if kind is bool else None) for name, (kind, told) in shared.items()]
     run.__signature__ = inspect.Signature(declared)  # type: ignore[attr-defined]
     texts = frozenset(each.name for each in question.parameters if each.positional and each.kind in (str, TokenName))
@@ -139,13 +145,13 @@ def _declared(parameter: Parameter) -> Iterator[inspect.Parameter]:
     shown: dict[str, Any] = {"help": doc.text, "metavar": _metavar(parameter), "show_default": doc.default or True}
     if kind == tuple[Path, ...]:
         kind, shown["metavar"] = list[Path], f"{shown['metavar']}..."
-    kind = kind if kind in _TYPED else str
+    kind = Path if kind is Bundle else kind if kind in _TYPED else str
     if doc.many:
         shown |= {"metavar": f"{shown['metavar']}...", "help": f"{doc.text}; - for standard input."}
         yield _keyword(parameter.name, list[str] | None, typer.Argument(**shown), None)
         lines = typer.Option("--file", help="A file with one on each line; answers come as they are done.")
         yield _keyword("file", Path | None, lines, None)
-    elif parameter.positional:
+    elif parameter.argument:
         yield _keyword(parameter.name, kind if parameter.required else kind | None, typer.Argument(**shown), default)
     else:
         option = typer.Option(_option(parameter), **shown)
@@ -179,7 +185,7 @@ def _option(parameter: Parameter) -> str:
 
 def _spelling(parameters: Sequence[Parameter]) -> Spelled:
     """Return how this command spells parameters: arguments as its help shows them, options as they are called here."""
-    known = {each.name: (_metavar(each) or "").upper() if each.positional else _option(each) for each in parameters}
+    known = {each.name: (_metavar(each) or "").upper() if each.argument else _option(each) for each in parameters}
 
     def spelled(name: str, value: str | None) -> str:
         if name not in known:

@@ -53,11 +53,11 @@ class Keeper:
 def asked(question: Question[Any, Any], given: Mapping[str, Any], written: Mapping[str, Any]) -> str:
     """Return a question as it was typed, less what only says where the answer goes; `written` are its defaults."""
     words = [question.name]
-    options = {**{each.name: each.doc.option for each in question.parameters if not each.positional}, "file": None}
+    options = {**{each.name: each.doc.option for each in question.parameters if not each.argument}, "file": None}
     for name, value in given.items():
         if value in (None, False, [], written.get(name)) or name in ("out", "overwrite"):
             continue
-        values = list(map(str, value)) if isinstance(value, list) else [str(value)]
+        values = list(map(str, value)) if isinstance(value, list | tuple) else [str(value)]
         if name in options:
             option = options[name] or "--" + name.replace("_", "-")
             words += [option] if value is True else [option, *values]

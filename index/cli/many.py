@@ -48,24 +48,28 @@ def ask_many(
         raise ParameterError(
             f"{parameter('svg')} is of {name}s named on the command line; leave {parameter('file')} and - out"
         )
-    columns = question.answer.columns
+    from index.answers.answer import with_label
+
     refused: list[str] = []
 
     def ask_all(bundle: Bundle, texts: Iterable[tuple[str, str]]) -> Iterator[Answer]:
         keeper.require(question, bundle)
         return _answers(partial(question, bundle, **given), name, texts, refused, keeper)
 
+    def columns(bundle: Bundle) -> Mapping[str, type]:
+        return with_label(question.answer.columns, bundle.manifest.control)
+
     if file is None:
         bundle, found = ask_opened(index, lambda bundle: list(ask_all(bundle, (("", each) for each in named))))
         if found:
             keeper.write(bundle)
-            _show_all(found, columns, form, _title(found, question.name, bundle.name))
+            _show_all(found, columns(bundle), form, _title(found, question.name, bundle.name))
     else:
         where = "standard input" if file == STANDARD_INPUT else one_line(str(file))
         with open_lines(file) as lines:
             texts = ((f"{where}, line {number}: ", text) for number, text in numbered(lines))
             bundle = open_index(index)
-            _stream(ask_all(bundle, texts), columns, form)
+            stream(ask_all(bundle, texts), columns(bundle), form)
             if keeper.ids:
                 keeper.write(bundle)
     if refused:
@@ -132,46 +136,50 @@ def _reading(path: Path) -> Iterator[None]:
 
 def _show_all(found: list[Answer], columns: Mapping[str, type], form: Form, title: Words) -> None:
     """Show several answers as one: a JSON array, one CSV under one head, one table after another."""
+    from index.answers.answer import json_of, page_of
+
     if form.json:
-        print_json([each.json() for each in found])
+        print_json([json_of(each) for each in found])
     elif form.svg is not None:
-        write_svg([block for each in found for block in each.page()], form, title)
+        write_svg([block for each in found for block in page_of(each)], form, title)
     else:
         _write(iter(found), columns, form)
 
 
-def _stream(found: Iterator[Answer], columns: Mapping[str, type], form: Form) -> None:
+def stream(found: Iterator[Answer], columns: Mapping[str, type], form: Form) -> None:
     """Write each answer as soon as it is known; in JSON each is a line."""
     if form.json:
-        from index.answers.answer import to_json
+        from index.answers.answer import json_of, to_json
 
         for each in found:
-            print_text(to_json(each.json(), indent=None) + "\n")
+            print_text(to_json(json_of(each), indent=None) + "\n")
     else:
         _write(found, columns, form)
 
 
 def _write(found: Iterator[Answer], columns: Mapping[str, type], form: Form) -> None:
+    from index.answers.answer import page_of, rows_of, to_csv
+
     if form.parquet is not None:
         from index.answers.parquet import write_parquet
 
         with form.placing() as path:
             write_parquet(columns, _rows(found), path)
     elif form.csv:
-        from index.answers.answer import to_csv
-
         print_text(to_csv(tuple(columns), []))
         for each in found:
-            print_text(to_csv(tuple(columns), each.rows(), head=False))
+            print_text(to_csv(tuple(columns), rows_of(each), head=False))
     else:
-        print_pages(each.page() for each in found)
+        print_pages(page_of(each) for each in found)
 
 
 def _rows(found: Iterator[Answer]) -> Iterator[list[Row]]:
     """Yield the rows of each answer; what the system has against one is not the fault of the file they go into."""
+    from index.answers.answer import rows_of
+
     try:
         for each in found:
-            yield each.rows()
+            yield rows_of(each)
     except OSError as error:
         raise LogoscopeError(brief(error)) from error
 

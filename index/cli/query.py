@@ -6,6 +6,7 @@ from index.api import QUESTIONS
 from index.cli.ask import settle_encoding
 from index.cli.command import add_command
 from index.cli.explore import app as explore
+from index.cli.timeline import app as timeline
 from index.cli.usage import OneLineGroup
 
 app = typer.Typer(
@@ -19,5 +20,6 @@ app = typer.Typer(
 for question in QUESTIONS.values():
     add_command(app, question)
 app.add_typer(explore)
+app.add_typer(timeline)
 
 app.callback()(settle_encoding)

@@ -14,7 +14,7 @@ import numpy as np
 
 from index.answers.answer import Answer, Row
 from index.answers.page import Block, counted, facts
-from index.bundle.bundle import Bundle
+from index.bundle.bundle import Bundle, Space
 from index.bundle.manifest import MANIFEST
 from index.errors import ParameterError, parameter
 from index.files import placing
@@ -185,7 +185,7 @@ def _export_graph(
     if top is None:
         top = min(MAP_NEIGHBORS - 1, kept) if form is Format.ATLAS else kept
     graph = graph_of(space, top)
-    content = f"{graph.ids.shape[1]} nearest by {geometry.words}"
+    content = f"{graph.ids.shape[1]} nearest by {geometry.words}{_pointless(space)}"
     with place([out]) as (path,):
         match form:
             case Format.KNN_CSR:
@@ -200,6 +200,11 @@ def _export_graph(
     return _exported(form, content, len(bundle), [out])
 
 
+def _pointless(space: Space) -> str:
+    """Say how many tokens have no point."""
+    return f", without {counted(len(space.excluded), 'zero row')}" if space.excluded else ""
+
+
 def _export_vectors(
     bundle: Bundle, form: Format, out: Path, place: Place, geometry: Geometry | None, limit: int | None
 ) -> Exported:
@@ -210,7 +215,10 @@ def _export_vectors(
     if geometry is None:
         vectors, content = bundle.gamma, "the model's own rows"
     else:
-        vectors, content = bundle.spaces[geometry].points, f"the points of {geometry.words}"
+        vectors, content = (
+            bundle.spaces[geometry].points,
+            f"the points of {geometry.words}{_pointless(bundle.spaces[geometry])}",
+        )
     if form is Format.WORD2VEC:
         with place([out]) as (path,):
             write_word2vec(bundle.vocabulary, vectors, path)

@@ -2,40 +2,66 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from index.answers.answer import Answer, Row
-from index.answers.page import Block, Heading, Sentence, table
+from index.answers.answer import Row
+from index.answers.page import Block, Heading, Sentence, Words, bars, facts, table
 from index.bundle.bundle import Bundle
-from index.errors import ParameterError
+from index.errors import ParameterError, parameter
 from index.geometry.maps import Geometry
+from index.measures.hubness import HUB_TIMES, PERCENTS, Unevenness, borders, unevenness
 from index.measures.hubness import hubness as hubness_of
-from index.questions.parameters import KEPT
-from index.questions.question import Doc
+from index.measures.scaling import CSLS_NEIGHBORS
+from index.questions.among import AmongSome, Subset, kept
+from index.questions.beside import MORE_COLUMNS, Beside, BesideBundle, beside_json, beside_rows
+from index.questions.beside import beside as asked_beside
+from index.questions.lists import among_facts, among_json, lists_among
+from index.questions.parameters import KEPT, Among, Without
+from index.questions.question import Doc, Progress, silent
 from index.questions.reading import Some
 
 USUAL_LENGTH = 30
-PERCENTS = ("0.1", "0.5", "1")
+
+SCALINGS = {"csls": "by CSLS", "mutual_proximity": "by mutual proximity"}
+"""Local scalings by their keys in JSON, as a table's lines say them."""
+
+_SCALED = (
+    f"CSLS ranks by the cosine less half the other's mean cosine to its {CSLS_NEIGHBORS} nearest; mutual proximity by "
+    "the probability that random tokens are further away, seen from either, distances taken as normal and independent. "
+    "In the causal metric both are of squared distances."
+)
 
 
 @dataclass(frozen=True)
-class Unevenness:
-    """How the places of all lists of one geometry are shared out."""
+class Filled:
+    """How the lists of one geometry are filled, and how they would be by local scaling."""
 
-    k: int  # length of the lists
-    skewness: float  # of the number of lists that each token is in: 0 where it lies evenly about its mean, k
-    share: dict[str, float]  # of all places, from 0 to 1, held by so many percent of the tokens, those in most lists
-    in_no_list: int  # tokens
+    by_distance: Unevenness
+    scaled: dict[str, Unevenness] = field(default_factory=dict)  # by the keys of `SCALINGS`; empty where not asked
+
+    def json(self) -> dict[str, Any]:
+        """Return the figures; of scaled lists under `scaled`, where they were asked for."""
+        scaled = {name: each.json() for name, each in self.scaled.items()}
+        return {**self.by_distance.json(), **({"scaled": scaled} if scaled else {})}
+
+    def lines(self, geometry: Geometry) -> Iterator[tuple[str, str, Unevenness]]:
+        """Yield what the lists are ranked by, for a table and for a column, with the figures."""
+        yield geometry.label, "", self.by_distance
+        for name, each in self.scaled.items():
+            yield f"  {SCALINGS[name]}", name.replace("_", "-"), each
 
 
 @dataclass(frozen=True)
-class Hubness(Answer):
+class Hubness(AmongSome):
     """How unevenly neighbor lists are filled."""
 
-    geometries: dict[Geometry, Unevenness]
+    geometries: dict[Geometry, Filled]
+    among: Subset | None = None  # whose lists these are, of these tokens alone
+    beside: Beside[Hubness] | None = None  # another bundle's
 
     columns: ClassVar = {
         "geometry": str,
@@ -43,50 +69,88 @@ class Hubness(Answer):
         "skewness": float,
         **{f"share_{percent}": float for percent in PERCENTS},
         "in_no_list": int,
+        "scaling": str,
     }
 
+    @property
+    def more_columns(self) -> Mapping[str, type]:
+        """Whose line it is, where another bundle stands beside."""
+        return {} if self.beside is None else MORE_COLUMNS
+
     def rows(self) -> list[Row]:
-        """Return one record for each geometry."""
-        return [
+        """Return one record for each geometry, and for each scaling of it."""
+        rows: list[Row] = [
             {
                 "geometry": geometry.label,
                 "k": found.k,
                 "skewness": found.skewness,
                 **{f"share_{percent}": share for percent, share in found.share.items()},
                 "in_no_list": found.in_no_list,
+                "scaling": scaling,
             }
-            for geometry, found in self.geometries.items()
+            for geometry, filled in self.geometries.items()
+            for _, scaling, found in filled.lines(geometry)
         ]
+        return beside_rows(rows, self.beside)
 
     def json(self) -> dict[str, object]:
         """Return the figures under the names of their geometries; shares from 0 to 1."""
-        return {
-            geometry.value: {
-                "k": found.k,
-                "skewness": found.skewness,
-                "share": found.share,
-                "in_no_list": found.in_no_list,
-            }
-            for geometry, found in self.geometries.items()
-        }
+        shown = {geometry.value: filled.json() for geometry, filled in self.geometries.items()}
+        return {**shown, **among_json(self.among), **beside_json(self.beside)}
 
     def page(self) -> list[Block]:
-        """Return a line for each geometry, shares in percent."""
+        """Return a line for each geometry, shares in percent, and how many tokens are in how many lists."""
         columns = ("geometry", "skewness", *(f"top {percent} %" for percent in PERCENTS), "in no list")
         lines = (
             (
-                geometry.label,
+                words,
                 f"{found.skewness:.2f}",
                 *(f"{100 * share:.1f}" for share in found.share.values()),
                 f"{found.in_no_list:,}",
             )
-            for geometry, found in self.geometries.items()
+            for geometry in self.geometries
+            for words, found in self._lines(geometry)
         )
-        k = next(iter(self.geometries.values())).k
         said = "If lists were filled evenly, the top 1 % of the tokens would hold little more than 1 % of the places."
+        scaled = any(filled.scaled for filled in self.geometries.values())
         return [
-            Heading(f"Places in lists of {k}, in percent, held by the tokens that are in most lists"),
-            table(columns, lines),
+            *([facts(among_facts(self.among))] if self.among is not None else []),
+            Heading(f"Places in lists of {self._k}, in percent, held by the tokens that are in most lists"),
+            table(columns if not scaled else ("", *columns[1:]), lines),
+            *([] if self.beside is None else self.beside.blocks()),
+            Sentence(said, aside=True),
+            *([Sentence(_SCALED, aside=True)] if scaled else []),
+            *self._distribution("Tokens, by how many lists they are in"),
+            *([] if self.beside is None else self.beside.answer._distribution(f"The same in the {self.beside.other}")),
+        ]
+
+    def _lines(self, geometry: Geometry) -> Iterator[tuple[str, Unevenness]]:
+        """Yield the figures of a geometry with what their line is called, and behind them another bundle's."""
+        for words, _, found in self.geometries[geometry].lines(geometry):
+            yield words, found
+        if self.beside is not None:
+            for words, scaling, found in self.beside.answer.geometries[geometry].lines(geometry):
+                yield f"  {self.beside.other}{',' + words[1:] if scaling else ''}", found
+
+    @property
+    def _k(self) -> int:
+        return next(iter(self.geometries.values())).by_distance.k
+
+    def _distribution(self, title: str) -> list[Block]:
+        """Return how many tokens are in how many lists by distance, with bars; the last line is of hubs."""
+        edges = borders(self._k)
+        names = ["none", *(f"up to {edge:,g}" for edge in edges[1:]), f"over {edges[-1]:,g}"]
+        counts = [filled.by_distance.counts for filled in self.geometries.values()]
+        lines: Iterator[tuple[Words, ...]] = zip(
+            names,
+            *(column for each in counts for column in ([f"{count:,}" for count in each], bars(each))),
+            strict=True,
+        )
+        heads = [head for geometry in self.geometries for head in (geometry.label, "")]
+        said = f"over {edges[-1]:,g}: hubs, in over {HUB_TIMES} times the mean, {self._k}; bars are logarithmic"
+        return [
+            Heading(title),
+            table(("lists", *heads), lines),
             Sentence(said, aside=True),
         ]
 
@@ -98,26 +162,73 @@ def hubness(
     geometries: Annotated[
         Some, Doc("Those to measure, of causal, cosine and causal-cosine.", metavar="A,...", option="--geometry")
     ] = tuple(Geometry),
+    scaled: Annotated[
+        bool,
+        Doc("Also lists ranked by local scaling, CSLS and mutual proximity: measures all pairs, which takes long."),
+    ] = False,
+    among: Among = None,
+    without: Without = None,
+    beside: BesideBundle = None,
+    progress: Progress = silent,
 ) -> Hubness:
     """How unevenly neighbor lists are filled: the places that few tokens hold, and the tokens in no list.
 
     Example: uv run query.py hubness --top 10
 
-    Tokens that tie for the last places of a list share them.
+    Tokens that tie for the last places of a list share them. `among` some tokens, or `without` some, their lists hold
+    these tokens alone, as if there were no others. Scaled lists hold what is nearest by the scaling among all of them,
+    exactly: `index.measures.scaling` defines both.
+
+    >>> answer = index.open("data/indexes/smollm2-135m").hub_shares(without="@untrained")
+    >>> round(answer.geometries["causal"].by_distance.share["0.1"], 3)
+    0.23
     """
-    k = min(USUAL_LENGTH, bundle.manifest.K) if top is None else top
-    return Hubness({geometry: _unevenness(bundle, geometry, k) for geometry in geometries})
+    some = kept(bundle, among, without)
+    placed = {geometry: _placed(bundle, geometry, some) for geometry in geometries}
+    for geometry, count in placed.items():
+        if count < 2:
+            whose = bundle.name if some is None else some.name
+            raise ParameterError(f"no token of {whose} has a neighbor by {geometry.label}")
+    wanted = min(USUAL_LENGTH, bundle.manifest.K) if top is None else top
+    k = min(wanted, *(count - 1 for count in placed.values()))
+    if k < wanted and top is not None and some is not None:
+        raise ParameterError(f"{parameter('top')} must be from 1 to {k:,}, the others in {some.name}, got: {top:,}")
+    found = {each: _filled(bundle, each, k, some, scaled, progress) for each in geometries}
+    other = asked_beside(
+        bundle,
+        beside,
+        lambda other: hubness(
+            other, top=k, geometries=geometries, scaled=scaled, among=some, progress=_named(progress, other)
+        ),
+        k=k,
+        geometries=geometries,
+        among=some,
+    )
+    return Hubness(found, some, other)
 
 
-def _unevenness(bundle: Bundle, geometry: Geometry, k: int) -> Unevenness:
+def _named(progress: Progress, other: Bundle) -> Progress:
+    """Return a report of progress whose steps name another bundle."""
+    return lambda step, share: progress(f"{step}, {other.name}", share)
+
+
+def _placed(bundle: Bundle, geometry: Geometry, some: Subset | None) -> int:
+    excluded = bundle.spaces[geometry].excluded
+    return len(bundle) - len(excluded) if some is None else int((~np.isin(some.rows, excluded)).sum())
+
+
+def _filled(
+    bundle: Bundle, geometry: Geometry, k: int, some: Subset | None, scaled: bool, progress: Progress
+) -> Filled:
     space = bundle.spaces[geometry]
-    counts = np.delete(hubness_of(space.lists, k), space.excluded)
-    total = counts.sum()
-    if total == 0:
-        raise ParameterError(f"no token of {bundle.name} has a neighbor by {geometry.label}")
-    downward = np.sort(counts)[::-1].cumsum()
-    spread = counts.std()
-    skewness = 0.0 if spread == 0 else float((((counts - counts.mean()) / spread) ** 3).mean())
-    held = (max(1, round(len(counts) * float(percent) / 100)) for percent in PERCENTS)
-    share = {percent: float(downward[n - 1] / total) for percent, n in zip(PERCENTS, held, strict=True)}
-    return Unevenness(k, skewness, share, int((counts == 0).sum()))
+    rows = np.arange(len(bundle)) if some is None else some.rows
+    there = ~np.isin(rows, space.excluded)
+    lists = lists_among(space, some, max(k, CSLS_NEIGHBORS) if scaled else k)
+    counts = {"": hubness_of(lists, k)}
+    if scaled:
+        from index.search.scaled import scaled_hubness
+
+        points = space.points[:] if some is None else space.points[rows]
+        counts |= scaled_hubness(lists, points, k, lambda share: progress(f"scaling {geometry.label}", share))
+    by_distance, *others = (unevenness(each[there], k) for each in counts.values())
+    return Filled(by_distance, dict(zip(SCALINGS, others, strict=False)))

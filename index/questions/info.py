@@ -50,6 +50,7 @@ def info_facts(manifest: Manifest) -> list[tuple[str, str]]:
     source, settings = manifest.source, manifest.settings
     sample = f", sample {settings.sample}" if settings.sample else ""
     rows = [
+        *([] if manifest.control is None else [("control", manifest.control.sentence)]),
         ("source", f"{display(source.location)}, {source.tensor} ({source.dtype}, {source.rows:,} rows)"),
         ("  sha256", source.sha256),
         ("tokens", f"{manifest.V:,} x {manifest.D:,}{sample}"),

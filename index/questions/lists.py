@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from index.answers.page import TEXT, Block, Heading, Sentence, Table, Words, table
+from index.answers.page import TEXT, Block, Heading, Sentence, Table, Words, as_length, table
 from index.bundle.bundle import Bundle, Space
 from index.geometry.maps import Geometry, similarity_of
 from index.measures.lists import NeighborLists
@@ -173,12 +173,15 @@ def neighbor_list(
     distances: np.ndarray,
     top: int,
     twins: np.ndarray | tuple[()] = (),
+    *,
+    resolution: float = 0.0,
 ) -> tuple[Neighbor, ...]:
     """Return the first `top` of a ranked list, (n,) rows and distances, as records with their marks.
 
-    `twins` are the rows with the same vector as what the list is around.
+    `twins` are the rows with the same vector as what the list is around. What is closer than the space's resolution is
+    tied, or than a larger one that is given, as around a vector that is longer than every point.
     """
-    close = np.diff(distances, prepend=-np.inf, append=np.inf) <= space.resolution
+    close = np.diff(distances, prepend=-np.inf, append=np.inf) <= max(space.resolution, resolution)
     tied = close[:-1] | close[1:]
     angular = space.geometry.angular
     same = np.isin(ids[:top], twins)
@@ -232,7 +235,7 @@ def neighbors_table(geometry: Geometry, neighbors: Iterable[Neighbor]) -> Table:
         token = neighbor.token
         similarity = () if neighbor.similarity is None else (f"{neighbor.similarity:.6f}",)
         places = map(str, (neighbor.rank, token.row, token.id))
-        distance = f"{neighbor.distance:.6f}"
+        distance = as_length(neighbor.distance)
         return (*places, *similarity, distance, f"{neighbor.hubness:,.0f}", signs(neighbor.marks), token)
 
     return table(("rank", "row", "id", *figures, "hubness", "", TEXT), map(line, neighbors))

@@ -14,7 +14,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 
 from index.answers.answer import Answer, Row, jsonable, nested_rows
-from index.answers.page import Block, Heading, Sentence, Table, Words, facts, table
+from index.answers.page import Block, Heading, Sentence, Table, Words, as_length, facts, table
 from index.bundle.bundle import Bundle
 from index.geometry.maps import pair_distances
 from index.geometry.metric import Metric, large_ridge
@@ -91,7 +91,7 @@ class MetricReport(Answer):
         blocks: list[Block] = [
             facts([("metric", f"M, {self.origin}")]),
             Heading("Eigenvalues"),
-            _spectra({of: self.covariance, "M": self.metric}),
+            spectra_table({of: self.covariance, "M": self.metric}),
         ]
         if self.ridge is not None:
             ridge = self.ridge
@@ -118,7 +118,7 @@ class MetricReport(Answer):
     def _lengths(self) -> Table:
         both = (self.norms, self.pairs)
         lines = [
-            (name, *(f"{getattr(one, field):.6f}" for one in both))
+            (name, *(as_length(getattr(one, field)) for one in both))
             for name, field in (
                 ("lowest", "lowest"),
                 ("mean", "mean"),
@@ -127,9 +127,10 @@ class MetricReport(Answer):
                 ("mean square", "mean_square"),
             )
         ]
-        lines.append(("  its standard error", "", f"{self.pairs.standard_error:.6f}"))
-        if self.norms.expected_mean_square is not None:
-            lines.append(("  by the identity", *(f"{one.expected_mean_square:.6f}" for one in both)))
+        lines.append(("  its standard error", "", as_length(self.pairs.standard_error)))
+        expected = [each for one in both if (each := one.expected_mean_square) is not None]
+        if expected:
+            lines.append(("  by the identity", *map(as_length, expected)))
         columns = ("", f"{self.norms.count:,} norms", f"{self.pairs.count:,} random distances")
         return table(columns, lines)
 
@@ -157,7 +158,7 @@ def metric(
     return MetricReport(
         found.origin,
         spectrum(found.eigenvalues),
-        spectrum(_eigenvalues_of_m(found)),
+        spectrum(eigenvalues_of_m(found)),
         _ridge(found),
         _lengths(norms, 0.0, None if variance is None else variance + mean_norm),
         _lengths(
@@ -185,22 +186,26 @@ def spectrum(eigenvalues: np.ndarray) -> Spectrum:
     )
 
 
-def _eigenvalues_of_m(found: Metric) -> np.ndarray:
+def eigenvalues_of_m(found: Metric) -> np.ndarray:
+    """Return the eigenvalues of M, (D,) ascending."""
     return 1 / (found.eigenvalues[::-1] + (found.ridge or 0.0))
 
 
 def _expected_variance(found: Metric) -> float | None:
-    """Return tr(M C) = D - ridge tr M; None for a given M, for which C is another matrix than M^-1."""
+    """Return tr(M C) = D - ridge tr M; None for a given M, for which C is another matrix than M^-1.
+
+    As the sum of e / (e + ridge) over C's eigenvalues: of a ridge that takes nearly all, the difference keeps no digit.
+    """
     if found.ridge is None:
         return None
-    return len(found.mean) - (found.dimensions_lost or 0.0)
+    return float((found.eigenvalues / (found.eigenvalues + found.ridge)).sum())
 
 
 def _ridge(found: Metric) -> Ridge | None:
     lost = found.dimensions_lost
     if found.ridge is None or lost is None:
         return None
-    lowest, of_m = float(found.eigenvalues[0]), _eigenvalues_of_m(found)
+    lowest, of_m = float(found.eigenvalues[0]), eigenvalues_of_m(found)
     without = 1 / lowest if lowest > 0 else float("inf")
     return Ridge(found.ridge, float(of_m[-1]), without, lost, len(found.mean))
 
@@ -218,7 +223,8 @@ def _lengths(values: np.ndarray, standard_error: float, expected: float | None) 
     )
 
 
-def _spectra(spectra: dict[str, Spectrum]) -> Table:
+def spectra_table(spectra: dict[str, Spectrum]) -> Table:
+    """Return spectra side by side, under their names."""
     each = list(spectra.values())
     rows = [
         ("lowest", [one.lowest for one in each]),

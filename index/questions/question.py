@@ -88,6 +88,11 @@ class Parameter:
         """Whether it must be given."""
         return self.default is inspect.Parameter.empty
 
+    @property
+    def argument(self) -> bool:
+        """Whether a command takes it by its place; one with an option's name is an option there."""
+        return self.positional and self.doc.option is None
+
     def read(self, value: Any, bundle: Bundle) -> Any:
         """Return a value as the question takes it: names become members and subsets, limits hold."""
         if value is None:
@@ -126,7 +131,9 @@ class Question(Generic[P, A]):
         for each in self.parameters:
             if each.name in given.arguments:
                 given.arguments[each.name] = each.read(given.arguments[each.name], bundle)
-        return self._ask(*given.args, **given.kwargs)
+        found = self._ask(*given.args, **given.kwargs)
+        found.about(bundle.manifest.control)
+        return found
 
     @cached_property
     def _signature(self) -> inspect.Signature:

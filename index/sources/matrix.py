@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import tokenize
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import ml_dtypes
 import numpy as np
+from msgspec import Meta, Struct, ValidationError, convert
 
 from index.errors import SourceError
-from index.files import MOST_JSON_VALUES, MappedFile, parse_json, refusal, require_few_values
+from index.files import MOST_JSON_VALUES, MappedFile, brief, parse_json, refusal, require_few_values
 from index.sources.gguf import GgufHeader
 from index.sources.torch_file import Opaque, StoredTensor, as_numpy, load_torch
 
@@ -31,6 +32,7 @@ MOST_HEADER_BYTES = 1 << 25
 
 _DTYPES: dict[str, Any] = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": ml_dtypes.bfloat16}
 """As safetensors and GGUF name them."""
+_INTEGERS: dict[str, Any] = {"U16": np.uint16, "I32": np.int32, "I64": np.int64, "U32": np.uint32, "U64": np.uint64}
 _NPY_ERRORS = (OSError, ValueError, TypeError, OverflowError, MemoryError, RecursionError, SyntaxError)
 """What NumPy raises, beside `tokenize.TokenError`, for a header that is none; it reads one as a Python literal."""
 
@@ -47,7 +49,7 @@ def read_matrix(file: MappedFile, wanted: Sequence[str]) -> Tensor:
     """Read the only matrix of a `.npy` file, or the first wanted one of a `.safetensors` or PyTorch file."""
     ending = file.path.suffix.lower()
     if ending == ".npy":
-        return _matrix(file.path.name, map_npy(file), file.path)
+        return as_matrix(file.path.name, map_npy(file), file.path)
     return read_safetensors(file, wanted) if ending == ".safetensors" else read_torch(file, wanted)
 
 
@@ -67,6 +69,31 @@ def read_safetensors(file: MappedFile, wanted: Sequence[str]) -> Tensor:
 
     SourceError when the file is damaged or holds none of them.
     """
+    path = file.path
+    header, start = safetensors_header(file)
+    name = choose(wanted, {key: entry.shape for key, entry in header.items()}, path)
+    _require_matrix(name, header[name].shape, path)
+    return as_matrix(name, safetensors_values(file, name, header[name], start), path)
+
+
+def map_safetensors(file: MappedFile) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the floats and the longer integers that a `.safetensors` file holds, mapped, by their names.
+
+    SourceError when the file is damaged.
+    """
+    header, start = safetensors_header(file)
+    for name, entry in header.items():
+        if entry.dtype in _INTEGERS:
+            yield name, file.array(name, _INTEGERS[entry.dtype], entry.shape, start + entry.data_offsets[0])
+        elif entry.dtype in _DTYPES:
+            yield name, safetensors_values(file, name, entry, start)
+
+
+def safetensors_header(file: MappedFile) -> tuple[dict[str, HeaderEntry], int]:
+    """Return what the header of a `.safetensors` file says of each tensor, and where their bytes begin; all checked.
+
+    SourceError when the file is damaged.
+    """
     from safetensors import SafetensorError, safe_open
 
     path = file.path
@@ -84,16 +111,33 @@ def read_safetensors(file: MappedFile, wanted: Sequence[str]) -> Tensor:
         ) from error
     except SafetensorError as error:
         raise refusal(path, "is no whole safetensors file", error) from error
+    return parse_header(text, path), 8 + header_bytes
+
+
+def safetensors_values(file: MappedFile, name: str, entry: HeaderEntry, start: int) -> np.ndarray:
+    """Map one tensor of a `.safetensors` file, by its entry in the header; SourceError for no floats."""
+    dtype = np.uint16 if entry.dtype == "U16" else _DTYPES.get(entry.dtype)
+    if dtype is None:
+        raise SourceError(f"{name} of {file.path} is stored as {entry.dtype}; wanted F64, F32, F16 or BF16")
+    return file.array(name, dtype, entry.shape, start + entry.data_offsets[0])
+
+
+class HeaderEntry(Struct, frozen=True):
+    """What the header of a safetensors file says of a tensor."""
+
+    dtype: str
+    shape: tuple[Annotated[int, Meta(ge=0)], ...]
+    data_offsets: tuple[Annotated[int, Meta(ge=0)], Annotated[int, Meta(ge=0)]]  # in bytes, from the header's end
+
+
+def parse_header(text: bytes, path: Path | str) -> dict[str, HeaderEntry]:
+    """Return the tensors that the header of a safetensors file names, by their names."""
     header = parse_json(text, path)
     header.pop("__metadata__", None)
-    name = _choose(wanted, {key: tuple(entry["shape"]) for key, entry in header.items()}, path)
-    stored, shape = header[name]["dtype"], tuple(header[name]["shape"])
-    dtype = np.uint16 if stored == "U16" else _DTYPES.get(stored)
-    if dtype is None:
-        raise SourceError(f"{name} of {path} is stored as {stored}; wanted F64, F32, F16 or BF16")
-    _require_matrix(name, shape, path)
-    start = 8 + header_bytes + header[name]["data_offsets"][0]
-    return _matrix(name, file.array(name, dtype, shape, start), path)
+    try:
+        return convert(header, dict[str, HeaderEntry])
+    except ValidationError as error:
+        raise SourceError(f"{path} is no whole safetensors file: {brief(error)}") from error
 
 
 def read_torch(file: MappedFile, wanted: Sequence[str]) -> Tensor:
@@ -105,12 +149,12 @@ def read_torch(file: MappedFile, wanted: Sequence[str]) -> Tensor:
     path = file.path
     content = load_torch(file)
     if isinstance(content, (StoredTensor, Opaque)):
-        return _matrix(path.name, as_numpy(content, path.name, path), path)
+        return as_matrix(path.name, as_numpy(content, path.name, path), path)
     if not isinstance(content, Mapping):
         raise SourceError(f"{path} holds a {type(content).__name__}; wanted a tensor, or a dict of tensors")
     tensors = {str(key): value for key, value in content.items() if isinstance(value, (StoredTensor, Opaque))}
-    name = _choose(wanted, {key: value.shape for key, value in tensors.items()}, path)
-    return _matrix(name, as_numpy(tensors[name], name, path), path)
+    name = choose(wanted, {key: value.shape for key, value in tensors.items()}, path)
+    return as_matrix(name, as_numpy(tensors[name], name, path), path)
 
 
 def read_gguf(header: GgufHeader) -> Tensor:
@@ -121,7 +165,7 @@ def read_gguf(header: GgufHeader) -> Tensor:
     from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, dequantize
 
     file, path = header.file, header.file.path
-    name = _choose(GGUF_NAMES, {key: tensor.shape for key, tensor in header.tensors.items()}, path)
+    name = choose(GGUF_NAMES, {key: tensor.shape for key, tensor in header.tensors.items()}, path)
     tensor = header.tensors[name]
     try:
         kind = GGMLQuantizationType(tensor.quantization)
@@ -129,7 +173,7 @@ def read_gguf(header: GgufHeader) -> Tensor:
         raise SourceError(f"{name} of {path} has the unknown quantization type {tensor.quantization}") from error
     if kind.name in _DTYPES:
         _require_matrix(name, tensor.shape, path)
-        return _matrix(name, file.array(name, _DTYPES[kind.name], tensor.shape, tensor.offset), path)
+        return as_matrix(name, file.array(name, _DTYPES[kind.name], tensor.shape, tensor.offset), path)
     block_elements, block_bytes = GGML_QUANT_SIZES[kind]
     if len(tensor.shape) != 2 or tensor.shape[1] % block_elements:
         raise SourceError(
@@ -141,12 +185,12 @@ def read_gguf(header: GgufHeader) -> Tensor:
     packed = file.array(name, np.uint8, packed_shape, tensor.offset)
     try:
         with np.errstate(all="ignore"):  # what comes out infinite is refused below
-            return _matrix(name, dequantize(packed, kind), path)
+            return as_matrix(name, dequantize(packed, kind), path)
     except NotImplementedError as error:
         raise SourceError(f"{name} of {path} is quantized as {kind.name}, which gguf cannot dequantize") from error
 
 
-def _choose(wanted: Sequence[str], shapes: Mapping[str, tuple[int, ...]], path: Path) -> str:
+def choose(wanted: Sequence[str], shapes: Mapping[str, tuple[int, ...]], path: Path | str) -> str:
     """Return the first wanted name that is there, or say which matrices are."""
     for name in wanted:
         if name in shapes:
@@ -160,18 +204,24 @@ def _choose(wanted: Sequence[str], shapes: Mapping[str, tuple[int, ...]], path: 
     )
 
 
-def _matrix(name: str, values: np.ndarray, path: Path) -> Tensor:
+def as_matrix(name: str, values: np.ndarray, path: Path) -> Tensor:
     """Check that an array is a non-empty, finite matrix of floats, and return it C-contiguous."""
+    values = native_floats(name, values, path)
+    _require_matrix(name, values.shape, path)
+    values = np.require(values, requirements=["C", "A"])
+    _refuse_nonfinite(name, values, path)
+    return Tensor(name, values)
+
+
+def native_floats(name: str, values: np.ndarray, path: Path) -> np.ndarray:
+    """Return an array of floats in this machine's order of bytes, uint16 as bits of bfloat16; else SourceError."""
     if not values.dtype.isnative:
         values = values.astype(values.dtype.newbyteorder("="))
     if values.dtype in (np.dtype(np.uint16), np.dtype("V2")):
         values = values.view(ml_dtypes.bfloat16)
     if values.dtype not in FLOATS:
         raise SourceError(f"{name} of {path} is {values.dtype}; wanted float64, float32, float16 or bfloat16")
-    _require_matrix(name, values.shape, path)
-    values = np.require(values, requirements=["C", "A"])
-    _refuse_nonfinite(name, values, path)
-    return Tensor(name, values)
+    return values
 
 
 def _require_matrix(name: str, shape: tuple[int, ...], path: Path) -> None:
