@@ -90,7 +90,7 @@ def of_bundle(folder: Path, threads: int) -> None:
     V, D = len(vocabulary), vocabulary.manifest.D
     random = np.random.default_rng(0)
     pairs = random.integers(0, V, (REPEATS, 2))
-    vectors = [vocabulary.gamma[pair].astype(np.float64) @ (0.6, 0.4) for pair in pairs.tolist()]
+    vectors = [np.array([0.6, 0.4]) @ vocabulary.gamma[pair].astype(np.float64) for pair in pairs.tolist()]
     took: dict[str, list[tuple[float, float]]] = {"three flat searches": [], "three finders": []}
     differing = 0
 
