@@ -39,7 +39,7 @@ OPTIONS = {"query": 0.2, "build": 0.07}
 """The share of its options that a line has; a build has many, and one wrong ends it."""
 SERVERS = frozenset({"explore"})
 """Commands that do not end by themselves."""
-OUTPUTS = {"--out", "--parquet", "--svg"}
+OUTPUTS = {"--out", "--parquet", "--save", "--svg"}
 ISOLATES = "\u2066\u2068\u2069"
 ROWS, WIDTH = 345, 12
 
@@ -216,7 +216,7 @@ class Program:
         elif name not in ("--index", "--help") and (rng.random() < self.options or parameter.required):
             yield name
             if not parameter.is_flag:
-                yield self._value(parameter, rng)
+                yield from (self._value(parameter, rng) for _ in range(parameter.nargs))
 
     def _value(self, parameter: Any, rng: np.random.Generator) -> str:
         kind = parameter.type.name

@@ -26,9 +26,12 @@ from index.pictures.page.report import report
 from index.pictures.plot.plot import plot
 from index.questions.among import Subset, kept
 from index.questions.analogy import analogy
+from index.questions.axes import axes
+from index.questions.concept import concept
 from index.questions.densest import densest
 from index.questions.distance import distance
 from index.questions.duplicates import duplicates
+from index.questions.enrich import enrich
 from index.questions.evaluate import evaluate
 from index.questions.extremes import extremes
 from index.questions.find import find
@@ -79,9 +82,12 @@ class OpenVocabulary(Bundle):
     hub_shares = Question(hubness, "hubness")  # `hubness` is the number of lists of each token
     census = Question(untrained, "untrained")  # `untrained` are the tokens themselves
     lattice = Question(lattice)
+    axes = Question(axes)
     spectrum = Question(metric, "metric")  # `metric` is M itself
     evaluate = Question(evaluate)
     shares = Question(shares)
+    concept = Question(concept)
+    enrich = Question(enrich)
     find = Question(find)
     plot = Question(plot)
     report = Question(report)

@@ -18,6 +18,8 @@ from test_known_answers import known
 import index
 from index.answers.answer import jsonable, to_json
 from index.errors import ParameterError
+from index.measures import density
+from index.measures.density import Rule
 from index.measures.groups import connected_groups
 
 V, D, K = 260, 5, 20
@@ -179,6 +181,22 @@ def test_a_zero_row_is_left_out(small: Path) -> None:
     assert query("extremes", "overlap", "--overlap-k", 9, "--index", small)["tokens"] == V - 1
     assert query("extremes", "hubness", "--geometry", "cosine,causal", "--index", small)["tokens"] == V - 1
     assert query("extremes", "hubness", "--index", small)["tokens"] == V
+    for rule in ("distinct", "notebook"):
+        found = query("extremes", "density", "--geometry", "cosine", "--rule", rule, "--index", small)
+        assert found["zero_rows"] == 1
+        assert found["tokens"] + found["undefined"] + found["zero_rows"] == V
+        assert found["undefined"] == (30 if rule == "notebook" else 0)  # the twins that fill their own lists
+    said = invoke("query.py", "extremes", "density", "--geometry", "cosine", "--index", small).said
+    assert "1 zero row, without direction and cosine neighbors" in said
+    assert "rule 'notebook'" not in said
+
+
+def test_one_geometry_is_enough_where_one_is_looked_at(small: Path) -> None:
+    for measure in ("norm", "density", "hubness"):
+        one, two = (
+            query("extremes", measure, "--geometry", asked, "--index", small) for asked in ("cosine", "cosine,causal")
+        )
+        assert one == two
 
 
 @pytest.mark.parametrize(
@@ -197,7 +215,8 @@ def test_a_zero_row_is_left_out(small: Path) -> None:
         (["extremes", "norm", "--top", "261"], "--top must be from 1 to 260"),
         (["extremes", "density", "--density-k", "21"], "--density-k must be from 1 to 20"),
         (["extremes", "overlap", "--overlap-k", "21"], "--overlap-k must be from 1 to 20"),
-        (["extremes", "overlap", "--overlap-k", "9", "--geometry", "cosine,cosine"], "two different geometries"),
+        (["extremes", "overlap", "--overlap-k", "9", "--geometry", "cosine,cosine"], "each once"),
+        (["extremes", "overlap", "--overlap-k", "9", "--geometry", "cosine"], "--geometry must name two of causal"),
     ],
 )
 def test_bad_questions(arguments: list[str], said: str, small: Path) -> None:
@@ -341,6 +360,27 @@ def test_near_ties_for_the_densest(tmp_path: Path) -> None:
     assert len({place["value"] for place in found["highest"]}) > 1
     assert found["level"] == {"highest": 60, "lowest": 60}
     assert tied == 60
+
+
+@pytest.mark.parametrize("among", [None, list(range(0, V, 3)), [5], list(range(40))])
+def test_the_densest_of_stored_densities_is_that_of_the_lists(among: list[int] | None, small: Path) -> None:
+    """Winner, ties and spread from all lists, as they were before densities were stored."""
+    vocabulary = index.open(small)
+    k = vocabulary.manifest.settings.density_k
+    for geometry in (index.Geometry.CAUSAL, index.Geometry.COSINE):
+        space = vocabulary.spaces[geometry]
+        rows = np.setdiff1d(np.arange(V) if among is None else among, space.excluded)
+        found = vocabulary.densest(geometries=(geometry,), among=among)
+        for rule in Rule:
+            means = density.mean_distances(space.distances[:], space.distinct_distances[:], rule, k)[rows]
+            first = int(np.nanargmin(means)) if np.isfinite(means).any() else 0
+            winner = found.by_rule[rule]
+            assert (winner.token.row, winner.density) == (rows[first], density.density(means[first]))
+            assert winner.tied == len(density.tied_with(means, means[first], space.resolution))
+            if rule is Rule.NOTEBOOK:
+                densities = density.density(means)
+                spread = densities.min(), densities.max(), densities.mean(), np.median(densities)
+                assert (found.minimum, found.maximum, found.mean, found.median) == spread
 
 
 def test_twins_are_in_as_many_lists(small: Path, small_gamma: NDArray[np.float64]) -> None:

@@ -1,6 +1,8 @@
 """`compare`: two bundles over the tokens that both have, against float64 brute force and what was planted."""
 
 import csv
+import json
+import re
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -10,6 +12,7 @@ import ml_dtypes
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from browsing import chromium
 from conftest import build, invoke, query
 from numpy.typing import NDArray
 from safetensors.torch import save_file
@@ -288,3 +291,62 @@ def test_what_is_refused(models: Models, tmp_path: Path) -> None:
         assert said in done.said
     with pytest.raises(ParameterError, match="other must be a path"):
         index.open(a).compare(3)
+
+
+@pytest.fixture(scope="module")
+def page(models: Models, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    """The report of two bundles, and the answer that it is of."""
+    out = tmp_path_factory.mktemp("page") / "compared.html"
+    paths = [models.folder / "a", models.folder / "moved"]
+    done = invoke("query.py", "compare", *paths, "--top", "5,15", "--out", out, "--json")
+    assert (done.code, done.err) == (0, "")
+    return out, done.json
+
+
+def test_the_report_has_what_the_answer_has(page: tuple[Path, Any]) -> None:
+    out, answer = page
+    text = out.read_text(encoding="utf-8")
+    for each in answer["most_moved"]:
+        assert f'<bdi class="token" translate="no">{each["text"]}</bdi>' in text
+    assert f"<td>{answer['identical']} rows</td>" in text
+    charts = json.loads(re.findall(r'<script type="application/json" id="charts">(.*?)</script>', text)[0])
+    by_length, by_density = (charts[f"chart-{number}"]["data"]["values"] for number in (1, 2))
+    for each in by_length:
+        at = answer["overlap"][each["geometry"].replace("-", "_")][str(each["top"])]
+        assert [each[name] for name in ("mean", "lowest", "highest", "chance")] == [
+            at[name] for name in ("mean", "lowest", "highest", "chance")
+        ]
+    assert len(by_length) == 6
+    tenths = {each["name"]: each["mean"] for each in answer["by_density_decile"]}
+    assert len(by_density) == 30
+    for each in by_density:
+        assert each["mean"] == tenths[str(each["tenth"])][each["geometry"].replace("-", "_")]["15"]
+
+
+def test_the_report_draws_both_charts_and_asks_no_network(page: tuple[Path, Any]) -> None:
+    with chromium() as browser:
+        view = browser.new_page()
+        said: list[str] = []
+        asked: list[str] = []
+        view.on("console", lambda message: said.append(message.text))
+        view.on("pageerror", lambda error: said.append(str(error)))
+        view.on("request", lambda request: asked.append(request.url))
+        view.goto(page[0].as_uri())
+        view.wait_for_function("document.querySelectorAll('.chart svg').length === 2")
+        assert (said, asked) == ([], [page[0].as_uri()])
+
+
+def test_a_report_is_not_written_over_another(models: Models, page: tuple[Path, Any]) -> None:
+    arguments = ("compare", models.folder / "a", models.folder / "a", "--top", 5, "--out", page[0])
+    done = invoke("query.py", *arguments)
+    assert done.code == 2
+    assert "--overwrite" in done.err
+
+
+def test_texts_of_a_report_are_no_markup(models: Models, tmp_path: Path) -> None:
+    words = [f"<b>w{number}</b>&<script>" for number in range(V)]
+    path = bundle(tmp_path, "marked", models.gamma, words)
+    assert invoke("query.py", "compare", path, path, "--top", 5, "--out", tmp_path / "c.html").code == 0
+    text = (tmp_path / "c.html").read_text(encoding="utf-8")
+    assert "&lt;b&gt;w0&lt;/b&gt;&amp;&lt;script&gt;" in text
+    assert "<b>w" not in text

@@ -112,7 +112,13 @@ def test_the_page_says_what_is_covered_and_a_verdict(small: Path, tmp_path: Path
     said = invoke("query.py", "evaluate", *judged(tmp_path), "--index", small).said
     assert "pairs: 4 of 5 pairs covered" in said
     assert "questions: 3 of 4 analogies covered" in said
+    assert "Fewer than 10 items tell nothing: pairs (4) and questions (3)." in said
+    assert "Held against cosine" not in said
+    pairs = "".join(f"{a}\t{b}\t{people}\n" for a, b, people in KNOWN)
+    (tmp_path / "many.tsv").write_text(pairs * 3)
+    said = invoke("query.py", "evaluate", tmp_path / "many.tsv", *judged(tmp_path), "--index", small).said
     assert "Held against cosine similarity, taken at zero and at the mean row, the causal metric's angle" in said
+    assert "Fewer than 10 items tell nothing: pairs (4) and questions (3)." in said
 
 
 def test_words_that_are_no_tokens_are_an_answer_that_is_no(small: Path, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import faiss
 import numpy as np
 import oracles
 import pyarrow.parquet as pq
@@ -32,6 +33,7 @@ from index.export import vectors as export_vectors
 from index.export.atlas import distinct_graph
 from index.export.export import Exported, Format, export
 from index.files import placing
+from index.geometry.maps import Geometry
 from index.tokens.display import display
 from index.tokens.vocabulary import Vocabulary
 
@@ -330,6 +332,29 @@ def test_twins_that_fill_the_lists_do_not_break_the_map(tmp_path: Path) -> None:
     x = pq.read_table(tmp_path / "atlas.parquet")["projection_x"].to_numpy()
     assert np.isfinite(x).all()
     assert len(set(x[:60])) == 1
+
+
+def test_different_rows_of_one_direction_are_one_point_of_an_angular_map(tmp_path: Path) -> None:
+    """Eighteen multiples of one row, by powers of two: no twins, and in cosine each would see only the others."""
+    rows = np.random.default_rng(5).normal(size=(120, D)).astype(np.float32)
+    rows[:18] = rows[0] * 2.0 ** np.arange(-9, 9)[:, None]
+    rows[18] = 0
+    np.save(tmp_path / "gamma.npy", rows)
+    build(tmp_path / "gamma.npy", "--out", tmp_path / "bundle", "--neighbors", 20)
+    bundle = index.open(tmp_path / "bundle")
+    graph = distinct_graph(bundle, bundle.cosine)
+    assert graph.rows.tolist() == [0, *range(19, 120)]
+    directions = rows[graph.rows].astype(np.float64)
+    points = directions / np.linalg.norm(directions, axis=1, keepdims=True)
+    distances = oracles.all_distances(points)
+    for place in range(len(points)):
+        oracles.assert_nearest_up_to_ties(
+            graph.places[place], graph.distances[place], distances[place], place, oracles.rounding_tolerance(points)
+        )
+    run(bundle, "atlas", "--geometry", "cosine", "--out", tmp_path / "atlas.parquet")
+    x = pq.read_table(tmp_path / "atlas.parquet")["projection_x"].to_pylist()
+    assert len(set(x[:18])) == 1
+    assert [row for row, place in enumerate(x) if place is None] == [18]
 
 
 def test_the_stored_lists_give_the_distinct_graph(bundle: Bundle) -> None:
@@ -661,3 +686,53 @@ def test_the_documented_commands(
     # A map of the whole model takes half a minute.
     asked = bundle.folder if "atlas" in command else smollm2.path
     assert query(*shlex.split(command), "--index", asked)["files"]
+
+
+@pytest.mark.parametrize("geometry", Geometry)
+def test_a_faiss_index_of_each_geometry(
+    geometry: Geometry, gamma: NDArray[np.float32], points: NDArray[np.float64], bundle: Bundle, tmp_path: Path
+) -> None:
+    """FAISS opens it, holds the points of the oracle, and finds what float64 brute force finds."""
+    path = tmp_path / "out.faiss"
+    found = export(bundle, Format.FAISS, out=path, geometry=geometry)
+    assert found.files == {path: path.stat().st_size}
+    flat = faiss.read_index(str(path))
+    held = flat.reconstruct_n(0, flat.ntotal)
+    space = bundle.spaces[geometry]
+    assert (flat.ntotal, flat.d, flat.is_trained) == (V, D, True)
+    assert flat.metric_type == (faiss.METRIC_INNER_PRODUCT if geometry.angular else faiss.METRIC_L2)
+    np.testing.assert_array_equal(held, space.points[:])
+    others = np.delete(np.arange(V), ZERO)
+    with np.errstate(invalid="ignore"):
+        rows = {
+            Geometry.CAUSAL: points,
+            Geometry.COSINE: oracles.unit_rows(gamma.astype(np.float64)),
+            Geometry.CAUSAL_COSINE: oracles.unit_rows(points),
+        }[geometry]
+    # The oracle's causal points are turned against the stored ones: inner products of directions are the same.
+    if geometry.angular:
+        np.testing.assert_allclose(held[others] @ held[others].T, rows[others] @ rows[others].T, atol=1e-6)
+        assert not held[ZERO].any()
+    else:
+        np.testing.assert_allclose(
+            oracles.all_distances(held[others].astype(np.float64)), oracles.all_distances(rows[others]), atol=1e-5
+        )
+    row = 200
+    _, ids = flat.search(held[[row]], V)
+    exact = np.linalg.norm(held.astype(np.float64) - held[row], axis=1)
+    apart = exact[[found for found in ids[0] if found != ZERO or not geometry.angular]]
+    assert (np.diff(apart) > -1e-6).all()
+    if geometry is not Geometry.CAUSAL_COSINE:
+        assert path.read_bytes() == (bundle.folder / f"{geometry.value}.faiss").read_bytes()
+
+
+def test_a_faiss_index_is_causal_by_default_and_takes_no_limit(bundle: Bundle, tmp_path: Path) -> None:
+    done = query("export", "faiss", "--out", tmp_path / "out.faiss", "--index", bundle.folder)
+    assert (done["format"], done["tokens"], done["content"]) == (
+        "faiss",
+        V,
+        "the points of the causal metric, for squared L2",
+    )
+    assert (tmp_path / "out.faiss").read_bytes() == (bundle.folder / "causal.faiss").read_bytes()
+    with pytest.raises(ParameterError, match="limit does not go with faiss"):
+        export(bundle, Format.FAISS, out=tmp_path / "other", limit=3)

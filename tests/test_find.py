@@ -15,7 +15,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from index.errors import TokenError
 from index.pictures.explore.suggest import Suggestions
-from index.questions.find import find
+from index.questions.find import WAYS, find
 from index.sources.load import load
 from index.tokens.vocabulary import Vocabulary
 
@@ -193,3 +193,33 @@ def test_csv(smollm2: Built) -> None:
     assert lines[-1]["match"] == "split"
     nothing = invoke("query.py", "find", "\udcff", "--csv", "--index", smollm2.path)
     assert nothing.out == "match,count,row,id,text,piece\n"
+
+
+def test_an_id_is_found_as_it_is_elsewhere(tmp_path: Path) -> None:
+    words = {f"w{number}": number for number in range(29)} | {"#3": 29}
+    Tokenizer(models.WordLevel(words, unk_token="w0")).save(str(tmp_path / "tokenizer.json"))
+    np.save(tmp_path / "gamma.npy", np.random.default_rng(1).normal(size=(30, 4)))
+    options = ["--tokenizer", tmp_path / "tokenizer.json", "--out", tmp_path / "b", "--neighbors", 5]
+    build(tmp_path / "gamma.npy", *options, "--density-k", 5)
+    found = query("find", "#3", "--index", tmp_path / "b")
+    assert {way: [token["id"] for token in found[way]["tokens"]] for way in WAYS if found[way]["count"]} == {
+        "by_id": [3],  # which `neighbors '#3'` takes it for
+        "exact": [29],
+    }
+    assert query("neighbors", "#3", "--index", tmp_path / "b")[0]["token"]["id"] == 3
+    assert "this id" in invoke("query.py", "find", "#12", "--index", tmp_path / "b").out
+    assert invoke("query.py", "find", "#30", "--index", tmp_path / "b").code == 1
+
+
+def test_a_vocabulary_without_texts_says_so(tmp_path: Path) -> None:
+    np.save(tmp_path / "gamma.npy", np.random.default_rng(1).normal(size=(30, 4)))
+    built = invoke(
+        "build_index.py", tmp_path / "gamma.npy", "--out", tmp_path / "b", "--neighbors", 5, "--density-k", 5
+    )
+    assert "no row has a text: tokens are named by their ids, unless --tokenizer gives them theirs" in built.err
+    assert "no token of the tokenizer" not in built.err
+    for asked, code in (("find", 1), ("neighbors", 2)):
+        done = invoke("query.py", asked, "planet", "--index", tmp_path / "b")
+        assert done.code == code
+        assert "no token here has a text; name one by its id, as in '#7'" in done.err
+    assert invoke("query.py", "find", "#7", "--index", tmp_path / "b").code == 0

@@ -110,6 +110,8 @@ def test_no_path_leads_to_a_zero_row(geometry: str, with_zero_rows: OpenVocabula
     assert space.excluded == tuple(zero)
     ids, _ = space.finder.search(-space.points[[35]], k=37)
     assert sorted(ids[0].tolist()) == sorted(set(range(40)) - set(zero))
+    with pytest.raises(ParameterError, match="query 1 is zero and has no direction: nothing is nearest to it"):
+        space.finder.search(space.points[[35, 7]], k=3)
     spelled = f"{geometry.replace('_', '-')},causal"
     listed = with_zero_rows.neighbors("#35", top=36, geometries=spelled).lists[space.geometry]
     assert len(listed) == 36

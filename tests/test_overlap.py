@@ -65,3 +65,10 @@ def test_verdicts(count: int, lowest: int, highest: int, verdict: Verdict) -> No
 @pytest.mark.parametrize("k", [1, 4, 5])
 def test_short_lists_have_no_verdict(k: int) -> None:
     assert Overlap(k, k, 100.0, 1.0, k, k).verdict is (Verdict.HIGH if k == 5 else None)
+
+
+@pytest.mark.parametrize(("others", "forced"), [(10, 10), (15, 5), (19, 1), (20, 0), (1000, 0)])
+def test_lists_that_must_share_tokens_have_no_verdict(others: int, forced: int) -> None:
+    found = Overlap(10, 10, 100.0, 1.0, 10, 10, others)
+    assert found.forced == forced
+    assert found.verdict is (None if forced else Verdict.HIGH)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import smollm2_oracle
-from conftest import Built, invoke, query
+from conftest import Built, build, invoke, query
 
 import index
 from index.api import OpenVocabulary
@@ -85,6 +85,18 @@ def test_vectors_that_know_nothing_of_texts_share_what_chance_gives(small: Path)
 
 
 @pytest.mark.slow("60 trials of 400 draws")
+def test_what_no_token_has_has_no_share(tmp_path: Path) -> None:
+    """Of a matrix without texts it was said that 0 % of neighbors are the same word, as by chance."""
+    np.save(tmp_path / "gamma.npy", np.random.default_rng(2).normal(size=(60, 5)))
+    build(tmp_path / "gamma.npy", "--out", tmp_path / "b", "--neighbors", 10, "--density-k", 5)
+    found = query("shares", "--index", tmp_path / "b")
+    for trait in ("word", "letters", "script"):
+        assert found["chance"][trait]["share"] is None
+        assert found["causal"][trait] == {"share": None, "low": None, "high": None}
+    assert found["causal"]["id"]["share"] is not None
+    assert "nan" not in invoke("query.py", "shares", "--index", tmp_path / "b").said
+
+
 def test_intervals_allow_for_tokens_that_stand_in_most_lists() -> None:
     """Codes that have nothing to do with lists, half of whose places are of five hubs: chance lies in the intervals."""
     rng = np.random.default_rng(0)

@@ -1,9 +1,11 @@
 """Vocabularies smaller than the usual lists: a default is cut to what there is, what was asked for is refused."""
 
+import shlex
 import warnings
 from pathlib import Path
 
 import numpy as np
+import oracles
 import pyarrow.parquet as pq
 import pytest
 from conftest import build, invoke, query
@@ -37,6 +39,47 @@ def test_lists_hold_all_others(five: Path) -> None:
     assert [place["id"] for place in answer["causal"]] == [1, 2, 3, 4]
     sums = query("analogy", "#0 - #1 + #2", "--index", five)
     assert sorted(place["id"] for place in sums["causal"]) == [3, 4]
+
+
+def test_lists_of_most_of_the_tokens_have_no_verdict(tmp_path: Path) -> None:
+    """Two lists of 30 out of 39 are alike to 54 % at least: what they share says nothing."""
+    rows = np.random.default_rng(4).normal(size=(40, 6))
+    rows[7] = 0
+    np.save(tmp_path / "gamma.npy", rows)
+    bundle, ten, twelve = tmp_path / "bundle", tmp_path / "10.txt", tmp_path / "12.txt"
+    ten.write_text(" ".join(map(str, range(10))))
+    twelve.write_text(" ".join(map(str, range(12))))
+    build(tmp_path / "gamma.npy", "--out", bundle, "--neighbors", 30, "--density-k", 5)
+    for options, said in (
+        (["--top", 30], "two lists of 30 out of 38 tokens share 22 whatever they are"),
+        (["--top", 20], "two lists of 20 out of 38 tokens share 2 whatever they are"),
+        (["--among", ten], "two lists of 8 out of 8 tokens share 8 whatever they are"),
+    ):
+        assert query("neighbors", "#0", *options, "--index", bundle)[0]["verdict"] is None
+        assert said in " ".join(invoke("query.py", "neighbors", "#0", *options, "--index", bundle).said.split())
+    assert query("neighbors", "#0", "--top", 19, "--index", bundle)[0]["verdict"] is not None
+    found = query("neighbors", "#0", "--top", 5, "--among", twelve, "--index", bundle)[0]
+    assert found["verdict"] is not None
+
+
+def test_small_distances_are_not_shown_as_none(tmp_path: Path) -> None:
+    """Rows of 1e-18 under a ridge of 1e-6: all distances are some 1e-15, and none is zero."""
+    rows = np.random.default_rng(3).normal(size=(40, 6)) * 1e-18
+    np.save(tmp_path / "gamma.npy", rows)
+    bundle = tmp_path / "bundle"
+    build(tmp_path / "gamma.npy", "--out", bundle, "--neighbors", 10, "--density-k", 5)
+    for asked in ("distance '#1' '#2'", "neighbors '#1' --top 3", "within '#1' --radius 1", "metric"):
+        shown = invoke("query.py", *shlex.split(asked), "--index", bundle).said
+        assert "0.000000" not in shown.split("cosine")[0], asked
+    lengths = query("metric", "--index", bundle)["norms"]
+    assert lengths["mean_square"] == pytest.approx(lengths["expected_mean_square"], rel=1e-6)
+    exact = oracles.all_distances(rows * 1e3)[1, 2]  # M is the identity over the ridge
+    assert query("distance", "#1", "#2", "--index", bundle)["causal"]["distance"] == pytest.approx(exact, rel=1e-5)
+    assert f"causal         {exact:.2e} logometers" in invoke("query.py", "distance", "#1", "#2", "--index", bundle).out
+    refused = invoke("query.py", "export", "distances", "--out", tmp_path / "d", "--index", bundle)
+    assert refused.code == 2
+    assert "below 3e-08 logometers, 0 in float16: no matrix was written" in refused.err
+    assert not list(tmp_path.glob("d.*"))
 
 
 def test_questions_to_all_tokens(five: Path) -> None:

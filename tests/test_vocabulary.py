@@ -172,6 +172,12 @@ def test_every_text_is_told_by_its_printed_form(text: str) -> None:
     assert undisplayed(display(text)) == text
 
 
+def test_no_text_is_told_from_a_token_that_says_so() -> None:
+    assert display(None) == "(no text)"
+    assert display("(no text)") == r"\x28no text)"
+    assert undisplayed(r"\x28no text)") == "(no text)"
+
+
 def test_what_is_both_a_text_and_a_printed_form() -> None:
     words = Vocabulary.from_tokens(["\n", "\\n", " \\n"], ["Ċ", "\\n", "Ġ\\n"])
     with pytest.raises(TokenError, match=r"2 tokens have the text or the printed form '\\n': #0, #1; ask for one"):

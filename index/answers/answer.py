@@ -42,6 +42,11 @@ class Answer:
     null_model: ClassVar[Control | None] = None
     """What it is about, where that is no model: then every form says so. An instance has its own (`about`)."""
 
+    @property
+    def more_columns(self) -> Mapping[str, type]:
+        """Columns that this answer has besides `columns`; none, unless it says otherwise."""
+        return {}
+
     def rows(self) -> list[Row]:
         """Return the answer as flat records, all with the same keys."""
         raise NotImplementedError
@@ -198,8 +203,8 @@ def to_csv(columns: Sequence[str], rows: Sequence[Row], *, head: bool = True) ->
 
 def columns_of(answer: Answer) -> Mapping[str, type]:
     """Return the columns of an answer's rows, with types; where it names none, of the first value that each holds."""
-    columns = answer.columns
-    if not columns:
+    columns: Mapping[str, type] = {**answer.columns, **answer.more_columns}
+    if not answer.columns:
         rows = answer.rows()
         names = rows[0] if rows else {}
         columns = {name: next((type(row[name]) for row in rows if row[name] is not None), str) for name in names}

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 Words: TypeAlias = "str | Token | tuple[str | Token, ...]"
 """A text, a token, or several of them one behind the other."""
 
+SMALLEST = 1e-4
+"""Six decimals of less than this would be two digits, or none: a distance that is not zero shown as one."""
+
 TEXT = "text"
 """The name of a column of tokens, always the last: no script, width or direction of writing can move another column."""
 
@@ -90,6 +93,11 @@ def parts(words: Words) -> tuple[str | Token, ...]:
 def passed(whether: bool) -> str:
     """Return whether a check passed, in a word."""
     return "passed" if whether else "FAILED"
+
+
+def as_length(value: float) -> str:
+    """Return a distance as it is shown: with six decimals, or by powers of ten where these would hide it."""
+    return f"{value:.2e}" if 0 < abs(value) < SMALLEST else f"{value:.6f}"
 
 
 def counted(number: int, noun: str) -> str:

@@ -6,13 +6,14 @@ read of them that was not checked (`index.bundle.checksums`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
-from index.bundle.arrow import columns_fit, numbers, read_parquet
+from index.bundle.arrow import columns_fit, flags, numbers, read_parquet
 from index.bundle.checksums import DAMAGED, Checksums
 from index.bundle.manifest import Manifest, read_manifest
 from index.bundle.space import Space as Space
@@ -130,10 +131,7 @@ class Bundle:
     @cached_property
     def untrained(self) -> np.ndarray:
         """Which tokens training never moved, (V,) bool."""
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
-        return _numbers(pc.cast(self.columns("untrained")["untrained"], pa.uint8())).astype(bool)
+        return _read(flags, self.columns("untrained")["untrained"])
 
     @cached_property
     def gamma(self) -> StoredArray:
@@ -199,7 +197,11 @@ def open_as(kind: type[Opened], path: str | Path) -> Opened:
 
 
 def _numbers(column: pa.ChunkedArray[Any]) -> np.ndarray:
+    return _read(numbers, column)
+
+
+def _read(read: Callable[[pa.ChunkedArray[Any]], np.ndarray], column: pa.ChunkedArray[Any]) -> np.ndarray:
     try:
-        return numbers(column)
+        return read(column)
     except ValueError as error:
         raise BundleError(f"{TOKENS} lacks numbers: {DAMAGED}") from error

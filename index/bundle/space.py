@@ -180,7 +180,13 @@ class Space:
         from index.search.turned import TurnedBounds
 
         if self.geometry is not Geometry.CAUSAL_COSINE:
-            return Finder(self.points, bounder=self.sketch, finer=lambda: self.flat, excluded=self.excluded)
+            return Finder(
+                self.points,
+                bounder=self.sketch,
+                finer=lambda: self.flat,
+                excluded=self.excluded,
+                directions=self.geometry.angular,
+            )
         lengths = npy_array(self._checksums.file(f"{self.name}.lengths.npy"), self._shape[:1], np.float64).whole
         origin = angle_origin(self._metric(), centered=self.facts.centered)
 
@@ -189,7 +195,11 @@ class Space:
 
         causal = self._causal()
         return Finder(
-            self.points, bounder=turned(causal.sketch), finer=lambda: turned(causal.flat), excluded=self.excluded
+            self.points,
+            bounder=turned(causal.sketch),
+            finer=lambda: turned(causal.flat),
+            excluded=self.excluded,
+            directions=True,
         )
 
     @cached_property

@@ -45,6 +45,11 @@ def name_cause(
     """
     if nan:
         return f"{nan} entries of the matrix are NaN"
+    if zeroed == differing > 0:
+        return (
+            f"{zeroed:,} entries are 0 where tokens are up to {farthest_zero:.3g} logometers apart: "
+            "small distances were set to 0"
+        )
     matrix = compared.matrix
     chosen = np.sort(np.random.default_rng(0).permutation(matrix.N)[:_ROWS])
     stored = np.stack([matrix.row(int(row))[chosen] for row in chosen]).astype(np.float64)
@@ -63,11 +68,6 @@ def name_cause(
         if decimals is not None:
             half, places = 0.5 * 10.0**-decimals, "1 decimal" if decimals == 1 else f"{decimals} decimals"
             return f"all values are rounded to {places}: they say distances to {half:g} logometers only"
-    if zeroed == differing > 0:
-        return (
-            f"{zeroed:,} entries are 0 where tokens are up to {farthest_zero:.3g} logometers apart: "
-            "small distances were set to 0"
-        )
     allowed = compared.allowance.at(causal, compared.squared_norms[chosen, None] + compared.squared_norms[chosen])
     if (np.abs(stored - stored.T) > 2 * allowed).any():
         return "the matrix is not symmetric: entries differ from their mirror images"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from index.answers.page import counted
-from index.cli.ask import answering, print_json, print_page, settle_encoding
+from index.cli.ask import answering, as_option, print_json, print_page, settle_encoding
 from index.cli.usage import OneLineCommand
 from index.errors import ParameterError, one_line, parameter
 
@@ -181,7 +181,7 @@ def _build_and_report(settings: Settings, *, as_json: bool) -> bool:
     bundle = open_bundle(built.folder)
     V, D, K = bundle.manifest.V, bundle.manifest.D, bundle.manifest.K
     notes = [
-        f"built {built.folder}: {V:,} tokens x {D:,}, {K} neighbors in each geometry, "
+        f"built {built.folder}: {V:,} tokens x {D:,}, {counted(K, 'neighbor')} in each geometry, "
         f"{built.bytes / 1e6:,.0f} MB, {built.seconds:.1f} s",
         *noticed(built, V),
     ]
@@ -205,7 +205,11 @@ def noticed(built: Built, V: int) -> list[str]:
     if built.reused:
         names = ", ".join(geometry.label for geometry in built.reused)
         notes.append(f"kept from a build that did not end: {names}")
-    if built.orphans:
+    if built.orphans == V:
+        notes.append(
+            f"no row has a text: tokens are named by their ids, unless {as_option('tokenizer', None)} gives them theirs"
+        )
+    elif built.orphans:
         notes.append(f"{built.orphans:,} of the {V:,} rows are orphans: no token of the tokenizer, no text")
     if built.left_out:
         notes.append(f"the tokenizer has {counted(built.left_out, 'added token')} beyond the rows: left out")

@@ -60,7 +60,7 @@ _JSON_OF_MANY = "Print JSON, with exact texts: one array, indented; with --file 
 _FORMS = ("json", "csv", "parquet", "svg", "save_set")
 """Those that say in which form an answer leaves."""
 
-_TYPED = (int, float, bool, Path, list[Path], list[str])
+_TYPED = (int, float, bool, Path, list[Path], list[str], tuple[str, str])
 """What typer reads; everything else is a text that the question reads."""
 
 
@@ -94,7 +94,7 @@ def add_command(app: typer.Typer, question: Question[Any, Any]) -> None:
     """Give a program the command of a question."""
     many = next((each for each in question.parameters if each.doc.many), None)
     own = {each.name for each in question.parameters}
-    others = [each.name for each in question.parameters if each.kind is Bundle]
+    others = [each.name for each in question.parameters if each.kind is Bundle and each.positional]
 
     def run(**given: Any) -> None:
         folder = given.pop("index")

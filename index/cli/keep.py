@@ -57,7 +57,7 @@ def asked(question: Question[Any, Any], given: Mapping[str, Any], written: Mappi
     for name, value in given.items():
         if value in (None, False, [], written.get(name)) or name in ("out", "overwrite"):
             continue
-        values = list(map(str, value)) if isinstance(value, list) else [str(value)]
+        values = list(map(str, value)) if isinstance(value, list | tuple) else [str(value)]
         if name in options:
             option = options[name] or "--" + name.replace("_", "-")
             words += [option] if value is True else [option, *values]

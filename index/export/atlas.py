@@ -17,7 +17,6 @@ from index.bundle.bundle import Bundle, Space
 from index.errors import ParameterError
 from index.export.graph import Graph
 from index.geometry.blocks import row_blocks
-from index.search.graph import knn_graph
 
 MAP_NEIGHBORS = 15
 """UMAP's and embedding-atlas's own default, the token itself counted."""
@@ -30,7 +29,7 @@ _FEWEST_POINTS = 5
 class DistinctGraph:
     """The nearest distinct points of each distinct point."""
 
-    rows: np.ndarray  # (U,) int64, the first row of each vector
+    rows: np.ndarray  # (U,) int64, the first row of each point
     places: np.ndarray  # (U, k) int32 places in `rows`, nearest first
     distances: np.ndarray  # (U, k) float32
 
@@ -54,12 +53,12 @@ def write_atlas(bundle: Bundle, space: Space, graph: Graph, path: Path) -> None:
 def project(bundle: Bundle, space: Space) -> np.ndarray:
     """Return the UMAP projection of a space's points, (V, 2) float32; NaN for rows without a point.
 
-    Twins are laid out once and share their place: exact duplicates, more of them than UMAP looks at neighbors, would
-    each see only the others (umap #284). The layout starts from the two leading principal components of gamma, which
-    keep the coarse order as well as the spectral start does (Kobak and Linderman 2021, "Initialization is critical for
-    preserving global data structure in both t-SNE and UMAP") and do not fail on a disconnected graph (umap #848). The
-    seed is fixed, and UMAP runs on one thread: the same bundle gives the same map. ParameterError without umap-learn,
-    and for too few points.
+    Tokens of one point are laid out once and share their place: exact duplicates, more of them than UMAP looks at
+    neighbors, would each see only the others (umap #284). The layout starts from gamma's two leading principal
+    components, which keep the coarse order as well as the spectral start does (Kobak and Linderman 2021,
+    "Initialization is critical for preserving global data structure in both t-SNE and UMAP") and do not fail on a
+    disconnected graph (umap #848). The seed is fixed, and UMAP runs on one thread: the same bundle gives the same map.
+    ParameterError without umap-learn, and for too few points.
     """
     try:
         import umap
@@ -83,47 +82,25 @@ def project(bundle: Bundle, space: Space) -> np.ndarray:
         layout = reducer.fit_transform(start)
     placed = np.full((len(bundle), 2), np.nan, dtype=np.float32)
     placed[graph.rows] = layout
-    projection: np.ndarray = placed[bundle.twins.first]
+    projection: np.ndarray = placed[space.groups.first]
     projection[list(space.excluded)] = np.nan
     return projection
 
 
 def distinct_graph(bundle: Bundle, space: Space) -> DistinctGraph:
-    """Return the exact graph with twins taken as one point.
-
-    It is read off the stored lists; where twins fill a list so that too few others are left, searched again.
-    """
-    groups = bundle.twins.first
-    V, K = space.ids.shape
-    chosen = groups == np.arange(V)
+    """Return the exact graph of a space's distinct points, read off its stored lists."""
+    first = space.groups.first
+    V = len(first)
+    chosen = first == np.arange(V)
     chosen[list(space.excluded)] = False
     rows = np.flatnonzero(chosen)
     U = len(rows)
     if U < _FEWEST_POINTS:
-        raise ParameterError(f"a map needs {_FEWEST_POINTS} different vectors, but {bundle.name} holds {U}")
-    k = min(MAP_NEIGHBORS - 1, K, U - 2)  # UMAP counts the token itself, and leaves one out
-    ids = np.asarray(space.ids)[rows]
-    listed = groups[ids]
-    kept = _first_in_row(listed) & (listed != rows[:, None]) & (ids >= 0)
-    if (kept.sum(axis=1) < k).any():
-        found = knn_graph(np.ascontiguousarray(space.points[rows]), k=k)
-        return DistinctGraph(rows, found.ids, found.distances)
-    columns = np.argsort(~kept, axis=1, kind="stable")[:, :k]
+        raise ParameterError(f"a map needs {_FEWEST_POINTS} different points, but {bundle.name} holds {U}")
+    k = min(MAP_NEIGHBORS - 1, bundle.manifest.K, U - 2)  # UMAP counts the token itself, and leaves one out
     place_of = np.zeros(V, dtype=np.int32)
     place_of[rows] = np.arange(U, dtype=np.int32)
-    places = place_of[np.take_along_axis(listed, columns, axis=1)]
-    return DistinctGraph(rows, places, np.take_along_axis(np.asarray(space.distances)[rows], columns, axis=1))
-
-
-def _first_in_row(values: np.ndarray) -> np.ndarray:
-    """Return where each value stands for the first time in its row, (U, K) bool."""
-    order = np.argsort(values, axis=1, kind="stable")
-    ordered = np.take_along_axis(values, order, axis=1)
-    first = np.ones(values.shape, dtype=bool)
-    first[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
-    found = np.empty(values.shape, dtype=bool)
-    np.put_along_axis(found, order, first, axis=1)
-    return found
+    return DistinctGraph(rows, place_of[space.distinct_ids[rows][:, :k]], space.distinct_distances[rows][:, :k])
 
 
 def _principal_components(bundle: Bundle, rows: np.ndarray) -> np.ndarray:

@@ -18,6 +18,7 @@ _BLOCK_ROWS = 512
 _PAIRS_PER_BLOCK = 8192
 _FLOAT16_PATTERNS = 1 << 16
 _FLOAT16_INFINITY = 0x7C00
+_SMALLEST = float(np.finfo(np.float16).smallest_subnormal) / 2
 _CLOSE = 1e-5
 """Below this share of the squared norms, a squared distance by expansion no longer has the digits of a float32: in
 float64 its error is some 1e-13 of them."""
@@ -45,6 +46,7 @@ def write_distances(bundle: Bundle, rows: np.ndarray, compressed: Path, full: Pa
     """
     import torch
 
+    resolution = bundle.causal.resolution
     points = bundle.causal.points[rows].astype(np.float64)
     points -= points.mean(axis=0)  # distances stay, rounding shrinks
     N = len(points)
@@ -55,8 +57,12 @@ def write_distances(bundle: Bundle, rows: np.ndarray, compressed: Path, full: Pa
         block = distances_from(points, start, min(start + _BLOCK_ROWS, N))
         matrix[start : start + len(block), start:] = block
         matrix[start:, start : start + len(block)] = block.T
-        with np.errstate(over="ignore"):  # refused below
+        with np.errstate(over="ignore", under="ignore"):  # refused below
             halves = block.astype(np.float16)
+        if (halves[block > resolution] == 0).any():
+            raise ParameterError(
+                f"some distances are below {_SMALLEST:.2g} logometers, 0 in float16: no matrix was written"
+            )
         for row, values in enumerate(halves):
             above = values[row + 1 :]
             triangle[written : written + len(above)] = above

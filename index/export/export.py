@@ -14,7 +14,7 @@ import numpy as np
 
 from index.answers.answer import Answer, Row
 from index.answers.page import Block, counted, facts
-from index.bundle.bundle import Bundle
+from index.bundle.bundle import Bundle, Space
 from index.bundle.manifest import MANIFEST
 from index.errors import ParameterError, parameter
 from index.files import placing
@@ -37,6 +37,7 @@ class Format(StrEnum):
     WORD2VEC = "word2vec"
     DISTANCES = "distances"
     GRAPHML = "graphml"
+    FAISS = "faiss"
 
 
 GRAPHS = frozenset({Format.KNN_CSR, Format.UMAP, Format.EDGES, Format.ATLAS})
@@ -105,7 +106,7 @@ def export(
         Doc(
             "knn-csr (scikit-learn), umap, edges (igraph, NetworkX), atlas (embedding-atlas), "
             "projector (TensorBoard), word2vec (gensim), distances (crosscheck --distances), "
-            "graphml (of lattice).",
+            "graphml (of lattice), faiss (a flat index, of causal cosines too).",
             metavar="FORMAT",
         ),
     ],
@@ -161,6 +162,8 @@ def export(
         return _export_lattice(bundle, out, place, 1 if steps is None else steps)
     if form is Format.DISTANCES:
         return _export_distances(bundle, out, place, sample, seed, force=force)
+    if form is Format.FAISS:
+        return _export_index(bundle, out, place, geometry or Geometry.CAUSAL)
     return _export_vectors(bundle, form, out, place, geometry, limit)
 
 
@@ -182,7 +185,7 @@ def _export_graph(
     if top is None:
         top = min(MAP_NEIGHBORS - 1, kept) if form is Format.ATLAS else kept
     graph = graph_of(space, top)
-    content = f"{graph.ids.shape[1]} nearest by {geometry.words}"
+    content = f"{graph.ids.shape[1]} nearest by {geometry.words}{_pointless(space)}"
     with place([out]) as (path,):
         match form:
             case Format.KNN_CSR:
@@ -197,6 +200,11 @@ def _export_graph(
     return _exported(form, content, len(bundle), [out])
 
 
+def _pointless(space: Space) -> str:
+    """Say how many tokens have no point."""
+    return f", without {counted(len(space.excluded), 'zero row')}" if space.excluded else ""
+
+
 def _export_vectors(
     bundle: Bundle, form: Format, out: Path, place: Place, geometry: Geometry | None, limit: int | None
 ) -> Exported:
@@ -207,7 +215,10 @@ def _export_vectors(
     if geometry is None:
         vectors, content = bundle.gamma, "the model's own rows"
     else:
-        vectors, content = bundle.spaces[geometry].points, f"the points of {geometry.words}"
+        vectors, content = (
+            bundle.spaces[geometry].points,
+            f"the points of {geometry.words}{_pointless(bundle.spaces[geometry])}",
+        )
     if form is Format.WORD2VEC:
         with place([out]) as (path,):
             write_word2vec(bundle.vocabulary, vectors, path)
@@ -223,6 +234,17 @@ def _export_vectors(
     if N < V:
         content += f" of the first {N:,} of {V:,} tokens"
     return _exported(form, content, N, [out / name for name in sorted(PROJECTOR_FILES)])
+
+
+def _export_index(bundle: Bundle, out: Path, place: Place, geometry: Geometry) -> Exported:
+    from index.bundle.write import save_points
+    from index.geometry.blocks import row_slices
+
+    space = bundle.spaces[geometry]
+    with place([out]) as (path,):
+        blocks = (space.points[where] for where in row_slices(space.points.shape))
+        save_points(path, (len(bundle), bundle.manifest.D), blocks, inner_product=geometry.angular)
+    return _exported(Format.FAISS, f"the points of {geometry.words}, for {space.facts.search}", len(bundle), [out])
 
 
 def _export_distances(

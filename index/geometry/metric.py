@@ -141,3 +141,36 @@ def metric_from_matrix(matrix: np.ndarray, mean: np.ndarray, *, origin: str) -> 
             f"{int((eigenvalues <= 0).sum())} of {D} are not above 0"
         )
     return Metric(mean, matrix, vectors * np.sqrt(eigenvalues), 1 / eigenvalues[::-1], None, f"given: {origin}")
+
+
+@dataclass(frozen=True, eq=False)
+class Axis:
+    """An eigenvector of Cov(gamma), and of M; for a given M, of M and its inverse."""
+
+    rank: int  # from 1, that of the largest eigenvalue of Cov(gamma)
+    vector: np.ndarray  # (D,) of length 1; its coordinate of largest magnitude is positive
+    eigenvalue: float  # of Cov(gamma): the variance along it
+    share: float  # of the sum of all eigenvalues; NaN where that is 0
+    of_m: float  # of M: 1 / (eigenvalue + ridge)
+    alike: tuple[int, int]  # the first and the last rank whose eigenvalues cannot be told from this, in a chain
+
+
+def axes_of(metric: Metric, V: int, rank: int) -> Axis:
+    """Return the axis of a rank from 1 to D; eigenvalues of V rows are apart by more than sqrt(2 / V) of themselves.
+
+    North and others (1982), as `axes` says. The factor's columns are the eigenvectors, times roots of M's eigenvalues.
+    """
+    of_m = np.linalg.norm(metric.factor, axis=0) ** 2
+    column = int(np.argsort(of_m, kind="stable")[rank - 1])
+    vector = metric.factor[:, column] / np.sqrt(of_m[column])
+    vector = vector * np.sign(vector[np.argmax(np.abs(vector))])
+    descending = metric.eigenvalues[::-1]
+    close = descending[:-1] - descending[1:] <= np.sqrt(2 / V) * descending[:-1]
+    first = last = rank
+    while first > 1 and close[first - 2]:
+        first -= 1
+    while last < len(descending) and close[last - 1]:
+        last += 1
+    total, value = float(descending.sum()), float(descending[rank - 1])
+    share = value / total if total > 0 else float("nan")
+    return Axis(rank, vector, value, share, 1 / (value + (metric.ridge or 0.0)), (first, last))

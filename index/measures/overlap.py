@@ -54,14 +54,20 @@ class Overlap:
     jaccard: float  # |A and B| / |A or B|, from 0 to 1
     lowest: int  # the least `count` of every way to break the ties at the k-th place of both lists
     highest: int  # the most
+    others: int | None = None  # the tokens that a list could hold; None where nobody asks for a verdict
+
+    @property
+    def forced(self) -> int:
+        """How many tokens two lists as long share whatever they are: of more than half of all, some."""
+        return 0 if self.others is None else max(0, 2 * self.k - self.others)
 
     @property
     def verdict(self) -> Verdict | None:
         """Above 70 percent high, above 30 moderate, else low (`BORDERS`), unless ties could decide otherwise.
 
-        None of lists that are too short for one (`FEWEST`).
+        None of lists that are too short for one (`FEWEST`), or so long that they must share tokens.
         """
-        if self.k < FEWEST:
+        if self.k < FEWEST or self.forced:
             return None
         low, high = 100 * self.lowest / self.k, 100 * self.highest / self.k
         if any(low < border < high for border in BORDERS):
@@ -83,12 +89,15 @@ def nearest(ids: np.ndarray, distances: np.ndarray, k: int, resolution: float) -
     return Nearest(frozenset(ids[certain].tolist()), frozenset(ids[tied].tolist()), k)
 
 
-def overlap(a_ids: np.ndarray, b_ids: np.ndarray, a: Nearest, b: Nearest) -> Overlap:
-    """Compare two lists of k tokens, (k,) each as shown, ties broken by row, and as far as they are decided."""
+def overlap(a_ids: np.ndarray, b_ids: np.ndarray, a: Nearest, b: Nearest, others: int | None = None) -> Overlap:
+    """Compare two lists of k tokens, (k,) each as shown, ties broken by row, and as far as they are decided.
+
+    `others` are the tokens that a list could hold, which decides whether there is a verdict.
+    """
     k = len(a_ids)
     count = len(set(a_ids.tolist()) & set(b_ids.tolist()))
     lowest, highest = overlap_range(a, b)
-    return Overlap(k, count, 100 * count / k, count / (2 * k - count), lowest, highest)
+    return Overlap(k, count, 100 * count / k, count / (2 * k - count), lowest, highest, others)
 
 
 def overlap_range(a: Nearest, b: Nearest) -> tuple[int, int]:

@@ -25,10 +25,18 @@ class Trait:
         found: np.ndarray = (own == theirs) & (own >= 0) if self.within is None else abs(own - theirs) <= self.within
         return found
 
+    @property
+    def known(self) -> bool:
+        """Whether any token has it: without texts, none has letters."""
+        return bool((self.codes >= 0).any())
+
     def chance(self, rows: np.ndarray) -> float:
-        """Return the mean share of all other tokens that have it in common with one of rows (n,), counted."""
+        """Return the mean share of all other tokens that have it in common with one of rows (n,), counted.
+
+        NaN where no token has it.
+        """
         V, own = len(self.codes), self.codes[rows]
-        if V < 2:
+        if V < 2 or not self.known:
             return float("nan")
         if self.within is None:
             known = own >= 0
@@ -43,12 +51,14 @@ class Trait:
 def shares(rows: np.ndarray, lists: np.ndarray, traits: list[Trait], V: int) -> list[tuple[float, Interval]]:
     """Return the share of the places of lists (n, k) that have each trait in common with their rows (n,), and how sure.
 
-    A place that is -1 is none. Draws are of tokens, and a place counts as often as both of its tokens together: a few
-    tokens may stand in most lists, and these lists are no independent witnesses then. Of one list there is no interval.
+    A place that is -1 is none, and the share of what no token has is NaN. Draws are of tokens, and a place counts as
+    often as both of its tokens together: a few tokens may stand in most lists, and these lists are no independent
+    witnesses then. Of one list there is no interval.
     """
     owners, places = np.nonzero(lists >= 0)
     left, right = rows[owners], lists[owners, places]
     common = np.column_stack([trait.common(left, right[:, np.newaxis])[:, 0] for trait in traits]).astype(np.float64)
+    common[:, [not trait.known for trait in traits]] = np.nan
     if len(right) == 0:
         return [(float("nan"), Interval(float("nan"), float("nan")))] * len(traits)
     means = common.mean(axis=0)

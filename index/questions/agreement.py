@@ -63,9 +63,17 @@ class Apart:
 
 
 def agreement_of(
-    bundle: Bundle, spaces: Sequence[Space], lists: Sequence[tuple[np.ndarray, np.ndarray]], top: int
+    bundle: Bundle,
+    row: int,
+    spaces: Sequence[Space],
+    lists: Sequence[tuple[np.ndarray, np.ndarray]],
+    top: int,
+    among: Subset | None,
 ) -> tuple[Overlap | None, tuple[Shared, ...]]:
-    """Compare two ranked lists, (ids, distances) each, at `top` or as far as both go; None of one list or an empty."""
+    """Compare two ranked lists around a row, (ids, distances) each, at `top` or as far as both go.
+
+    None of one list, or of an empty one.
+    """
     k = min(top, *(len(ids) for ids, _ in lists)) if len(lists) > 1 else 0
     if k == 0:
         return None, ()
@@ -75,6 +83,7 @@ def agreement_of(
         b[0][:k],
         overlap.nearest(*a, k, first.resolution),
         overlap.nearest(*b, k, second.resolution),
+        min(_others(bundle, row, space, among) for space in spaces),
     )
     place = {row: rank for rank, row in enumerate(b[0][:k].tolist(), 1)}
     shared = (
@@ -83,6 +92,15 @@ def agreement_of(
         if row in place
     )
     return agreement, tuple(shared)
+
+
+def _others(bundle: Bundle, row: int, space: Space, among: Subset | None) -> int:
+    """Return how many tokens a list around a row could hold."""
+    left_out = np.unique([row, *space.excluded])
+    if among is None:
+        return len(bundle) - len(left_out)
+    places = np.minimum(np.searchsorted(among.rows, left_out), len(among) - 1)
+    return len(among) - int(np.count_nonzero(among.rows[places] == left_out))
 
 
 def apart(
@@ -99,7 +117,7 @@ def apart(
     rows = np.array([each.token.row for each in shared], np.int64)
     kept = np.flatnonzero(~left_out) if among is None else among.rows[~left_out[among.rows]]
     rest = Subset("neither untrained nor hubs", kept.astype(np.int32))
-    found, others = agreement_of(bundle, spaces, [ranked(space, row, k, rest) for space in spaces], k)
+    found, others = agreement_of(bundle, row, spaces, [ranked(space, row, k, rest) for space in spaces], k, rest)
     either, untrained = rows[left_out[rows]], rows[bundle.untrained[rows]]
     return Apart(
         len(untrained),
@@ -146,7 +164,12 @@ def _who(found: Apart, shared: int) -> str:
 
 
 def no_verdict(found: Overlap) -> str:
-    """Return why lists as short as these have no verdict."""
+    """Return why lists as short, or as long, as these have no verdict."""
+    if found.k >= FEWEST and found.others is not None:
+        return (
+            f"No verdict: two lists of {found.k} out of {found.others:,} tokens share {found.forced} whatever they "
+            f"are; it takes lists of at most half of the tokens."
+        )
     are = "is" if found.k == 1 else "are"
     return f"No verdict: {counted(found.k, 'neighbor')} {are} too few for one, which takes {FEWEST}."
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -28,6 +29,7 @@ class Side:
     width: int
     dtype: str
     only: int  # tokens that the other has not
+    control: str | None = None  # which, where it is no model
 
 
 @dataclass(frozen=True)
@@ -186,7 +188,8 @@ class Comparison(Answer):
 
     def _facts(self) -> Iterator[tuple[str, Words]]:
         for name, side in (("a", self.a), ("b", self.b)):
-            yield name, f"{side.name}: {side.tokens:,} tokens x {side.width:,}, {side.dtype}"
+            control = "" if side.control is None else f", a control ({side.control})"
+            yield name, f"{side.name}: {side.tokens:,} tokens x {side.width:,}, {side.dtype}{control}"
         by = ((self.by_piece, "piece"), (self.by_text, "text alone"), (self.by_id, "id"))
         yield "in both", f"{self.matched:,} tokens ({', '.join(f'{count:,} by {what}' for count, what in by if count)})"
         yield "only in a", f"{self.a.only:,}"
@@ -279,4 +282,4 @@ def _by_geometry(shares: Mapping[Geometry, Mapping[int, float]]) -> dict[str, An
 
 
 def _number(value: float | None, form: str) -> str:
-    return "" if value is None or value != value else format(value, form)
+    return "" if value is None or math.isnan(value) else format(value, form)

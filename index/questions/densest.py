@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from index.answers.answer import Answer, Row, json_number
-from index.answers.page import TEXT, Block, Heading, Table, facts, table
-from index.bundle.bundle import Bundle
+from index.answers.page import TEXT, Block, Heading, Sentence, Table, counted, facts, table
+from index.bundle.bundle import Bundle, Space
 from index.measures import density
 from index.measures.density import Rule
 from index.questions.among import kept
 from index.questions.approximate import ByFactory, approximation
+from index.questions.beside import MORE_COLUMNS, Beside, BesideBundle, beside_json, beside_rows
+from index.questions.beside import beside as asked_beside
 from index.questions.lists import among_facts
 from index.questions.neighbors import Neighborhood, neighborhood
 from index.questions.parameters import (
@@ -27,6 +30,9 @@ from index.questions.parameters import (
     density_k_of,
 )
 from index.tokens.vocabulary import Token
+
+SURELY = 1e-12
+"""More than a mean distance, its inverse and the inverse of that are rounded by, as a share."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +56,14 @@ class Densest(Answer):
     by_rule: dict[Rule, Winner]
     bundle: str  # its name and its size, in words
     metric: str  # where its M comes from
+    beside: Beside[Densest] | None = None  # another bundle's
 
     columns: ClassVar = Neighborhood.columns
+
+    @property
+    def more_columns(self) -> Mapping[str, type]:
+        """Whose line it is, where another bundle stands beside."""
+        return {} if self.beside is None else MORE_COLUMNS
 
     @property
     def note(self) -> str | None:
@@ -65,7 +77,7 @@ class Densest(Answer):
 
     def rows(self) -> list[Row]:
         """Return the rows of its neighborhood."""
-        return self.neighborhood.rows()
+        return beside_rows(self.neighborhood.rows(), self.beside)
 
     def json(self) -> dict[str, Any]:
         """Return the JSON of its neighborhood, and how the densities of all tokens lie."""
@@ -92,6 +104,7 @@ class Densest(Answer):
                 },
             },
             **answer,
+            **beside_json(self.beside),
         }
 
     def page(self) -> list[Block]:
@@ -104,15 +117,25 @@ class Densest(Answer):
                     ("metric", self.metric),
                     *among_facts(around.among),
                     ("density", f"1 / mean distance to {around.density_k} neighbors, rule '{around.rule.value}'"),
-                    *((f"  {name}", f"{value} {around.density_unit}") for name, value in self.spread()),
+                    *self._densities(),
                 ]
             ),
+            *([] if self.beside is None else self.beside.blocks()),
             Heading("Densest token"),
             around.center(),
             Heading("Densest under each rule"),
             self.winners(),
             *around.lists_and_overlap(),
+            *self._lists_beside(),
         ]
+
+    def _densities(self) -> Iterator[tuple[str, str]]:
+        """Yield how densities lie, and beside each figure another bundle's."""
+        unit = self.neighborhood.density_unit
+        other = dict(self.beside.answer.spread()) if self.beside is not None else {}
+        for name, value in self.spread():
+            said = "" if self.beside is None else f"; {self.beside.other} {other[name]}"
+            yield f"  {name}", f"{value} {unit}{said}"
 
     def spread(self) -> list[tuple[str, str]]:
         """Return how the densities of all tokens lie, in names and figures."""
@@ -122,11 +145,27 @@ class Densest(Answer):
 
     def winners(self) -> Table:
         """Return the densest token under each rule."""
+        other = self.beside
+        named = () if other is None else (other.other,)
+
+        def beside(rule: Rule) -> tuple[str, ...]:
+            return () if other is None else (f"{other.answer.by_rule[rule].density:.7g}",)
+
         lines = (
-            (rule.value, f"{winner.density:.7g}", str(winner.tied), str(winner.token.id), winner.token)
+            (rule.value, f"{winner.density:.7g}", *beside(rule), str(winner.tied), str(winner.token.id), winner.token)
             for rule, winner in self.by_rule.items()
         )
-        return table(("rule", "density", "tied", "id", TEXT), lines)
+        return table(("rule", "density", *named, "tied", "id", TEXT), lines)
+
+    def _lists_beside(self) -> list[Block]:
+        """Say how far the lists of another bundle's densest point agree."""
+        if self.beside is None:
+            return []
+        found, name = self.beside.answer.neighborhood.overlap, self.beside.other
+        if found is None:
+            return [Sentence(f"There are no two lists to compare around the densest point of the {name}.")]
+        said = f"{found.count} of {found.k} are in both lists ({found.percent:.1f} %)"
+        return [Sentence(f"Around the densest point of the {name}, {said}.")]
 
 
 def densest(
@@ -138,6 +177,7 @@ def densest(
     geometries: ListedGeometries = CAUSAL_AND_COSINE,
     among: Among = None,
     without: Without = None,
+    beside: BesideBundle = None,
     approximate: ByFactory = None,
 ) -> Densest:
     """The token at the densest point, and its neighbors in both geometries.
@@ -156,14 +196,9 @@ def densest(
     rows = np.arange(len(bundle)) if among is None else among.rows
     placed = rows[~np.isin(rows, space.excluded)]
     rows = placed if len(placed) else rows
-    distances, distinct = space.distances.whole, space.distinct_distances.whole
-    means = {each: density.mean_distances(distances, distinct, each, k)[rows] for each in Rule}
-    by_rule = {}
-    for each, mean in means.items():
-        first = int(np.nanargmin(mean)) if np.isfinite(mean).any() else 0
-        tied = density.tied_with(mean, mean[first], space.resolution)
-        by_rule[each] = Winner(bundle.vocabulary.token(rows[first]), float(density.density(mean[first])), len(tied))
-    densities = density.density(means[rule])
+    by_density = {each: _densities(bundle, space, each, k)[rows] for each in Rule}
+    by_rule = {each: _winner(bundle, space, rows, found, each, k) for each, found in by_density.items()}
+    densities = by_density[rule]
     return Densest(
         neighborhood(bundle, by_rule[rule].token.row, top, k, rule, geometries, among, by),
         float(densities.min()),
@@ -171,6 +206,35 @@ def densest(
         float(densities.mean()),
         float(np.median(densities)),
         by_rule,
-        f"{bundle.name}: {len(bundle):,} tokens x {bundle.manifest.D:,}, {bundle.manifest.K} neighbors kept",
+        f"{bundle.name}: {len(bundle):,} tokens x {bundle.manifest.D:,}, {counted(bundle.manifest.K, 'neighbor')} kept",
         bundle.manifest.metric.origin,
+        asked_beside(
+            bundle,
+            beside,
+            lambda other: densest(other, top=top, density_k=k, rule=rule, geometries=geometries, among=among),
+            k=k,
+            geometries=geometries,
+            among=among,
+        ),
     )
+
+
+def _densities(bundle: Bundle, space: Space, rule: Rule, k: int) -> np.ndarray:
+    """Return the densities of all tokens, (V,): as stored, where they are, which is a hundredth of the lists' bytes."""
+    if space is bundle.causal and k == bundle.manifest.settings.density_k:
+        return bundle.densities(rule)
+    return density.density(density.mean_distances(space.distances.whole, space.distinct_distances.whole, rule, k))
+
+
+def _winner(bundle: Bundle, space: Space, rows: np.ndarray, densities: np.ndarray, rule: Rule, k: int) -> Winner:
+    """Return the densest of some rows, (n,), and how many tie with it, of their densities, (n,).
+
+    Two mean distances may have one density, and it is distances that tie: those of the rows that may be meant are read.
+    """
+    with np.errstate(divide="ignore"):
+        least = 1 / (1 / densities.max() + space.resolution)
+    near = rows[densities >= least * (1 - SURELY)] if least > 0 else rows
+    mean = density.mean_distances(space.distances[near], space.distinct_distances[near], rule, k)
+    first = int(np.nanargmin(mean)) if np.isfinite(mean).any() else 0
+    tied = density.tied_with(mean, mean[first], space.resolution)
+    return Winner(bundle.vocabulary.token(near[first]), float(density.density(mean[first])), len(tied))

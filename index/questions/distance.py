@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from index.answers.answer import Answer, Row
-from index.answers.page import Block, Words, facts
+from index.answers.page import Block, Words, as_length, facts
 from index.bundle.bundle import Bundle
 from index.geometry.maps import Geometry, row_distances, similarity_of
 from index.questions.parameters import TokenText
@@ -64,9 +64,9 @@ class Distance(Answer):
             if distance is None:
                 value = "undefined: a zero row has no direction"
             elif geometry.angular:
-                value = f"{self.similarity(geometry):.6f} similarity, {distance:.6f} chord"
+                value = f"{self.similarity(geometry):.6f} similarity, {as_length(distance)} chord"
             else:
-                value = f"{distance:.6f} logometers"
+                value = f"{as_length(distance)} logometers"
             lines.append((geometry.label, value))
         return [facts([*pair_facts(self.a, self.b), *lines])]
 

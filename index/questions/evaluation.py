@@ -75,6 +75,9 @@ class Evaluation(Answer):
         return blocks
 
 
+FEWEST_ITEMS = 10
+"""Covered items that a set must have for a verdict: two pairs always agree or disagree wholly, in every draw."""
+
 _READING = (
     "from, to: what 95 % of bootstrap draws of pairs of words give. Counted are words that are tokens: frequent ones"
 )
@@ -86,12 +89,18 @@ _QUESTIONS_READING = (
 
 def verdict(sets: tuple[SetResult, ...]) -> str:
     """Say on which sets the causal geometries are nearer to people's judgments than both cosines, or further."""
+    few = [f"{each.name} ({each.covered})" for each in sets if each.covered < FEWEST_ITEMS]
+    left_out = f"Fewer than {FEWEST_ITEMS} items tell nothing: {_listed(few)}." if few else ""
+    sets = tuple(each for each in sets if each.covered >= FEWEST_ITEMS)
+    if not sets:
+        return left_out
     told = {Geometry.CAUSAL_COSINE: "the causal metric's angle", Geometry.CAUSAL: "its distance"}
     said: dict[str, list[str]] = {}
     for geometry, words in told.items():
         said.setdefault(_against_cosine(geometry, sets), []).append(words)
     parts = [f"{_listed(subjects)} {'is' if len(subjects) == 1 else 'are'} {how}" for how, subjects in said.items()]
-    return f"Held against cosine similarity, taken at zero and at the mean row, {'; '.join(parts)}."
+    said_of_all = f"Held against cosine similarity, taken at zero and at the mean row, {'; '.join(parts)}."
+    return f"{said_of_all} {left_out}".rstrip()
 
 
 def _against_cosine(geometry: Geometry, sets: tuple[SetResult, ...]) -> str:

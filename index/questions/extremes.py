@@ -27,12 +27,12 @@ from index.questions.parameters import (
     Among,
     DensityK,
     DensityRule,
-    Geometries,
     Without,
     density_k_of,
 )
 from index.questions.placed import Placed
 from index.questions.question import Doc
+from index.questions.reading import Some, two_geometries
 
 OVERLAP_K = 30
 LISTED = 10
@@ -64,6 +64,7 @@ class Extremes(AmongSome):
     unit: str
     tokens: int  # those that have a value
     undefined: int  # those that have no density by the rule 'notebook', with twins alone around them
+    zero_rows: int  # those that have no direction, and so no neighbors in an angular geometry
     percentiles: dict[int, float]  # the least value that so many percent of the tokens do not exceed
     highest: tuple[Placed, ...]  # from the end inward, ties by row
     lowest: tuple[Placed, ...]
@@ -95,6 +96,7 @@ class Extremes(AmongSome):
             "unit": self.unit,
             "tokens": self.tokens,
             "undefined": self.undefined,
+            "zero_rows": self.zero_rows,
             "percentiles": {str(p): json_number(value) for p, value in self.percentiles.items()},
             "level": dict(zip(("highest", "lowest"), self.level, strict=True)),
             "highest": [placed.json(rank) for rank, placed in enumerate(self.highest, 1)],
@@ -143,10 +145,13 @@ class Extremes(AmongSome):
         return f"percent of the {self.k} nearest that {words} share (and what other orders of ties would give)"
 
     def _left_out(self) -> list[tuple[str, str]]:
-        if not self.undefined:
-            return []
-        why = "have no density by the rule 'notebook': all their nearest are twins, and dropped"
-        return [("left out", f"{counted(self.undefined, 'token')} {why}")]
+        lines = []
+        if self.undefined:
+            why = "have no density by the rule 'notebook': all their nearest are twins, and dropped"
+            lines.append(("left out", f"{counted(self.undefined, 'token')} {why}"))
+        if self.zero_rows:
+            lines.append(("left out", f"{counted(self.zero_rows, 'zero row')}, without direction and cosine neighbors"))
+        return lines
 
     def _value(self, value: float) -> str:
         if self.measure is Measure.HUBNESS:
@@ -176,7 +181,14 @@ def extremes(
     overlap_k: Annotated[
         int | None, Doc("Length of the lists compared in an overlap.", default="30, or all kept"), KEPT
     ] = None,
-    geometries: Geometries = CAUSAL_AND_COSINE,
+    geometries: Annotated[
+        Some,
+        Doc(
+            "The one it is taken in, the first of several; for an overlap, the two to compare.",
+            metavar="A,...",
+            option="--geometry",
+        ),
+    ] = CAUSAL_AND_COSINE,
     among: Among = None,
     without: Without = None,
 ) -> Extremes:
@@ -191,7 +203,8 @@ def extremes(
     count, k, some = LISTED if top is None else top, density_k_of(bundle, density_k), kept(bundle, among, without)
     if measure is Measure.OVERLAP:
         length = min(OVERLAP_K, bundle.manifest.K) if overlap_k is None else overlap_k
-        a, b = (bundle.spaces[geometry] for geometry in geometries)
+        pair = two_geometries("geometries", geometries, bundle)
+        a, b = (bundle.spaces[geometry] for geometry in pair)
         found = overlaps(lists_among(a, some, length), lists_among(b, some, length), length)
         if np.isnan(found.counts).all():
             whose = bundle.name if some is None else some.name
@@ -201,7 +214,7 @@ def extremes(
         shares, *bounds = (
             _of_all(bundle, some, values / length) for values in (found.counts, found.lowest, found.highest)
         )
-        return _ends(bundle, shares, count, measure, geometries, length, "share", some, bounds=(bounds[0], bounds[1]))
+        return _ends(bundle, shares, count, measure, pair, length, "share", some, bounds=(bounds[0], bounds[1]))
     space = bundle.spaces[geometries[0]]
     if measure is Measure.NORM:
         column, unit = _NORMS[space.geometry]
@@ -257,6 +270,8 @@ def _ends(
         raise ParameterError(f"no token of {whose} has this {measure.value}")
     ascending = np.sort(values[rows])
     n = len(rows)
+    pointless = {row for each in geometries for row in bundle.spaces[each].excluded if measure is not Measure.NORM}
+    zeros = len(pointless if some is None else pointless.intersection(some.rows.tolist()))
 
     def placed(order: np.ndarray) -> tuple[Placed, ...]:
         found = values[rows[order[:count]]]
@@ -281,7 +296,8 @@ def _ends(
         k,
         unit,
         n,
-        0 if told_by is None else int(np.isnan(told_by[0] if some is None else told_by[0][some.rows]).sum()),
+        0 if told_by is None else int(np.isnan(told_by[0] if some is None else told_by[0][some.rows]).sum()) - zeros,
+        zeros,
         {p: float(np.percentile(ascending, p, method="inverted_cdf")) for p in PERCENTILES},
         placed(downward),
         placed(upward),

@@ -17,6 +17,7 @@ from index.tokens.display import display
 from index.tokens.vocabulary import Part, Token
 
 WAYS = {
+    "by_id": "this id",
     "exact": "this text",
     "with_space": "behind a space",
     "tokenized": "as tokenized",
@@ -41,6 +42,7 @@ class Found(AmongSome):
     """What a text can mean. Every token is named once, in the first way that fits."""
 
     text: str
+    by_id: Matches  # the token whose id it is, as in `#7`
     exact: Matches  # tokens whose text it is
     with_space: Matches  # whose text it is behind a space
     tokenized: Matches  # the one token that the tokenizer makes of it, as one that normalizes does of other texts
@@ -147,6 +149,7 @@ def find(
 
     return Found(
         text,
+        matches(vocabulary.with_id(text)),
         matches(meanings.exact(text)),
         matches(meanings.with_space(text)),
         matches([] if made is None else [made]),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar
 
@@ -17,6 +17,8 @@ from index.measures.hubness import HUB_TIMES, PERCENTS, Unevenness, borders, une
 from index.measures.hubness import hubness as hubness_of
 from index.measures.scaling import CSLS_NEIGHBORS
 from index.questions.among import AmongSome, Subset, kept
+from index.questions.beside import MORE_COLUMNS, Beside, BesideBundle, beside_json, beside_rows
+from index.questions.beside import beside as asked_beside
 from index.questions.lists import among_facts, among_json, lists_among
 from index.questions.parameters import KEPT, Among, Without
 from index.questions.question import Doc, Progress, silent
@@ -59,6 +61,7 @@ class Hubness(AmongSome):
 
     geometries: dict[Geometry, Filled]
     among: Subset | None = None  # whose lists these are, of these tokens alone
+    beside: Beside[Hubness] | None = None  # another bundle's
 
     columns: ClassVar = {
         "geometry": str,
@@ -69,9 +72,14 @@ class Hubness(AmongSome):
         "scaling": str,
     }
 
+    @property
+    def more_columns(self) -> Mapping[str, type]:
+        """Whose line it is, where another bundle stands beside."""
+        return {} if self.beside is None else MORE_COLUMNS
+
     def rows(self) -> list[Row]:
         """Return one record for each geometry, and for each scaling of it."""
-        return [
+        rows: list[Row] = [
             {
                 "geometry": geometry.label,
                 "k": found.k,
@@ -83,11 +91,12 @@ class Hubness(AmongSome):
             for geometry, filled in self.geometries.items()
             for _, scaling, found in filled.lines(geometry)
         ]
+        return beside_rows(rows, self.beside)
 
     def json(self) -> dict[str, object]:
         """Return the figures under the names of their geometries; shares from 0 to 1."""
         shown = {geometry.value: filled.json() for geometry, filled in self.geometries.items()}
-        return {**shown, **among_json(self.among)}
+        return {**shown, **among_json(self.among), **beside_json(self.beside)}
 
     def page(self) -> list[Block]:
         """Return a line for each geometry, shares in percent, and how many tokens are in how many lists."""
@@ -99,8 +108,8 @@ class Hubness(AmongSome):
                 *(f"{100 * share:.1f}" for share in found.share.values()),
                 f"{found.in_no_list:,}",
             )
-            for geometry, filled in self.geometries.items()
-            for words, _, found in filled.lines(geometry)
+            for geometry in self.geometries
+            for words, found in self._lines(geometry)
         )
         said = "If lists were filled evenly, the top 1 % of the tokens would hold little more than 1 % of the places."
         scaled = any(filled.scaled for filled in self.geometries.values())
@@ -108,16 +117,26 @@ class Hubness(AmongSome):
             *([facts(among_facts(self.among))] if self.among is not None else []),
             Heading(f"Places in lists of {self._k}, in percent, held by the tokens that are in most lists"),
             table(columns if not scaled else ("", *columns[1:]), lines),
+            *([] if self.beside is None else self.beside.blocks()),
             Sentence(said, aside=True),
             *([Sentence(_SCALED, aside=True)] if scaled else []),
-            *self._distribution(),
+            *self._distribution("Tokens, by how many lists they are in"),
+            *([] if self.beside is None else self.beside.answer._distribution(f"The same in the {self.beside.other}")),
         ]
+
+    def _lines(self, geometry: Geometry) -> Iterator[tuple[str, Unevenness]]:
+        """Yield the figures of a geometry with what their line is called, and behind them another bundle's."""
+        for words, _, found in self.geometries[geometry].lines(geometry):
+            yield words, found
+        if self.beside is not None:
+            for words, scaling, found in self.beside.answer.geometries[geometry].lines(geometry):
+                yield f"  {self.beside.other}{',' + words[1:] if scaling else ''}", found
 
     @property
     def _k(self) -> int:
         return next(iter(self.geometries.values())).by_distance.k
 
-    def _distribution(self) -> list[Block]:
+    def _distribution(self, title: str) -> list[Block]:
         """Return how many tokens are in how many lists by distance, with bars; the last line is of hubs."""
         edges = borders(self._k)
         names = ["none", *(f"up to {edge:,g}" for edge in edges[1:]), f"over {edges[-1]:,g}"]
@@ -130,7 +149,7 @@ class Hubness(AmongSome):
         heads = [head for geometry in self.geometries for head in (geometry.label, "")]
         said = f"over {edges[-1]:,g}: hubs, in over {HUB_TIMES} times the mean, {self._k}; bars are logarithmic"
         return [
-            Heading("Tokens, by how many lists they are in"),
+            Heading(title),
             table(("lists", *heads), lines),
             Sentence(said, aside=True),
         ]
@@ -149,6 +168,7 @@ def hubness(
     ] = False,
     among: Among = None,
     without: Without = None,
+    beside: BesideBundle = None,
     progress: Progress = silent,
 ) -> Hubness:
     """How unevenly neighbor lists are filled: the places that few tokens hold, and the tokens in no list.
@@ -161,7 +181,7 @@ def hubness(
 
     >>> answer = index.open("data/indexes/smollm2-135m").hub_shares(without="@untrained")
     >>> round(answer.geometries["causal"].by_distance.share["0.1"], 3)
-    0.1
+    0.23
     """
     some = kept(bundle, among, without)
     placed = {geometry: _placed(bundle, geometry, some) for geometry in geometries}
@@ -173,7 +193,23 @@ def hubness(
     k = min(wanted, *(count - 1 for count in placed.values()))
     if k < wanted and top is not None and some is not None:
         raise ParameterError(f"{parameter('top')} must be from 1 to {k:,}, the others in {some.name}, got: {top:,}")
-    return Hubness({each: _filled(bundle, each, k, some, scaled, progress) for each in geometries}, some)
+    found = {each: _filled(bundle, each, k, some, scaled, progress) for each in geometries}
+    other = asked_beside(
+        bundle,
+        beside,
+        lambda other: hubness(
+            other, top=k, geometries=geometries, scaled=scaled, among=some, progress=_named(progress, other)
+        ),
+        k=k,
+        geometries=geometries,
+        among=some,
+    )
+    return Hubness(found, some, other)
+
+
+def _named(progress: Progress, other: Bundle) -> Progress:
+    """Return a report of progress whose steps name another bundle."""
+    return lambda step, share: progress(f"{step}, {other.name}", share)
 
 
 def _placed(bundle: Bundle, geometry: Geometry, some: Subset | None) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from index.answers.page import TEXT, Block, Heading, Sentence, Table, Words, table
+from index.answers.page import TEXT, Block, Heading, Sentence, Table, Words, as_length, table
 from index.bundle.bundle import Bundle, Space
 from index.geometry.maps import Geometry, similarity_of
 from index.measures.lists import NeighborLists
@@ -235,7 +235,7 @@ def neighbors_table(geometry: Geometry, neighbors: Iterable[Neighbor]) -> Table:
         token = neighbor.token
         similarity = () if neighbor.similarity is None else (f"{neighbor.similarity:.6f}",)
         places = map(str, (neighbor.rank, token.row, token.id))
-        distance = f"{neighbor.distance:.6f}"
+        distance = as_length(neighbor.distance)
         return (*places, *similarity, distance, f"{neighbor.hubness:,.0f}", signs(neighbor.marks), token)
 
     return table(("rank", "row", "id", *figures, "hubness", "", TEXT), map(line, neighbors))

@@ -14,7 +14,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 
 from index.answers.answer import Answer, Row, jsonable, nested_rows
-from index.answers.page import Block, Heading, Sentence, Table, Words, facts, table
+from index.answers.page import Block, Heading, Sentence, Table, Words, as_length, facts, table
 from index.bundle.bundle import Bundle
 from index.geometry.maps import pair_distances
 from index.geometry.metric import Metric, large_ridge
@@ -118,7 +118,7 @@ class MetricReport(Answer):
     def _lengths(self) -> Table:
         both = (self.norms, self.pairs)
         lines = [
-            (name, *(f"{getattr(one, field):.6f}" for one in both))
+            (name, *(as_length(getattr(one, field)) for one in both))
             for name, field in (
                 ("lowest", "lowest"),
                 ("mean", "mean"),
@@ -127,9 +127,10 @@ class MetricReport(Answer):
                 ("mean square", "mean_square"),
             )
         ]
-        lines.append(("  its standard error", "", f"{self.pairs.standard_error:.6f}"))
-        if self.norms.expected_mean_square is not None:
-            lines.append(("  by the identity", *(f"{one.expected_mean_square:.6f}" for one in both)))
+        lines.append(("  its standard error", "", as_length(self.pairs.standard_error)))
+        expected = [each for one in both if (each := one.expected_mean_square) is not None]
+        if expected:
+            lines.append(("  by the identity", *map(as_length, expected)))
         columns = ("", f"{self.norms.count:,} norms", f"{self.pairs.count:,} random distances")
         return table(columns, lines)
 
@@ -191,10 +192,13 @@ def eigenvalues_of_m(found: Metric) -> np.ndarray:
 
 
 def _expected_variance(found: Metric) -> float | None:
-    """Return tr(M C) = D - ridge tr M; None for a given M, for which C is another matrix than M^-1."""
+    """Return tr(M C) = D - ridge tr M; None for a given M, for which C is another matrix than M^-1.
+
+    As the sum of e / (e + ridge) over C's eigenvalues: of a ridge that takes nearly all, the difference keeps no digit.
+    """
     if found.ridge is None:
         return None
-    return len(found.mean) - (found.dimensions_lost or 0.0)
+    return float((found.eigenvalues / (found.eigenvalues + found.ridge)).sum())
 
 
 def _ridge(found: Metric) -> Ridge | None:

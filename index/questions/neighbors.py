@@ -274,7 +274,9 @@ def neighborhood(
     others = bundle.twins.others(row)
     twins = tuple(map(bundle.vocabulary.token, others))
     compared = spaces[:2] if approximate is None else []
-    agreement, shared = agreement_of(bundle, compared, [found[space.geometry] for space in compared], length)
+    agreement, shared = agreement_of(
+        bundle, row, compared, [found[space.geometry] for space in compared], length, among
+    )
     return Neighborhood(
         bundle.vocabulary.token(row),
         twins,

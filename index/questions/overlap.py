@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
 
 from index.answers.answer import Row, json_number, jsonable
-from index.answers.page import TEXT, Block, Heading, Sentence, Table, Words, counted, facts, table
+from index.answers.page import Block, Heading, Sentence, counted, facts, table
 from index.bundle.bundle import Bundle
 from index.errors import ParameterError, parameter
 from index.measures import density
@@ -17,7 +17,10 @@ from index.measures.density import Rule
 from index.measures.overlap import chance
 from index.measures.overlaps import OVERLAP_TOPS, TIE_FIGURES, OverlapAt, overlap_at, overlaps
 from index.questions.among import AmongSome, Subset, kept
+from index.questions.beside import Beside, BesideBundle, beside_json, beside_rows
+from index.questions.beside import beside as asked_beside
 from index.questions.lists import among_facts, among_json, lists_among
+from index.questions.overlap_parts import Agreement, Decile, agreements_table, by_top, deciles_table, percent, tenths
 from index.questions.parameters import (
     CAUSAL_AND_COSINE,
     KEPT,
@@ -30,40 +33,8 @@ from index.questions.parameters import (
 from index.questions.question import Doc
 from index.questions.reading import Pair
 from index.questions.trained import TrainedOverlap, overlap_table, trained_overlap
-from index.tokens.vocabulary import Token
 
-DECILES = 10
 LISTED = 10
-
-
-@dataclass(frozen=True)
-class Decile:
-    """A tenth of the tokens by density, the sparsest first; ties by row."""
-
-    decile: int  # from 1
-    tokens: int
-    lowest: float  # their densities, of the rule 'distinct' in the first geometry
-    highest: float
-    means: dict[int, float]  # the mean overlap at each length of lists, a share
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """A token, and the share of its nearest that both geometries name, at each length of lists."""
-
-    token: Token
-    shares: dict[int, float]
-    lowest: dict[int, float]  # the least share of every way to break the ties at the last places
-    highest: dict[int, float]  # the most
-
-    def json(self) -> dict[str, Any]:
-        """Return the token with its shares, and the range that ties allow."""
-        return {
-            **self.token.json(),
-            "overlap": _by_top(self.shares),
-            "lowest": _by_top(self.lowest),
-            "highest": _by_top(self.highest),
-        }
 
 
 @dataclass(frozen=True)
@@ -78,10 +49,11 @@ class OverlapCensus(AmongSome):
     least: tuple[Agreement, ...]
     trained: TrainedOverlap  # beside that of all
     among: Subset | None = None  # whose lists these are, of these tokens alone
+    beside: Beside[OverlapCensus] | None = None  # another bundle's
 
     def rows(self) -> list[Row]:
         """Return one record for each length of lists; the mean of each tenth by density is a column."""
-        return [
+        rows: list[Row] = [
             {
                 "top": top,
                 "tokens": self.tokens,
@@ -96,6 +68,7 @@ class OverlapCensus(AmongSome):
             }
             for top, at in self.tops.items()
         ]
+        return beside_rows(rows, self.beside)
 
     def token_ids(self) -> list[int]:
         """Return the ids of the tokens that agree most, and least."""
@@ -113,13 +86,14 @@ class OverlapCensus(AmongSome):
                     "decile": decile.decile,
                     "tokens": decile.tokens,
                     "density": [json_number(decile.lowest), json_number(decile.highest)],
-                    "mean": _by_top(decile.means),
+                    "mean": by_top(decile.means),
                 }
                 for decile in self.deciles
             ],
             "most": [each.json() for each in self.most],
             "least": [each.json() for each in self.least],
             **among_json(self.among),
+            **beside_json(self.beside),
         }
 
     def page(self) -> list[Block]:
@@ -131,16 +105,29 @@ class OverlapCensus(AmongSome):
                 f"Overlap of the nearest by {first.words} and by {second.words}, in percent: {self.tokens:,} tokens"
             ),
             *([facts(among_facts(self.among))] if self.among is not None else []),
-            overlap_table(self.tops),
+            *self._all_tokens(),
             *self.trained.blocks(),
             *self._ties(),
             Heading(f"Mean by density ({first.label}, 'distinct'), the sparsest tenth of the tokens first"),
-            self._deciles_table(),
+            deciles_table(self.deciles, self.tops),
+            *self._deciles_beside(),
             Heading(f"Agree most, at top {tops[-1]}"),
-            _agreements(self.most, tops),
+            agreements_table(self.most, tops),
             Heading(f"Agree least, at top {tops[-1]}"),
-            _agreements(self.least, tops),
+            agreements_table(self.least, tops),
         ]
+
+    def _all_tokens(self) -> list[Block]:
+        """Return how overlaps lie over all tokens, with another bundle's lines among these where one was asked."""
+        if self.beside is None:
+            return [overlap_table(self.tops)]
+        found, whose = self.beside.answer, (self.beside.own, self.beside.other)
+        return [overlap_table(self.tops, found.tops, whose), *self.beside.blocks(), *found.trained.beside()]
+
+    def _deciles_beside(self) -> list[Block]:
+        if self.beside is None:
+            return []
+        return [Heading(f"The same in the {self.beside.other}"), deciles_table(self.beside.answer.deciles, self.tops)]
 
     def _ties(self) -> list[Block]:
         """Return what ties at the last places could change; nothing where they change nothing."""
@@ -150,7 +137,7 @@ class OverlapCensus(AmongSome):
         lines = (
             (
                 str(top),
-                *map(_percent, (at.lowest, at.highest)),
+                *map(percent, (at.lowest, at.highest)),
                 *(f"{count:,}" for count in (at.none_always, at.whole_always, at.tied)),
             )
             for top, at in moved.items()
@@ -167,20 +154,6 @@ class OverlapCensus(AmongSome):
                 )
                 blocks.append(Sentence(said, aside=True))
         return blocks
-
-    def _deciles_table(self) -> Table:
-        columns = ("tenth", "tokens", "density from", "to", *(f"top {top}" for top in self.tops))
-        lines = (
-            (
-                str(each.decile),
-                f"{each.tokens:,}",
-                f"{each.lowest:.6f}",
-                f"{each.highest:.6f}",
-                *(_percent(each.means[top]) for top in self.tops),
-            )
-            for each in self.deciles
-        )
-        return table(columns, lines)
 
 
 def overlap(
@@ -199,6 +172,7 @@ def overlap(
     geometries: Geometries = CAUSAL_AND_COSINE,
     among: Among = None,
     without: Without = None,
+    beside: BesideBundle = None,
 ) -> OverlapCensus:
     """How far the neighbors of all tokens agree between two geometries. CSV: one line for each length of lists.
 
@@ -210,17 +184,19 @@ def overlap(
     >>> round(100 * index.open("data/indexes/smollm2-135m").overlap(tops=[30]).tops[30].mean, 1)
     32.1
     """
-    K, some = bundle.manifest.K, kept(bundle, among, without)
+    some = kept(bundle, among, without)
     here = np.arange(len(bundle)) if some is None else some.rows
     first, second = (bundle.spaces[geometry] for geometry in geometries)
-    # A zero row is in no list, so that lists may be shorter than K.
-    left_out = first.excluded, second.excluded, (*first.excluded, *second.excluded)
-    # Of a token: those with a place in each, and in both.
-    others = [max(0, int((~np.isin(here, rows)).sum()) - 1) for rows in left_out]
-    longest = max(1, min(K, *others[:2]))
-    lengths = sorted({min(top, longest) for top in OVERLAP_TOPS} if tops is None else set(tops))
-    if not lengths:
-        raise ParameterError(f"{parameter('tops')} must name one length of lists or more, from 1 to {K}, got none")
+    others = _others(bundle, here, geometries)
+    lengths = _lengths(bundle, others, tops)
+    stands_beside = asked_beside(
+        bundle,
+        beside,
+        lambda other: _at_lengths(other, lengths, tops, listed, geometries, some),
+        k=lengths[-1],
+        geometries=geometries,
+        among=some,
+    )
     lists = [lists_among(space, some, lengths[-1]) for space in (first, second)]
     found = {top: overlaps(lists[0], lists[1], top) for top in lengths}
     means = density.mean_distances(
@@ -252,43 +228,40 @@ def overlap(
         geometries,
         len(rows),
         {top: overlap_at(each, chance(top, *others)) for top, each in found.items()},
-        _deciles(density.density(means)[here[rows]], shares),
+        tenths(density.density(means)[here[rows]], shares),
         agreements(downward),
         agreements(upward),
         trained_overlap(bundle, some, geometries, lengths, asked=tops is not None),
         some,
+        stands_beside,
     )
 
 
-def _deciles(densities: np.ndarray, shares: dict[int, np.ndarray]) -> tuple[Decile, ...]:
-    parts = np.array_split(np.argsort(densities, kind="stable"), min(DECILES, len(densities)))
-    return tuple(
-        Decile(
-            number,
-            len(part),
-            float(densities[part[0]]),
-            float(densities[part[-1]]),
-            {top: float(values[part].mean()) for top, values in shares.items()},
-        )
-        for number, part in enumerate(parts, 1)
-    )
+def _others(bundle: Bundle, here: np.ndarray, geometries: Pair) -> list[int]:
+    """Return how many of the rows `here` another of them can list in each geometry, and in both: zero rows in none."""
+    first, second = (bundle.spaces[geometry].excluded for geometry in geometries)
+    return [max(0, int((~np.isin(here, rows)).sum()) - 1) for rows in (first, second, (*first, *second))]
 
 
-def _by_top(shares: dict[int, float]) -> dict[str, float]:
-    return {str(top): share for top, share in shares.items()}
+def _lengths(bundle: Bundle, others: Sequence[int], tops: tuple[int, ...] | None) -> list[int]:
+    """Return the lengths of lists to compare, ascending: as asked for, or as usual where lists go as far."""
+    K = bundle.manifest.K
+    longest = max(1, min(K, *others[:2]))
+    lengths = sorted({min(top, longest) for top in OVERLAP_TOPS} if tops is None else set(tops))
+    if not lengths:
+        raise ParameterError(f"{parameter('tops')} must name one length of lists or more, from 1 to {K}, got none")
+    return lengths
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f}"
-
-
-def _with_range(each: Agreement, top: int) -> str:
-    share, lowest, highest = _percent(each.shares[top]), each.lowest[top], each.highest[top]
-    return f"{share} ({_percent(lowest)}-{_percent(highest)})" if lowest < highest else share
-
-
-def _agreements(agreements: Sequence[Agreement], tops: Sequence[int]) -> Table:
-    lines: Iterator[tuple[Words, ...]] = (
-        (str(each.token.id), *(_with_range(each, top) for top in tops), each.token) for each in agreements
-    )
-    return table(("id", *(f"top {top}" for top in tops), TEXT), lines)
+def _at_lengths(
+    other: Bundle,
+    lengths: list[int],
+    tops: tuple[int, ...] | None,
+    listed: int | None,
+    geometries: Pair,
+    some: Subset | None,
+) -> OverlapCensus:
+    """Ask another bundle at the same lengths, and where these are its usual ones, as one is usually asked."""
+    here = np.arange(len(other)) if some is None else some.rows
+    usual = tops is None and _lengths(other, _others(other, here, geometries), None) == lengths
+    return overlap(other, tops=None if usual else tuple(lengths), listed=listed, geometries=geometries, among=some)

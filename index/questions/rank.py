@@ -12,29 +12,15 @@ from index.answers.answer import Row
 from index.answers.page import Block, Sentence, facts, table
 from index.bundle.bundle import Bundle, Space
 from index.errors import ParameterError
-from index.geometry.maps import Geometry, distances_to
+from index.geometry.maps import Geometry
 from index.questions.among import AmongSome, Subset, kept
 from index.questions.distance import PAIR_COLUMNS, PAIR_PIECES, pair_facts, pair_record
 from index.questions.lists import among_facts, among_json
 from index.questions.parameters import Among, TokenText, Without
-from index.search.finder import ROUNDING
+from index.questions.place import Place, place_among, place_around, tied_places
 from index.tokens.vocabulary import Token
 
 _PLACES = ("b_in_a", "b_in_a_lowest", "b_in_a_highest", "a_in_b", "a_in_b_lowest", "a_in_b_highest")
-
-
-@dataclass(frozen=True)
-class Place:
-    """A token's place in a list of all others, by exact distance and then by row."""
-
-    rank: int  # from 1
-    lowest: int  # the places it could have as well,
-    highest: int  # because tokens there are as far away within the resolution
-
-    @property
-    def words(self) -> str:
-        """The place, and the range it could have."""
-        return f"{self.rank:,}" + (f" ({self.lowest:,}-{self.highest:,})" if self.lowest < self.highest else "")
 
 
 @dataclass(frozen=True)
@@ -145,15 +131,17 @@ def _places_among(space: Space, a: int, b: int, others: np.ndarray) -> tuple[Pla
     if {a, b} & set(space.excluded):
         return None, None
     others = others[~np.isin(others, space.excluded)]
-    found = []
-    for center, other in ((a, b), (b, a)):
-        rows = np.sort(np.append(others, other))
-        exact = distances_to(space.points, space.points[[center]].astype(np.float64), rows=rows)[0]
-        at = int(np.searchsorted(rows, other))
-        before = np.count_nonzero(exact < exact[at]) + np.count_nonzero(exact[:at] == exact[at])
-        distances = exact.astype(np.float32)
-        found.append(Place(int(before) + 1, *_tied_places(distances, distances[at], space.resolution)))
+    found = [
+        place_among(space, space.points[[center]].astype(np.float64)[0], other, others)
+        for center, other in ((a, b), (b, a))
+    ]
     return found[0], found[1]
+
+
+def _found_place(space: Space, center: int, other: int) -> Place:
+    """Return the place of `other` in the list around `center`; the list the other way is asked for next."""
+    query = space.points[[center]].astype(np.float64)[0]
+    return place_around(space, query, other, (center,), then=space.points[[other]])
 
 
 def _stored_place(space: Space, center: int, other: int) -> Place | None:
@@ -162,30 +150,7 @@ def _stored_place(space: Space, center: int, other: int) -> Place | None:
     distances = space.distances[center]
     if len(at) == 0 or not distances[-1] > distances[at[0]] + space.resolution:
         return None
-    return Place(int(at[0]) + 1, *_tied_places(distances, distances[at[0]], space.resolution))
-
-
-def _found_place(space: Space, center: int, other: int) -> Place:
-    """Return the place of `other`, with only those points measured that bounds leave around its distance."""
-    query = space.points[[center]].astype(np.float64)
-    exact = distances_to(space.points, query, rows=np.array([other]))[0, 0]
-    reach = exact * ROUNDING + space.resolution
-    near, far = max(float(exact - reach), 0.0), float(exact + reach)
-    rows, nearer = space.finder.around(space.points[center], near, far, then=space.points[[other]])
-    left_out = [center, *space.excluded]
-    rows, before = rows[~np.isin(rows, left_out)], int(np.count_nonzero(~np.isin(nearer, left_out)))
-    measured = distances_to(space.points, query, rows=rows)[0]
-    rank = before + np.count_nonzero((measured < exact) | ((measured == exact) & (rows < other))) + 1
-    lowest, highest = _tied_places(measured.astype(np.float32), exact.astype(np.float32), space.resolution)
-    return Place(int(rank), before + lowest, before + highest)
-
-
-def _tied_places(distances: np.ndarray, distance: float, resolution: float) -> tuple[int, int]:
-    """Return the first and last place of what is as far as `distance`, among all distances (n,)."""
-    return (
-        int(np.count_nonzero(distances < distance - resolution)) + 1,
-        int(np.count_nonzero(distances <= distance + resolution)),
-    )
+    return Place(int(at[0]) + 1, *tied_places(distances, distances[at[0]], space.resolution))
 
 
 def _range(place: Place | None) -> list[int] | None:

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from index.bundle.bundle import Bundle, open_bundle
-from index.errors import ParameterError, parameter
+from index.bundle.places import named_folder
+from index.errors import BundleError, ParameterError, parameter
+from index.files import brief
 from index.geometry.maps import Geometry
 from index.questions.among import Subset, listed_subset, subset
 from index.questions.vectors import Vectors, given_vectors
@@ -20,6 +22,9 @@ from index.tokens.vocabulary import Token
 
 Pair = tuple[Geometry, Geometry]
 Some = tuple[Geometry, ...]
+AxisNumbers = tuple[int | str, ...]
+"""Numbers from 1 to the bundle's D, and `last`, which is D; read, they are numbers."""
+LAST = "last"
 TokenName = str | int | Token
 """What names a token: a text in any of the ways that are understood, its id, or itself."""
 
@@ -68,6 +73,25 @@ def _whole_numbers(name: str, value: Any, bundle: Bundle) -> tuple[int, ...]:
             f"{parameter(name)} must be whole numbers with commas between, as in 10,30,100; got: {_shown(value)}"
         )
     return tuple(map(int, parts))
+
+
+def _ranks(name: str, value: Any, bundle: Bundle) -> tuple[int, ...]:
+    """Read `1,2,last`, or numbers and `last`, each once."""
+    D = bundle.manifest.D
+    values = value.split(",") if isinstance(value, str) else value if isinstance(value, Iterable) else (value,)
+    found = []
+    for each in values:
+        said = str(each).strip()
+        place = D if said == LAST else int(said) if said.isdecimal() and len(said) < 10 else 0
+        if isinstance(each, bool) or not 1 <= place <= D:
+            raise ParameterError(
+                f"{parameter(name)} must be numbers from 1 to {D:,}, the dimensions, or {LAST}, with commas between; "
+                f"got: {_shown(said)}"
+            )
+        found.append(place)
+    if not found:
+        raise ParameterError(f"{parameter(name)} is empty; wanted numbers from 1 to {D:,}, or {LAST}")
+    return tuple(dict.fromkeys(found))
 
 
 def _geometry(name: str, value: Any, bundle: Bundle) -> Geometry:
@@ -147,17 +171,33 @@ def _path(name: str, value: Any, bundle: Bundle) -> Path:
         raise ParameterError(f"{parameter(name)} must be a path, got: {_shown(value)}") from None
 
 
+def _bundle(name: str, value: Any, bundle: Bundle) -> Bundle:
+    """Open another bundle, by its folder or its name; one that is open stays."""
+    if isinstance(value, Bundle):
+        return value
+    folder = named_folder(_path(name, value, bundle))
+    try:
+        return open_bundle(folder)
+    except BundleError as error:
+        raise ParameterError(f"{parameter(name)} {_shown(value)}: {brief(error)}") from error
+
+
 def _paths(name: str, value: Any, bundle: Bundle) -> tuple[Path, ...]:
     values = (value,) if isinstance(value, str | Path) or not isinstance(value, Iterable) else value
     return tuple(_path(name, each, bundle) for each in values)
 
 
+def _two_texts(name: str, value: Any, bundle: Bundle) -> tuple[str, str]:
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise ParameterError(f"{parameter(name)} must be two texts, got: {_shown(value)}")
+    texts = [_text(name, each, bundle) for each in value]
+    if len(texts) != 2:
+        raise ParameterError(f"{parameter(name)} must be two texts, got {len(texts)}")
+    return texts[0], texts[1]
+
+
 def _vectors(name: str, value: Any, bundle: Bundle) -> Vectors:
     return given_vectors(name, value)
-
-
-def _bundle(name: str, value: Any, bundle: Bundle) -> Bundle:
-    return value if isinstance(value, Bundle) else open_bundle(_path(name, value, bundle))
 
 
 def _shown(value: Any) -> str:
@@ -168,11 +208,13 @@ _READERS: dict[Any, Callable[[str, Any, Bundle], Any]] = {
     int: _whole_number,
     float: _number,
     tuple[int, ...]: _whole_numbers,
+    AxisNumbers: _ranks,
     Geometry: _geometry,
     Pair: two_geometries,
     Some: _some_geometries,
     TokenName: _token,
     str: _text,
+    tuple[str, str]: _two_texts,
     Subset: _subset,
     Path: _path,
     tuple[Path, ...]: _paths,

@@ -103,7 +103,7 @@ class Shares(Answer):
             (
                 words,
                 *(_percent(one[trait]) for one in self.found.values()),
-                f"{100 * self.chance[trait]:.2f}",
+                "" if math.isnan(self.chance[trait]) else f"{100 * self.chance[trait]:.2f}",
             )
             for trait, words in TRAITS.items()
         )

@@ -48,6 +48,11 @@ class TrainedOverlap:
         values = (None,) * 4 if at is None else (self.tokens, at.mean, at.lowest, at.highest)
         return dict(zip(COLUMNS, values, strict=True))
 
+    def beside(self) -> list[Block]:
+        """Say of a bundle that stands beside another, and has no untrained tokens, that all of its tokens are meant."""
+        said = "Of its points none is untrained: its lines stand beside the trained tokens, too."
+        return [] if self.untrained else [Sentence(said, aside=True)]
+
     def blocks(self) -> list[Block]:
         """Return the figures under their heading, and which are not there."""
         left_out = f"{self.untrained:,} untrained left out of tokens and lists"
@@ -60,20 +65,23 @@ class TrainedOverlap:
         return blocks
 
 
-def overlap_table(tops: dict[int, OverlapAt]) -> Table:
-    """Return how overlaps lie at each length of lists, in percent."""
+def overlap_table(
+    tops: dict[int, OverlapAt], beside: dict[int, OverlapAt] | None = None, whose: tuple[str, str] = ("", "")
+) -> Table:
+    """Return how overlaps lie at each length of lists, in percent.
+
+    Those of another bundle stand `beside`, each line named by whose it is.
+    """
     columns = ("top", "mean", "25 %", "50 %", "75 %", "by chance", "share none", "share all")
-    lines = (
-        (
-            str(top),
-            *(f"{100 * share:.1f}" for share in (at.mean, *at.quartiles)),
-            f"{100 * at.chance:.3f}",
-            f"{at.none:,}",
-            f"{at.whole:,}",
-        )
-        for top, at in tops.items()
-    )
-    return table(columns, lines)
+
+    def line(top: int, at: OverlapAt) -> tuple[str, ...]:
+        shares = (f"{100 * share:.1f}" for share in (at.mean, *at.quartiles))
+        return (str(top), *shares, f"{100 * at.chance:.3f}", f"{at.none:,}", f"{at.whole:,}")
+
+    if beside is None:
+        return table(columns, (line(top, at) for top, at in tops.items()))
+    pairs = ((name, top, found[top]) for top in tops for name, found in zip(whose, (tops, beside), strict=True))
+    return table(("", *columns), ((name, *line(top, at)) for name, top, at in pairs))
 
 
 def trained_overlap(

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 
 from index.answers.answer import Answer, Row, json_number
-from index.answers.page import TEXT, Block, Column, Heading, Sentence, Words, facts, table
+from index.answers.page import TEXT, Block, Column, Heading, Sentence, Words, bars, facts, table
 from index.bundle.arrow import numbers_or_nan
 from index.bundle.bundle import Bundle
 from index.errors import ParameterError
@@ -179,12 +179,21 @@ class Untrained(Answer):
         return f"no token from {self.gap.low:.3g} to {self.gap.high:.3g}; the threshold is {self.gap.threshold:.3g}"
 
     def _histogram(self) -> list[Block]:
-        pairs = zip(EDGES, EDGES[1:], self.counts, strict=False)
-        lines = [(f"{low:g} to {high:g}" if np.isfinite(high) else f"{low:g} on", f"{n:,}") for low, high, n in pairs]
-        return [
-            Heading("How far tokens were moved (the median token: 1)"),
-            table(("", Column("tokens", 9)), lines),
+        bins = zip(EDGES, EDGES[1:], self.counts, bars(self.counts), strict=False)
+        lines = [
+            (f"{low:g} to {high:g}" if np.isfinite(high) else f"{low:g} on", f"{n:,}", bar or self._empty(low, high))
+            for low, high, n, bar in bins
         ]
+        return [
+            Heading("How far tokens were moved (the median token: 1); bars are logarithmic"),
+            table(("", Column("tokens", 9), ""), lines),
+        ]
+
+    def _empty(self, low: float, high: float) -> str:
+        """Say of a bar without tokens that it lies in the gap, and where the threshold is."""
+        if self.gap is None or not self.gap.low < high or not low < self.gap.high:
+            return ""
+        return f"gap; threshold {self.gap.threshold:.3g}" if low <= self.gap.threshold < high else "gap"
 
     def _classes(self) -> Block:
         return facts(

@@ -78,7 +78,8 @@ class Finder:
 
     `bounder` bounds the distances from a query to all of them; by default a sketch is made, and the points are checked.
     `finer` makes what bounds them closer, for where that leaves many open.
-    `excluded` rows are in no answer: those that have no point, as zero rows have no direction.
+    `excluded` rows are in no answer: those that have no point, as zero rows have no direction. Where the points are
+    `directions`, a query that is zero is refused, too: it is as far from all.
     """
 
     def __init__(
@@ -88,9 +89,11 @@ class Finder:
         bounder: Bounder | None = None,
         finer: Callable[[], Bounder] | None = None,
         excluded: Collection[int] = (),
+        directions: bool = False,
         threads: int | None = None,
     ) -> None:
         self._points = points if bounder is not None else check_points(points[:])
+        self._directions = directions
         self._placed = np.ones(len(points), bool)
         self._placed[_those_of(len(points), excluded)] = False
         self._count = int(np.count_nonzero(self._placed))
@@ -109,9 +112,14 @@ class Finder:
         Raises
         ------
         ParameterError
-            When fewer than k points are left for a query, or points and queries do not fit together.
+            When fewer than k points are left for a query, or points and queries do not fit together; for a query
+            without direction where points are directions.
         """
         queries = _checked(queries, self._points.shape[1])
+        if self._directions and not (there := queries.any(axis=1)).all():
+            raise ParameterError(
+                f"query {int(np.argmin(there))} is zero and has no direction: nothing is nearest to it"
+            )
         if not 1 <= k <= self._count:
             raise ParameterError(f"k must be from 1 to {self._count}, the points there are, got: {k}")
         if exclude is not None and len(exclude) != len(queries):

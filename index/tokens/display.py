@@ -9,6 +9,7 @@ from functools import cache
 
 SPACE_MARK = "␣"
 DOTTED_CIRCLE = "◌"
+NO_TEXT = "(no text)"
 LEFT_TO_RIGHT_ISOLATE, FIRST_STRONG_ISOLATE, POP_ISOLATE = "\u2066", "\u2068", "\u2069"
 
 _BYTE_PIECE = re.compile(r"<0x[0-9A-Fa-f]{2}>")
@@ -90,10 +91,12 @@ def display(text: str | None, piece: str | None = None) -> str:
     Spaces at either end become `␣`; control, format and private characters, other spaces and stray bytes become
     escapes, a backslash a double one; a combining mark without its base stands on `◌`; text with right-to-left letters
     is isolated so that it cannot reorder what stands beside it. `display(" a\n")` is `␣a\n`, four characters.
-    Different texts have different forms, a byte that is a token has its piece's (`<0x0A>`).
+    Different texts have different forms, also from that of no text; a byte that is a token has its piece's (`<0x0A>`).
     """
     if text is None:
-        return "(no text)"
+        return NO_TEXT
+    if text == NO_TEXT:  # a token that says so
+        return _escaped(text[0]) + text[1:]
     if piece is not None and _is_byte(text, piece):
         return piece
     raw = stray_bytes(text, piece) if piece is not None else None

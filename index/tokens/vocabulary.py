@@ -20,6 +20,8 @@ from index.tokens.splitting import Splitter
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_ID = re.compile(r"#\d+")
+
 LISTED_IDS = 10
 """How many ids an error message names before it counts the rest."""
 
@@ -178,7 +180,7 @@ class Vocabulary:
             return self._row_of_id(f"#{query}")
         if not query:
             raise TokenError("an empty text names no token; type one, ' ' for a space, or a '#id'")
-        if re.fullmatch(r"#\d+", query):
+        if _ID.fullmatch(query):
             return self._row_of_id(query)
         rows, how, text = self.meanings.named(query)
         if not rows:
@@ -194,12 +196,18 @@ class Vocabulary:
         """Return each text, once, with the row of the one token that it names as in `resolve`; None for no such."""
         found: dict[str, int | None] = {}
         for query in dict.fromkeys(queries):
-            if re.fullmatch(r"#\d{1,18}", query):
-                found[query] = self.row_of_id(int(query[1:]))
+            if _ID.fullmatch(query):
+                found[query] = next(iter(self.with_id(query)), None)
             else:
                 rows = self.meanings.named(query).rows if query else []
                 found[query] = rows[0] if len(rows) == 1 else None
         return found
+
+    def with_id(self, text: str) -> list[int]:
+        """Return the row of the token whose id a text is, as `#7`: one, or none."""
+        digits = text[1:].lstrip("0") or "0"
+        row = self.row_of_id(int(digits)) if _ID.fullmatch(text) and len(digits) < 19 else None
+        return [] if row is None else [row]
 
     def row_of_id(self, token_id: int) -> int | None:
         """Return the row of a token's id, None where the bundle does not hold it."""
@@ -207,14 +215,14 @@ class Vocabulary:
         return int(rows[0]) if len(rows) else None
 
     def _row_of_id(self, query: str) -> int:
-        digits = query[1:].lstrip("0") or "0"
-        row = self.row_of_id(int(digits)) if len(digits) < 19 else None
-        if row is None:
+        rows = self.with_id(query)
+        if not rows:
+            digits = query[1:].lstrip("0") or "0"
             known = self._text_of_absent(int(digits)) if digits.isdecimal() and len(digits) < 9 else None
             here = f"the {len(self):,} ids here lie between {self.token_ids.min()} and {self.token_ids.max()}"
             model = f"the model has '{display(known)}' there, but " if known else ""
             raise TokenError(f"no token has the id {query[:24]}: {model}{here}")
-        return row
+        return rows[0]
 
     def _text_of_absent(self, token_id: int) -> str | None:
         known = self._splitter is not None and self._splitter.holds(token_id)
@@ -255,7 +263,12 @@ class Vocabulary:
         return None if row is None or self.kinds[row].as_py() == Kind.SPECIAL else row
 
     def absent(self, text: str) -> str | None:
-        """Say that the model has a token of this text, or of this text behind a space, which is not among these."""
+        """Say that the model has a token of this text, or of this text behind a space, which is not among these.
+
+        Where no token has a text, say that.
+        """
+        if self.texts.null_count == len(self):
+            return "no token here has a text; name one by its id, as in '#7'"
         if self._splitter is None:
             return None
         found = [parts[0] for parts in (self.split(text), self.split(f" {text}")) if len(parts) == 1]

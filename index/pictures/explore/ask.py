@@ -110,6 +110,8 @@ def _field(each: Parameter, typed: tuple[str, ...], bundle: Bundle) -> Field:
     default = None if each.required or each.default is None else _written(each.default)
     told = each.doc.default or default
     told_of = f"{each.doc.text.rstrip('.')}; a page reads no file" if each.kind is Subset else each.doc.text
+    if each.kind is Bundle:
+        told_of = f"{each.doc.text.rstrip('.')}; on a page its name"
     help = told_of.rstrip(".") + (f". Default: {told}." if told and each.kind is not bool else ".")
     if each.kind in (Pair, Some):
         chosen = tuple(",".join(typed or [default or ""]).split(","))
@@ -144,6 +146,10 @@ def _value(each: Parameter, text: str) -> Any:
     if each.kind is Subset and files_in(text):  # a link from elsewhere must open no file
         wanted = " or ".join(("@SET", *(f"{column}=VALUE" for column in COLUMNS)))
         raise ParameterError(f"{parameter(each.name)} is {wanted} on a page, which reads no file; got: {text[:60]}")
+    if each.kind is Bundle and Path(text).name != text:  # nor any folder
+        raise ParameterError(
+            f"{parameter(each.name)} is the name of a bundle on a page, not a folder; got: {text[:60]}"
+        )
     return text.splitlines() if get_origin(each.kind) is list else text
 
 

@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from index.answers.page import counted
 from index.geometry.maps import Geometry
 from index.pictures.page import vega
-from index.pictures.page.report import PAGE
+from index.pictures.page.render import PAGE
 
 CHARTS = "charts.js"
 """Vega, and the script that draws the charts of a report."""

@@ -11,6 +11,7 @@ from index.geometry.maps import Geometry, distances_to, similarity_of
 from index.measures import overlap
 from index.measures.density import Rule
 from index.measures.overlap import Overlap
+from index.pictures.numbers.beside import SeriesBeside
 from index.pictures.numbers.densities import Densities, all_densities, unit
 from index.questions.lists import ranked
 from index.questions.marks import Mark, signs
@@ -73,6 +74,13 @@ class NeighborhoodSeries:
     density: float  # the token's own among them
     denser_than: str | None  # the percent of `densities` below it; None for a row without a point
     union: UnionSeries
+    beside: SeriesBeside | None = None  # another bundle's
+
+
+def titled(bundle: Bundle) -> str:
+    """Return what a picture calls a bundle: of a control it says so."""
+    control = bundle.manifest.control
+    return bundle.name if control is None else f"{bundle.name}, a control ({control.short})"
 
 
 def called(token: Token) -> str:
@@ -80,11 +88,13 @@ def called(token: Token) -> str:
     return f"#{token.id}" if token.text is None else display(token.text, token.piece)
 
 
-def neighborhood_series(bundle: Bundle, found: Neighborhood, densities: Densities | None = None) -> NeighborhoodSeries:
+def neighborhood_series(
+    bundle: Bundle, found: Neighborhood, densities: Densities | None = None, beside: SeriesBeside | None = None
+) -> NeighborhoodSeries:
     """Return what the charts of an answer of `neighbors` or `densest` show.
 
     The densities are of the question's first geometry and density k, by the rule `distinct`; without them they are read
-    from the bundle.
+    from the bundle. `beside` is what stands there of another bundle.
     """
     first, second = (bundle.spaces[geometry] for geometry in found.lists)
     if densities is None:
@@ -98,6 +108,7 @@ def neighborhood_series(bundle: Bundle, found: Neighborhood, densities: Densitie
         found.distinct_density,
         densities.denser_than(found.distinct_density) if has_point else None,
         _union_series(bundle, found),
+        beside,
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from index.bundle.bundle import Bundle
 from index.geometry.maps import Geometry
 from index.measures.density import Rule
+from index.pictures.numbers.beside import SeriesBeside, series_beside
 from index.pictures.numbers.densities import Densities, all_densities, ends
 from index.questions.overlap import OverlapCensus, overlap
 from index.questions.parameters import CAUSAL_AND_COSINE, density_k_of
@@ -43,6 +44,7 @@ class VocabularySeries:
     norms: NormSeries
     overlap: OverlapCensus | None  # None where no token has neighbors in both geometries
     spectrum: EigenvalueSeries
+    beside: SeriesBeside | None = None  # another bundle's
 
 
 def vocabulary_series(
@@ -51,10 +53,12 @@ def vocabulary_series(
     density_k: int | None = None,
     rule: Rule = Rule.DISTINCT,
     geometries: tuple[Geometry, Geometry] = CAUSAL_AND_COSINE,
+    beside: Bundle | None = None,
 ) -> VocabularySeries:
     """Return what the charts of a whole vocabulary show: densities and norms in the first geometry, overlaps of both.
 
-    The deciles of an overlap are of the rule 'distinct' at the build's own k, whatever is asked.
+    What another bundle shows stands `beside`. The deciles of an overlap are of the rule 'distinct' at the build's own
+    k, whatever is asked.
     """
     densities = all_densities(bundle, geometries[0], rule, density_k_of(bundle, density_k))
     metric = bundle.metric
@@ -64,6 +68,7 @@ def vocabulary_series(
         _norm_series(bundle, densities),
         overlap_census(bundle, geometries),
         EigenvalueSeries(descending, 1 / (descending + (metric.ridge or 0.0)), metric.ridge),
+        series_beside(bundle, beside, geometries, densities),
     )
 
 

@@ -11,8 +11,10 @@ import numpy as np
 from index.answers.page import counted
 from index.geometry.maps import Geometry
 from index.measures.overlap import BORDERS
+from index.pictures.numbers.beside import SeriesBeside
 from index.pictures.numbers.densities import Densities
 from index.pictures.numbers.series import NeighborhoodSeries, RankSeries, UnionSeries
+from index.pictures.page.beside import counts_said, densities_beside, mean_said, means_by_length, means_by_rank
 from index.pictures.page.vega import BOTH, INK, PAIR, PAPER, SOFT, axis, records, specification, tip
 
 LABEL_LETTERS = 24
@@ -32,11 +34,13 @@ class Chart:
 
 def neighborhood_charts(series: NeighborhoodSeries) -> tuple[Chart, ...]:
     """Return the charts of one token: distance by rank in each geometry, overlap, density, and the union of lists."""
-    by_rank = (_rank_chart(ranks, color, series.union) for ranks, color in zip(series.ranks, PAIR, strict=True))
+    by_rank = (
+        _rank_chart(ranks, color, series.union, series.beside) for ranks, color in zip(series.ranks, PAIR, strict=True)
+    )
     return *by_rank, _overlap_chart(series), _density_chart(series), _union_chart(series)
 
 
-def _rank_chart(ranks: RankSeries, color: str, union: UnionSeries) -> Chart:
+def _rank_chart(ranks: RankSeries, color: str, union: UnionSeries, beside: SeriesBeside | None) -> Chart:
     title = f"Distance by rank in {ranks.geometry.words}"
     if len(ranks.ranks) == 0:
         return Chart(title, "No other token has a place in this list.", None)
@@ -65,7 +69,9 @@ def _rank_chart(ranks: RankSeries, color: str, union: UnionSeries) -> Chart:
         {"mark": {"type": "line", "color": color, "strokeWidth": 1}, "encoding": {"x": x, "y": y}},
         {"mark": {"type": "point", "stroke": color, "size": 36, "opacity": 1}, "encoding": points},
     ]
-    return Chart(title, _ties_caption(ranks), specification(title, values, layers))
+    layers += means_by_rank(ranks, beside)
+    caption = _ties_caption(ranks) + mean_said(beside, "mean distance", there=len(layers) > 3)
+    return Chart(title, caption, specification(title, values, layers))
 
 
 def _ties_caption(ranks: RankSeries) -> str:
@@ -112,7 +118,9 @@ def _overlap_chart(series: NeighborhoodSeries) -> Chart:
     ]
     if len(found.lengths) == 1:
         layers.append({"mark": {"type": "point", "color": BOTH, "filled": True}, "encoding": {"x": x, "y": y}})
-    return Chart(title, _overlap_caption(series), specification(title, values, layers))
+    layers += means_by_length(series)
+    caption = _overlap_caption(series) + mean_said(series.beside, "mean overlap", there=True)
+    return Chart(title, caption, specification(title, values, layers))
 
 
 def _level(percent: int) -> dict[str, Any]:
@@ -155,7 +163,9 @@ def _density_chart(series: NeighborhoodSeries) -> Chart:
     layers: list[dict[str, Any]] = [{"mark": {"type": "bar", "color": SOFT, "opacity": 0.6}, "encoding": bars}]
     if math.isfinite(series.density) and series.density > 0:
         layers.append(_density_rule(series))
-    return Chart(title, _density_caption(series), specification(title, values, layers))
+    layers += densities_beside(series.beside)
+    caption = _density_caption(series) + counts_said(series.beside)
+    return Chart(title, caption, specification(title, values, layers))
 
 
 def _density_rule(series: NeighborhoodSeries) -> dict[str, Any]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from index.bundle.bundle import Bundle
+from index.bundle.manifest import MANIFEST
+from index.files import require_free
+from index.pictures.page.compare_page import require_libraries, write_page
 from index.questions.compared import LISTED, compare_bundles
 from index.questions.comparison import Comparison
-from index.questions.parameters import KEPT, TOKENS
+from index.questions.parameters import KEPT, TOKENS, Overwrite
 from index.questions.question import Doc, Progress, silent
 
 
@@ -25,6 +29,10 @@ def compare(
         Doc("How many tokens that moved most, and least, to list.", default="10, or all", option="--tokens"),
         TOKENS,
     ] = None,
+    out: Annotated[
+        Path | None, Doc("An HTML file for all this, with charts. Needs the extra `report`.", metavar="FILE")
+    ] = None,
+    overwrite: Overwrite = False,
     progress: Progress = silent,
 ) -> Comparison:
     """What became of a vocabulary from one bundle to another: rows, twins, neighbor lists, figures, metrics.
@@ -33,4 +41,10 @@ def compare(
 
     Example: uv run query.py compare base instruct
     """
-    return compare_bundles(bundle, other, tops, LISTED if listed is None else listed, progress)
+    if out is not None:
+        require_libraries()
+        require_free([out], overwrite=overwrite, manifest=MANIFEST)
+    found = compare_bundles(bundle, other, tops, LISTED if listed is None else listed, progress)
+    if out is not None:
+        write_page(found, out, overwrite=overwrite)
+    return found

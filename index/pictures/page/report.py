@@ -6,9 +6,7 @@ text can become more than that. The same bundle and question give the same file,
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -16,15 +14,19 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from index.answers.answer import Answer, Row
-from index.answers.page import TEXT, Block, Facts, Sentence, Table, Words, parts
+from index.answers.page import TEXT, Block, Facts, Sentence, Table
 from index.bundle.bundle import Bundle
 from index.bundle.manifest import MANIFEST
 from index.errors import one_line
 from index.files import placing, require
 from index.measures.density import Rule
+from index.pictures.numbers.beside import series_beside
+from index.pictures.numbers.densities import all_densities
 from index.pictures.numbers.series import NeighborhoodSeries, called, neighborhood_series
 from index.pictures.page import tables, vega, words
 from index.pictures.page.charts import Chart, neighborhood_charts
+from index.pictures.page.render import PAGE, render
+from index.questions.beside import BesideBundle, notes_beside
 from index.questions.densest import Densest, densest
 from index.questions.lists import NEAREST_BY
 from index.questions.neighbors import Neighborhood, neighbors
@@ -40,11 +42,7 @@ from index.questions.parameters import (
     list_length,
 )
 from index.questions.question import Doc
-from index.tokens.display import display
 from index.tokens.vocabulary import Token
-
-PAGE = Path(__file__).parent
-"""The template, the style sheet and the script of a report."""
 
 NAMED = 5
 """How many tokens a title names before it counts the rest."""
@@ -58,8 +56,14 @@ class Reported(Answer):
     """What was written."""
 
     path: Path
+    notes: tuple[str, ...] = ()  # what keeps what stands beside from being a control
 
     columns: ClassVar = {"path": str, "bytes": int}
+
+    @property
+    def note(self) -> str | None:
+        """Say what stands beside, if it is no control."""
+        return " ".join(self.notes) or None
 
     def rows(self) -> list[Row]:
         """Return one record."""
@@ -91,6 +95,7 @@ def report(
     geometries: Geometries = CAUSAL_AND_COSINE,
     among: Among = None,
     without: Without = None,
+    beside: BesideBundle = None,
     overwrite: Overwrite = False,
 ) -> Reported:
     """Write an answer as one HTML file that needs no network: verdict, tables, charts. Needs the extra `report`.
@@ -112,8 +117,8 @@ def report(
         else neighbors(bundle, question, rule=rule or Rule.DISTINCT, **settings)
         for question in asked or [DENSEST]
     ]
-    write_html_report(bundle, answers, out, top=list_length(bundle, top), overwrite=overwrite)
-    return Reported(out)
+    write_html_report(bundle, answers, out, top=list_length(bundle, top), beside=beside, overwrite=overwrite)
+    return Reported(out, () if beside is None else tuple(notes_beside(bundle, beside)))
 
 
 @dataclass(frozen=True)
@@ -130,7 +135,9 @@ class Section:
     rules: Table | None  # the densest token under each rule, where it was asked for
 
 
-def html_report(bundle: Bundle, answers: Sequence[Densest | Neighborhood], *, top: int) -> str:
+def html_report(
+    bundle: Bundle, answers: Sequence[Densest | Neighborhood], *, top: int, beside: Bundle | None = None
+) -> str:
     """Return a report of one or more answers to one question, with the same settings for all, for lists of `top`.
 
     ParameterError when the libraries of the extra `report` are not installed.
@@ -139,11 +146,13 @@ def html_report(bundle: Bundle, answers: Sequence[Densest | Neighborhood], *, to
         require(library, extra="report", command="report")
     with ThreadPoolExecutor(1) as pool:  # the script takes a second, on a core of its own
         script = pool.submit(vega.script, (PAGE / "report.js").read_text(encoding="utf-8"))
-        sections = _sections(bundle, answers)
+        sections, said = _sections(bundle, answers, beside)
         names = ["the densest token" if isinstance(answer, Densest) else _named(answer.token) for answer in answers]
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
         context = {
             "title": f"Nearest tokens of {', '.join(names[:NAMED])}{more} in {bundle.name}",
+            "control": None if bundle.manifest.control is None else bundle.manifest.control.sentence,
+            "beside": said,
             "sections": sections,
             "question": tables.question_facts(names, [_around(answer) for answer in answers], top),
             "bundle": tables.bundle_facts(bundle.manifest),
@@ -151,16 +160,24 @@ def html_report(bundle: Bundle, answers: Sequence[Densest | Neighborhood], *, to
             "crosscheck": tables.crosscheck_facts(bundle.manifest.crosscheck),
             "terms": words.TERMS,
         }
-        return _render(context, script.result())
+        return render("report.html", context, _specifications(sections), script.result())
 
 
 def write_html_report(
-    bundle: Bundle, answers: Sequence[Densest | Neighborhood], out: Path, *, top: int, overwrite: bool = False
+    bundle: Bundle,
+    answers: Sequence[Densest | Neighborhood],
+    out: Path,
+    *,
+    top: int,
+    beside: Bundle | None = None,
+    overwrite: bool = False,
 ) -> None:
     """Write `html_report` to a file, whole or not at all; ParameterError when one is there or cannot be written."""
     with placing([out], overwrite=overwrite, manifest=MANIFEST) as paths:
         # A path in a manifest may hold bytes that are no UTF-8, and so lone surrogates.
-        paths[0].write_text(html_report(bundle, answers, top=top), "utf-8", "backslashreplace", newline="\n")
+        paths[0].write_text(
+            html_report(bundle, answers, top=top, beside=beside), "utf-8", "backslashreplace", newline="\n"
+        )
 
 
 def _named(token: Token) -> str:
@@ -173,13 +190,18 @@ def _around(answer: Densest | Neighborhood) -> Neighborhood:
     return answer.neighborhood if isinstance(answer, Densest) else answer
 
 
-def _sections(bundle: Bundle, answers: Sequence[Densest | Neighborhood]) -> list[Section]:
-    sections, densities = [], None
-    for answer in answers:
-        series = neighborhood_series(bundle, _around(answer), densities)
-        densities = series.densities  # the same for all: a reading of the whole graph
-        sections.append(_section(bundle, answer, series))
-    return sections
+def _sections(
+    bundle: Bundle, answers: Sequence[Densest | Neighborhood], beside: Bundle | None
+) -> tuple[list[Section], tuple[str, ...]]:
+    """Return what is said of each token, and what stands beside all of them, in sentences."""
+    around = [_around(answer) for answer in answers]
+    first, second = around[0].lists
+    # The same for all: a reading of the whole graph.
+    densities = all_densities(bundle, first, Rule.DISTINCT, around[0].density_k)
+    other = series_beside(bundle, beside, (first, second), densities, around[0].among)
+    series = (neighborhood_series(bundle, found, densities, other) for found in around)
+    sections = [_section(bundle, answer, each) for answer, each in zip(answers, series, strict=True)]
+    return sections, () if other is None else other.sentences
 
 
 def _section(bundle: Bundle, answer: Densest | Neighborhood, series: NeighborhoodSeries) -> Section:
@@ -211,35 +233,6 @@ def _shared(found: Neighborhood) -> dict[str, Table]:
     return {f"In both lists: {len(found.shared)}": table} if found.shared else {}
 
 
-def _text(words: Words) -> str:
-    return "".join(part if isinstance(part, str) else display(part.text, part.piece) for part in parts(words))
-
-
-def _render(context: dict[str, Any], script: str) -> str:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
-
-    style = (PAGE / "report.css").read_text(encoding="utf-8")
-    environment = Environment(
-        loader=FileSystemLoader(PAGE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["text"] = _text
-    # Not escaped (S704): our own style sheet, Vega's script, and JSON that cannot end the element it stands in.
-    return environment.get_template("report.html").render(
-        **context,
-        style=Markup(style),  # noqa: S704
-        style_hash=_csp_hash(style),
-        script=Markup(script),  # noqa: S704
-        script_hash=_csp_hash(script),
-        charts=Markup(_json(_specifications(context["sections"]))),  # noqa: S704
-    )
-
-
 def _specifications(sections: list[Section]) -> dict[str, Any]:
     """Return the charts by the id of the element each is drawn in."""
     return {
@@ -248,17 +241,6 @@ def _specifications(sections: list[Section]) -> dict[str, Any]:
         for number, chart in enumerate(section.charts, 1)
         if chart.specification is not None
     }
-
-
-def _json(value: Any) -> str:
-    """Return strict JSON that stands in a script element and cannot end it."""
-    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
-    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
-
-
-def _csp_hash(content: str) -> str:
-    """Return what a Content-Security-Policy calls an element of this content."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
 
 
 def _checksum(path: Path) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from index.answers.page import TEXT, Facts, Table, Words, counted, facts, passed, table
+from index.answers.page import TEXT, Facts, Table, Words, as_length, counted, facts, passed, table
 from index.bundle.manifest import CrossCheckFacts, FormFacts, Manifest, MatrixFacts
 from index.checks.crosscheck import decade_line, decade_name, too_small
 from index.checks.matrix import unfit
@@ -55,7 +55,7 @@ def list_table(geometry: Geometry, listed: Sequence[Neighbor]) -> Table:
 
 def _place(neighbor: Neighbor) -> tuple[Words, ...]:
     similarity = [] if neighbor.similarity is None else [f"{neighbor.similarity:.6f}"]
-    figures = (*similarity, f"{neighbor.distance:.6f}", f"{neighbor.hubness:,.0f}")
+    figures = (*similarity, as_length(neighbor.distance), f"{neighbor.hubness:,.0f}")
     return (str(neighbor.rank), str(neighbor.token.id), *figures, signs(neighbor.marks), neighbor.token)
 
 

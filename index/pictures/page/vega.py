@@ -4,7 +4,8 @@ Plain Vega-Lite rather than Altair, which writes the same JSON but takes 0.6 s t
 script is five times as large and which reads `<b>` and `<a href>` in a token's text as markup.
 
 Colors are CSS variables, so that a page turns dark, light or to paper without drawing again: `--ink`, `--soft` (texts
-of axes), `--line` (grids), `--paper` (the ground), `--first` and `--second` (the two geometries), `--both`.
+of axes), `--line` (grids), `--paper` (the ground), `--first` and `--second` (the two geometries), `--both`,
+`--beside` (another bundle).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 VEGA_LITE_VERSION = "6.4"
 HEIGHT = 240
-INK, SOFT, LINE, PAPER, BOTH = (f"var(--{name})" for name in ("ink", "soft", "line", "paper", "both"))
+INK, SOFT, LINE, PAPER, BOTH, BESIDE = (f"var(--{name})" for name in ("ink", "soft", "line", "paper", "both", "beside"))
 PAIR = ("var(--first)", "var(--second)")
 """The colors of the two geometries of a question."""
 

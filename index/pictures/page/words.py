@@ -22,7 +22,8 @@ TERMS = (
     ("resolution", "How far rounding to float32 can move a distance. Closer ones are tied: their order is arbitrary."),
     ("overlap", "How many tokens are in both lists. Lowest and highest: what other orders of tied tokens would give. "
      f"Above {BORDERS[1]} % high, above {BORDERS[0]} % moderate, else low; undecided where ties could move it across "
-     f"either; empty where the lists share only twins of the token; none of fewer than {FEWEST}."),
+     f"either; empty where the lists share only twins of the token; none of fewer than {FEWEST}, "
+     "nor of more than half of the tokens there are, which share some whatever they are."),
     ("hubness", "Of how many tokens one is among the nearest in the causal metric. Untrained tokens and hubs are in "
      "many lists, whoever's they are: beside each overlap stands the one without them."),
     ("marks", "; ".join(f"{sign} {MEANINGS[mark]}" for mark, sign in SIGNS.items()) + "."),

@@ -11,6 +11,7 @@ from matplotlib.patches import Patch
 
 from index.answers.page import counted
 from index.geometry.maps import Geometry
+from index.pictures.numbers.beside import SeriesBeside
 from index.pictures.numbers.densities import Densities
 from index.pictures.numbers.series import NeighborhoodSeries, OverlapSeries, RankSeries, UnionSeries
 from index.pictures.plot import labels, paper
@@ -41,11 +42,11 @@ def neighborhood_figure(series: NeighborhoodSeries, found: Neighborhood, name: s
     figure, grid = paper.page(
         typeface.label(series.text, cells=48), typeface.label(subtitle(series, found, name), cells=150)
     )
-    _draw_ranks(figure, grid[0, 0], series.ranks)
-    _draw_overlap(figure.add_subplot(grid[0, 1]), series.overlap, found)
+    _draw_ranks(figure, grid[0, 0], series.ranks, series.beside)
+    _draw_overlap(figure.add_subplot(grid[0, 1]), series.overlap, found, series.beside)
     density = figure.add_subplot(grid[1, 0])
     paper.name_panel(density, "c", f"Density, {found_in(series.densities.geometry)}")
-    draw_densities(density, series.densities, (series.density, series.denser_than))
+    draw_densities(density, series.densities, (series.density, series.denser_than), series.beside)
     _draw_union(figure.add_subplot(grid[1, 1]), series.union, typeface)
     return figure
 
@@ -68,6 +69,8 @@ def subtitle(series: NeighborhoodSeries, found: Neighborhood, name: str) -> str:
             said.append(f"{rest.count} of {rest.k} without untrained tokens and hubs")
         if agreed.lowest < agreed.highest:
             said.append(f"ties could make it {agreed.lowest} to {agreed.highest}")
+    if series.beside is not None:
+        said.append(f"{series.beside.short}: {display(series.beside.bundle)}")
     return " · ".join(said)
 
 
@@ -76,7 +79,9 @@ def found_in(geometry: Geometry) -> str:
     return f"in {geometry.words}" if geometry is Geometry.CAUSAL else f"by {geometry.words}"
 
 
-def _draw_ranks(figure: Figure, cell: SubplotSpec, series: tuple[RankSeries, RankSeries]) -> None:
+def _draw_ranks(
+    figure: Figure, cell: SubplotSpec, series: tuple[RankSeries, RankSeries], beside: SeriesBeside | None
+) -> None:
     strips = cell.subgridspec(2, 1, hspace=0.2)
     upper = figure.add_subplot(strips[0])
     lower = figure.add_subplot(strips[1], sharex=upper)
@@ -85,7 +90,7 @@ def _draw_ranks(figure: Figure, cell: SubplotSpec, series: tuple[RankSeries, Ran
         if len(ranks.ranks) == 0:
             paper.say(axes, "no other token has a place here")
             continue
-        _draw_distances(axes, ranks, color)
+        _draw_distances(axes, ranks, color, _means(ranks, beside))
     listed = [(axes, ranks) for axes, ranks in zip((upper, lower), series, strict=True) if len(ranks.ranks)]
     upper.tick_params(labelbottom=False)
     lower.tick_params(bottom=bool(listed), labelbottom=bool(listed))
@@ -102,7 +107,14 @@ def _draw_ranks(figure: Figure, cell: SubplotSpec, series: tuple[RankSeries, Ran
         hollow: tied.any(),
         Patch(color=paper.PALE, label="± resolution"): any(_band_seen(axes, ranks) for axes, ranks in listed),
     }
+    if beside is not None and any(len(_means(ranks, beside)) for ranks in series):
+        parts[Line2D([], [], color=paper.BESIDE, ls=":", label=f"{beside.short}, mean")] = True
     paper.key(upper, *(part for part, drawn in parts.items() if drawn))
+
+
+def _means(series: RankSeries, beside: SeriesBeside | None) -> np.ndarray:
+    """Return the mean distances of another bundle at the ranks that are drawn, (n,), as far as they are known."""
+    return np.empty(0) if beside is None else beside.ranks.get(series.geometry, np.empty(0))[: len(series.ranks)]
 
 
 def _band_seen(axes: Axes, series: RankSeries) -> bool:
@@ -111,7 +123,7 @@ def _band_seen(axes: Axes, series: RankSeries) -> bool:
     return len(series.ranks) > 1 and bool(top - bottom >= 1)
 
 
-def _draw_distances(axes: Axes, series: RankSeries, color: str) -> None:
+def _draw_distances(axes: Axes, series: RankSeries, color: str, means: np.ndarray) -> None:
     ranks, distances, tied = series.ranks, series.distances, series.tied
     axes.fill_between(
         ranks, distances - series.resolution, distances + series.resolution, color=paper.PALE, linewidth=0
@@ -120,12 +132,13 @@ def _draw_distances(axes: Axes, series: RankSeries, color: str) -> None:
     size = 3.0 if len(ranks) <= 60 else 1.8
     for chosen, fill in ((~tied, color), (tied, "white")):
         axes.plot(ranks[chosen], distances[chosen], "o", ms=size, mec=color, mfc=fill, mew=0.6, clip_on=False)
-    paper.span(axes, "y", distances, share=0.12)
+    axes.plot(ranks[: len(means)], means, color=paper.BESIDE, ls=":")
+    paper.span(axes, "y", np.concatenate([distances, means]), share=0.12)
     name = f"{series.geometry.label}, resolution {series.resolution:.2g}"
     axes.text(1, 0.03, name, transform=axes.transAxes, ha="right", fontsize=paper.SMALL, color=paper.GRAY)
 
 
-def _draw_overlap(axes: Axes, series: OverlapSeries, found: Neighborhood) -> None:
+def _draw_overlap(axes: Axes, series: OverlapSeries, found: Neighborhood, beside: SeriesBeside | None) -> None:
     paper.name_panel(axes, "b", "Overlap of the two lists at length k")
     axes.set(xlabel="k", ylabel="shared, percent", ylim=(-3, 103))
     if found.overlap is None:
@@ -143,6 +156,10 @@ def _draw_overlap(axes: Axes, series: OverlapSeries, found: Neighborhood) -> Non
     axes.plot(series.lengths, 100 * series.shares, color=paper.BOTH, label=None if single else "overlap")
     chance = {"marker": "_"} if single else {"ls": "--", "lw": 0.8}
     axes.plot(series.lengths, 100 * series.chance, color=paper.GRAY, label="chance", **chance)
+    if beside is not None:
+        lengths, shares = beside.means(int(series.lengths[-1]))
+        axes.plot(lengths, 100 * shares, color=paper.BESIDE, marker="D", ms=3, ls=":")
+        paper.name_curve(axes, (lengths[-1], 100 * shares[-1]), f"{beside.short}, mean")
     k = found.overlap.k
     axes.plot([k], [found.overlap.percent], "o", ms=4, color=paper.BOTH, clip_on=False, label=f"k = {k}")
     axes.set_xlim(0, 1.02 * series.lengths[-1])
@@ -150,8 +167,13 @@ def _draw_overlap(axes: Axes, series: OverlapSeries, found: Neighborhood) -> Non
     paper.key(axes)
 
 
-def draw_densities(axes: Axes, densities: Densities, token: tuple[float, str | None] | None = None) -> None:
-    """Draw how many tokens have each density, both on logarithmic axes.
+def draw_densities(
+    axes: Axes,
+    densities: Densities,
+    token: tuple[float, str | None] | None = None,
+    beside: SeriesBeside | None = None,
+) -> None:
+    """Draw how many tokens have each density, both on logarithmic axes, and how many points of another bundle.
 
     A token to mark is its density, and the percent of tokens it is denser than: None for a row without a point.
     """
@@ -173,9 +195,16 @@ def draw_densities(axes: Axes, densities: Densities, token: tuple[float, str | N
         linewidth=0.3,
         label="all tokens",
     )
+    low, high, most = edges[0], edges[-1], counts.max()
+    if beside is not None and len(beside.counts):
+        axes.stairs(beside.counts, beside.edges, color=paper.BESIDE, linewidth=1.0)
+        highest = int(beside.counts.argmax())
+        paper.name_curve(axes, (beside.edges[highest], beside.counts[highest]), beside.short, left=True)
+        low, high = min(low, beside.edges[0]), max(high, beside.edges[-1])
+        most = max(most, beside.counts.max())
     axes.text(1, 1, left_out, transform=axes.transAxes, ha="right", va="top", fontsize=paper.SMALL, color=paper.GRAY)
-    paper.logarithmic(axes, "x", edges[0] / (edges[-1] / edges[0]) ** 0.03, edges[-1] * (edges[-1] / edges[0]) ** 0.03)
-    paper.logarithmic(axes, "y", 0.7, 1.6 * counts.max(), counts=True)
+    paper.logarithmic(axes, "x", low / (high / low) ** 0.03, high * (high / low) ** 0.03)
+    paper.logarithmic(axes, "y", 0.7, 1.6 * most, counts=True)
     axes.set_xlabel(f"density, {densities.unit} (rule '{densities.rule.value}', k = {densities.k})")
     axes.set_ylabel("tokens")
     if token is not None and not _unmarked(densities, *token):

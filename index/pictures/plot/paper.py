@@ -25,6 +25,9 @@ WIDTH, HEIGHT, DPI = 7.0, 5.5, 300
 FIRST, SECOND, BOTH = "#0072B2", "#D55E00", "#009E73"
 """The colors of the first geometry, the second, and what they share: Okabe and Ito's, for color-blind eyes too."""
 
+BESIDE = "#CC79A7"
+"""The color of what another bundle shows."""
+
 INK, GRAY, PALE = "#222222", "#666666", "#D5D5D5"
 
 NO_LIGATURES = ("-liga",)
@@ -104,6 +107,20 @@ def say(axes: Axes, text: str) -> None:
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=GRAY, wrap=True)
     # Hidden rather than removed: another panel may share the axis.
     axes.tick_params(which="both", bottom=False, left=False, labelbottom=False, labelleft=False)
+
+
+def name_curve(axes: Axes, at: tuple[float, float], name: str, *, left: bool = False) -> None:
+    """Write the name of another bundle's curve beside one of its points, in its color."""
+    axes.annotate(
+        name,
+        at,
+        (-4, 0) if left else (0, 5),
+        textcoords="offset points",
+        ha="right" if left else "left",
+        va="top" if left else "bottom",
+        fontsize=SMALL,
+        color=BESIDE,
+    )
 
 
 def span(axes: Axes, which: Literal["x", "y"], values: np.ndarray, *, share: float = 0.06) -> None:

@@ -1,4 +1,4 @@
-"""`plot`: a token's neighborhood, or the vocabulary, as a figure for a paper."""
+"""`plot`: a token's neighborhood, the vocabulary, or several concepts, as a figure for a paper."""
 
 from __future__ import annotations
 
@@ -15,9 +15,13 @@ from index.bundle.manifest import MANIFEST
 from index.errors import ParameterError, one_line, parameter
 from index.files import placing, require
 from index.measures.density import Rule
+from index.pictures.numbers.beside import SeriesBeside, series_beside
 from index.pictures.numbers.densities import all_densities
-from index.pictures.numbers.series import neighborhood_series
+from index.pictures.numbers.series import neighborhood_series, titled
 from index.pictures.numbers.vocabulary_series import VocabularySeries, vocabulary_series
+from index.questions.beside import BesideBundle, notes_beside
+from index.questions.concept import LEAST_RANDOM, concept
+from index.questions.concepts import Concepts
 from index.questions.densest import densest
 from index.questions.neighbors import Neighborhood, neighbors
 from index.questions.parameters import (
@@ -37,10 +41,13 @@ if TYPE_CHECKING:
 
     from index.pictures.plot.fonts import Typeface
 
-DENSEST, VOCABULARY = "densest", "vocabulary"
+DENSEST, VOCABULARY, CONCEPTS = "densest", "vocabulary", "concepts"
 """What a figure can be of, besides a token."""
 
 FORMATS = (".png", ".svg", ".pdf")
+
+Drawn = Neighborhood | VocabularySeries | Concepts
+"""What figures are of."""
 
 LISTED = 8
 """How many characters a note names before it counts the rest."""
@@ -53,20 +60,22 @@ class Plotted(Answer):
     paths: tuple[Path, ...]  # the files, in the order of what was asked; one PDF holds a page for each
     missing: frozenset[str]  # characters that no font here has, drawn as escapes
     packages: tuple[str, ...]  # of Debian, with fonts that have most characters
+    notes: tuple[str, ...] = ()  # what keeps what stands beside from being a control
 
     columns: ClassVar = {"path": str, "bytes": int}
 
     @property
     def note(self) -> str | None:
-        """Which characters are drawn as escapes, and what to install."""
+        """What stands beside, if it is no control; which characters are drawn as escapes, and what to install."""
         if not self.missing:
-            return None
+            return " ".join(self.notes) or None
         listed = ", ".join(f"U+{ord(character):04X}" for character in sorted(self.missing)[:LISTED])
         more = f" and {len(self.missing) - LISTED} more" if len(self.missing) > LISTED else ""
-        return (
+        fonts = (
             f"note: no font here has {listed}{more}; they are drawn as escapes. "
             f"Fonts that have most characters are in the Debian packages {', '.join(self.packages)}"
         )
+        return " ".join([*self.notes, fonts])
 
     def rows(self) -> list[Row]:
         """Return one record for each file."""
@@ -86,9 +95,9 @@ def plot(
     asked: Annotated[
         list[str],
         Doc(
-            "The densest token, the whole vocabulary, or tokens as in `neighbors`; one called 'densest' or "
-            "'vocabulary' by its #id.",
-            metavar="densest|vocabulary|TOKEN...",
+            "The densest token, the whole vocabulary, the cosines between concepts, or tokens as in `neighbors`; one "
+            "called 'densest', 'vocabulary' or 'concepts' by its #id.",
+            metavar="densest|vocabulary|concepts|TOKEN...",
         ),
     ],
     *,
@@ -107,9 +116,18 @@ def plot(
     geometries: Geometries = CAUSAL_AND_COSINE,
     among: Among = None,
     without: Without = None,
+    beside: BesideBundle = None,
+    pairs: Annotated[
+        tuple[Path, ...] | None,
+        Doc(
+            "concepts: a file of word pairs, as in `concept`; may be given again.",
+            metavar="FILE",
+            default="the sections of the analogies that gensim carries",
+        ),
+    ] = None,
     overwrite: Overwrite = False,
 ) -> Plotted:
-    """Draw a token's neighborhood, or the vocabulary, as one figure of four panels. Needs the extra `plot`.
+    """Draw a token's neighborhood, the vocabulary or concepts as one figure of several panels. Needs the extra `plot`.
 
     Scripts that matplotlib's own font lacks need fonts of the system: on Debian fonts-noto-core, fonts-noto-cjk and
     fonts-symbola.
@@ -125,23 +143,40 @@ def plot(
         raise ParameterError(
             f"{parameter('out')} must end in {', '.join(FORMATS[:-1])} or {FORMATS[-1]}, got: {out.name}"
         )
-    if VOCABULARY in asked and (top, among, without) != (None, None, None):
+    of_all = next((each for each in asked if each in (VOCABULARY, CONCEPTS)), None)
+    if of_all is not None and (top, among, without) != (None, None, None):
         raise ParameterError(
-            f"plot vocabulary is of all tokens and has no lists; leave {parameter('top')}, {parameter('among')} and "
+            f"plot {of_all} is of all tokens and has no lists; leave {parameter('top')}, {parameter('among')} and "
             f"{parameter('without')} out"
         )
+    if pairs and CONCEPTS not in asked:
+        raise ParameterError(f"{parameter('pairs')} goes with plot {CONCEPTS}, which is not asked for")
     settings: dict[str, Any] = {"density_k": density_k, "geometries": geometries}
     lists = {**settings, "top": top, "among": among, "without": without}
     answers = [
-        vocabulary_series(bundle, rule=rule or Rule.DISTINCT, **settings)
+        vocabulary_series(bundle, rule=rule or Rule.DISTINCT, beside=beside, **settings)
         if question == VOCABULARY
+        else _concepts(bundle, pairs)
+        if question == CONCEPTS
         else densest(bundle, rule=rule or Rule.NOTEBOOK, **lists).neighborhood
         if question == DENSEST
         else neighbors(bundle, question, rule=rule or Rule.DISTINCT, **lists)
         for question in asked
     ]
-    paths, missing = draw(bundle, answers, out, overwrite=overwrite)
-    return Plotted(paths, missing, PACKAGES)
+    paths, missing = draw(bundle, answers, out, beside=beside, overwrite=overwrite)
+    return Plotted(paths, missing, PACKAGES, () if beside is None else tuple(notes_beside(bundle, beside)))
+
+
+def _concepts(bundle: Bundle, pairs: tuple[Path, ...] | None) -> Concepts:
+    """Return the concepts of files, with the cosines between them; ParameterError for fewer than two."""
+    found = concept(bundle, pairs, top=1, random=LEAST_RANDOM)
+    if len(found.concepts) < 2:
+        raise ParameterError(
+            f"plot {CONCEPTS} compares concepts, and {parameter('pairs')} gives one; pass another file"
+        )
+    if found.refusal is not None:
+        raise ParameterError(found.refusal)
+    return found
 
 
 @dataclass(frozen=True)
@@ -154,17 +189,23 @@ class _Page:
 
 
 def draw(
-    bundle: Bundle, answers: Sequence[Neighborhood | VocabularySeries], out: Path, *, overwrite: bool = False
+    bundle: Bundle,
+    answers: Sequence[Drawn],
+    out: Path,
+    *,
+    beside: Bundle | None = None,
+    overwrite: bool = False,
 ) -> tuple[tuple[Path, ...], frozenset[str]]:
     """Draw answers, one figure each; return the files, and the characters that no font here has, drawn as escapes.
 
     The suffix of `out` says the format. Of several answers a PDF has several pages; for the other formats `words.png`
-    becomes `words-9966.png`, by the id of each token, or `words-vocabulary.png`. ParameterError when a token has two
+    becomes `words-9966.png`, by the id of each token, `words-vocabulary.png` or
+    `words-concepts.png`. ParameterError when a token has two
     figures but no PDF, or a file is there or cannot be written.
     """
     from index.pictures.plot import fonts, paper
 
-    pages = _pages(bundle, answers)
+    pages = _pages(bundle, answers, beside)
     typeface = fonts.typeface(text for page in pages for text in page.texts)
     if len(pages) == 1 or out.suffix.lower() == ".pdf":
         targets = [out]
@@ -186,18 +227,26 @@ def draw(
     return tuple(targets), typeface.missing
 
 
-def _pages(bundle: Bundle, answers: Sequence[Neighborhood | VocabularySeries]) -> list[_Page]:
-    from index.pictures.plot import neighborhood, vocabulary
+def _pages(bundle: Bundle, answers: Sequence[Drawn], beside: Bundle | None) -> list[_Page]:
+    from index.pictures.plot import concepts, neighborhood, vocabulary
 
     densities = cache(partial(all_densities, bundle))
+    others: list[SeriesBeside | None] = []
     pages = []
     for answer in answers:
         if isinstance(answer, VocabularySeries):
             draw = partial(vocabulary.vocabulary_figure, answer, bundle)
-            pages.append(_Page("vocabulary", vocabulary.texts_drawn(bundle), draw))
+            pages.append(_Page("vocabulary", vocabulary.texts_drawn(bundle, answer.beside), draw))
+            continue
+        if isinstance(answer, Concepts):
+            draw = partial(concepts.concepts_figure, answer, bundle.name)
+            pages.append(_Page(CONCEPTS, concepts.texts_drawn(answer, bundle.name), draw))
             continue
         known = densities(next(iter(answer.lists)), Rule.DISTINCT, answer.density_k)
-        series = neighborhood_series(bundle, answer, known)
-        draw = partial(neighborhood.neighborhood_figure, series, answer, bundle.name)
-        pages.append(_Page(str(answer.token.id), neighborhood.texts_drawn(series, answer, bundle.name), draw))
+        if not others:  # of all figures alike: they have the same geometries, lists and k
+            first, second = answer.lists
+            others.append(series_beside(bundle, beside, (first, second), known, answer.among))
+        series, name = neighborhood_series(bundle, answer, known, others[0]), titled(bundle)
+        draw = partial(neighborhood.neighborhood_figure, series, answer, name)
+        pages.append(_Page(str(answer.token.id), neighborhood.texts_drawn(series, answer, name), draw))
     return pages
