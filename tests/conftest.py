@@ -3,6 +3,7 @@
 import importlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from typer.testing import CliRunner
 
 ROOT = Path(__file__).resolve().parent.parent
 SLOW_SECONDS = 10
+CONTROL = "smollm2-135m-control-covariance"
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
@@ -106,6 +108,12 @@ def smollm2_sample(shared_folder: Path) -> Built:
 
 
 @pytest.fixture(scope="session")
+def smollm2_control(shared_folder: Path) -> Built:
+    """Random points with its mean and covariance, under the name that such a control gets."""
+    return built_once(shared_folder / CONTROL, "--control", "covariance")
+
+
+@pytest.fixture(scope="session")
 def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that all workers of a parallel run have in common."""
     own = tmp_path_factory.getbasetemp()
@@ -130,3 +138,33 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     for report in terminalreporter.stats.get("passed", []):
         if report.duration > SLOW_SECONDS and "slow" not in report.keywords:
             terminalreporter.write_line(f"{report.duration:.0f} s, and no reason given: {report.nodeid}")
+
+
+@pytest.fixture(scope="session")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A vocabulary that is built in a blink, for builds that are interrupted."""
+    from interrupted import write_source  # which imports this module
+
+    return write_source(tmp_path_factory.mktemp("source"))
+
+
+@pytest.fixture(scope="session")
+def whole(source: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The files of its bundle, of a build that nothing interrupts."""
+    from interrupted import uninterrupted
+
+    return uninterrupted(source, tmp_path_factory.mktemp("whole"))
+
+
+@pytest.fixture(scope="session")
+def old(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Another bundle of it, that is there before."""
+    from interrupted import another
+
+    return another(source, tmp_path_factory.mktemp("old"))
+
+
+@pytest.fixture
+def target(old: Path, tmp_path: Path) -> Path:
+    """A copy of the old bundle, to be replaced."""
+    return Path(shutil.copytree(old, tmp_path / "bundle"))

@@ -57,6 +57,12 @@ def uninterrupted(source: Path, folder: Path) -> dict[str, bytes]:
     return contents(folder / "bundle")
 
 
+def another(source: Path, folder: Path) -> Path:
+    """A bundle of the same rows with other distances."""
+    build(Settings(source=str(source), out=folder / "bundle", ridge=0.5))
+    return folder / "bundle"
+
+
 def kill(source: Path, target: Path, step: str, done: int) -> None:
     command = [sys.executable, "-c", KILLED, str(source), str(target), step, str(done)]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -10,6 +10,8 @@ from conftest import build, invoke, query
 from numpy.typing import NDArray
 from synthetic import gaussian, write_metric
 
+import index
+
 V, D = 400, 10
 TWINS = (17, 200, 350)
 
@@ -120,6 +122,9 @@ def test_every_form_says_the_same(bundle: Path) -> None:
     lines = invoke("query.py", *given, "--csv").out.splitlines()
     assert lines[0].split(",")[:6] == ["rank", "eigenvalue", "share", "end", "place", "row"]
     assert [line.split(",")[0] for line in lines[1:]] == [str(D)] * 4 + ["1"] * 4
+    usual = index.open(bundle).axes(top=1)
+    assert [each.axis.rank for each in usual.axes] == [1, 2, D]
+    assert [each["rank"] for each in query("axes", "--index", bundle)["axes"]] == [1, 2, D]
     shown = invoke("query.py", *given).out
     for each in found["axes"]:
         assert f"{each['negative'][1]['projection']:.6g}" in shown

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, invoke
-from interrupted import StepError, V, contents, kill, rebuild, stop_after, uninterrupted, write_source
+from interrupted import StepError, V, contents, kill, rebuild, stop_after
 
 import index
 from index.build import place as workplace
@@ -24,30 +24,6 @@ from index.errors import BundleError
 from index.geometry.maps import Geometry
 
 CAUSAL, COSINE, ANGLE = Geometry
-
-
-@pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_source(tmp_path_factory.mktemp("source"))
-
-
-@pytest.fixture(scope="module")
-def whole(source: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    return uninterrupted(source, tmp_path_factory.mktemp("whole"))
-
-
-@pytest.fixture(scope="module")
-def old(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle that is there before."""
-    path = tmp_path_factory.mktemp("old") / "bundle"
-    build(Settings(source=str(source), out=path, ridge=0.5))
-    return path
-
-
-@pytest.fixture
-def target(old: Path, tmp_path: Path) -> Path:
-    """A copy of the old bundle, to be replaced."""
-    return Path(shutil.copytree(old, tmp_path / "bundle"))
 
 
 # --- killed ------------------------------------------------------------------------------------------------------

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import pickle
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 from conftest import ROOT
@@ -48,6 +50,10 @@ def test_what_was_compiled_is_kept(tmp_path: Path) -> None:
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, check=True)
     assert list(tmp_path.rglob("*.nbc"))
+    for kept in (indexes := list(tmp_path.rglob("*.nbi"))):  # as another version left it, with a type that is gone
+        kept.write_bytes(pickle.dumps(numba.__version__) + b"cindex.search.kernels\nGone\n.")
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, check=True)
+    assert any(b"Gone" not in kept.read_bytes() for kept in indexes)
 
 
 @pytest.mark.slow  # all kernels of a build and of its questions are compiled, in each process

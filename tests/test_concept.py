@@ -391,6 +391,19 @@ def test_what_cannot_be_asked(asked: tuple[str, ...], said: str, small: Path, fi
     assert said in outcome.err
 
 
+def test_two_texts_are_wanted_in_python(small: Path) -> None:
+    opened = index.open(small)
+    for given, said in (("w1 - w2", "parallel must be two texts, got: w1 - w2"), (["w1 - w2"], "two texts, got 1")):
+        with pytest.raises(ParameterError, match=said):
+            opened.concept(parallel=given)
+    found = opened.concept(parallel=["w1 - w2", "w3 - w4"], form="bare", random=19).parallel
+    assert found is not None
+    assert [[(sign, token.text) for sign, token in side] for side in found.terms] == [
+        [(1, "w1"), (-1, "w2")],
+        [(1, "w3"), (-1, "w4")],
+    ]
+
+
 def test_fewer_tokens_than_random_pairs_need(small: Path, files: list[Path]) -> None:
     with pytest.raises(ParameterError, match="random pairs are of 28 different tokens, and there are 5 to draw from"):
         index.open(small).concept(files[0], form="bare", among=range(5))

@@ -248,6 +248,9 @@ ASKED: dict[str, tuple[str, ...]] = {
     "plot": ("#40", "--out", "figure.svg"),
     "report": ("#40", "--out", "report.html"),
     "evaluate": ("words.txt",),
+    "search": ("--vectors", "probes.npy"),
+    "enrich": ("#40",),
+    "concept": ("pairs.txt",),
 }
 """What questions need besides a bundle."""
 
@@ -256,7 +259,7 @@ def asked_of(name: str) -> tuple[str, ...]:
     return (name, *ASKED.get(name, ()))
 
 
-ASKABLE = [name for name in QUESTIONS if name != "untrained"]
+ASKABLE = [name for name in QUESTIONS if name not in ("untrained", "compare")]
 
 
 def ask(name: str, bundle: Path, *form: object) -> Outcome:
@@ -271,6 +274,8 @@ def test_every_answer_says_that_it_is_about_a_control(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "words.txt").write_text("the\tof\t3\nand\tmoon\t5\nstar\tplanet\t7\n")
+    (tmp_path / "pairs.txt").write_text("the\tof\nand\tmoon\nstar\tplanet\nhello\tworld\n")
+    np.save(tmp_path / "probes.npy", np.random.default_rng(0).normal(size=(1, 12)))
     again = ("--overwrite",) if name in ("export", "plot", "report") else ()
     control, model = folder / "covariance", folder / "bundle"
     said = index.open(control).manifest.control
@@ -293,6 +298,15 @@ def test_every_answer_says_that_it_is_about_a_control(
     assert "A control" not in told.out
     whole = ask(name, model, "--json", *again).json
     assert not any(each.get("control") for each in (whole if isinstance(whole, list) else [whole]))
+
+
+def test_a_comparison_says_which_of_the_two_is_a_control(folder: Path) -> None:
+    printed = invoke("query.py", "compare", folder / "bundle", folder / "shuffle", "--top", 5)
+    assert printed.code == 0
+    assert "shuffle: 345 tokens x 12, float32, a control (shuffle, seed 42)" in printed.said
+    assert printed.said.count("a control (") == 1
+    sides = invoke("query.py", "compare", folder / "bundle", folder / "shuffle", "--json").json["sides"]
+    assert [each["control"] for each in sides.values()] == [None, "shuffle, seed 42"]
 
 
 def test_answers_in_python_say_so_too(folder: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 import pytest
-from conftest import ROOT, Built
+from conftest import CONTROL, ROOT, Built
 from shown import steady
 from typer.main import get_command
 from typer.testing import CliRunner
@@ -81,7 +81,10 @@ def commands(block: str) -> list[tuple[str, str]]:
 
 @pytest.mark.usefixtures("at_home")
 @pytest.mark.parametrize("block", SHOWN)
-def test_shown_output(block: str) -> None:
+def test_shown_output(block: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    if CONTROL in block:
+        control: Built = request.getfixturevalue("smollm2_control")
+        (tmp_path / "data" / "indexes" / CONTROL).symlink_to(control.path, target_is_directory=True)
     for command, output in commands(block):
         result = CliRunner().invoke(query.app, shlex.split(command))
         compare(output.rstrip().splitlines(), [line.rstrip() for line in result.output.rstrip().splitlines()])

@@ -241,6 +241,17 @@ def test_columns_concepts_and_axes(planted: Path, tmp_path: Path) -> None:
     assert "gives no direction: none of its pairs is two tokens behind a space" in bare.err
 
 
+def test_what_is_enriched_at_the_ends_of_axes(small: Path) -> None:
+    asked = ("--without", "@twins", "--index", small)
+    plain = query("axes", "--rank", "1,last", *asked)
+    assert all("sets" not in each for each in plain["axes"])
+    for each in query("axes", "--rank", "1,last", "--enriched", *asked)["axes"]:
+        alone = query("enrich", "--axis", each["rank"], "--shuffles", 199, *asked)
+        assert each["sets"] == alone["sets"]
+    said = invoke("query.py", "axes", "--rank", "1", "--enriched", *asked).said
+    assert re.search("No set stands at either end|Sets that stand at the (positive|negative) end: ", said)
+
+
 def test_part_of_the_vocabulary(planted: Path) -> None:
     opened = index.open(planted)
     answer = opened.enrich(column="hubness", patterns="7", sets="@twins", among=range(200), shuffles=19)

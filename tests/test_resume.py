@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import invoke
-from interrupted import contents, rebuild, stop_after, uninterrupted, write_source
+from interrupted import contents, rebuild, stop_after
 
 import index.build.build
 from index.build.build import build
@@ -16,16 +16,6 @@ from index.build.settings import Settings
 from index.geometry.maps import Geometry
 
 CAUSAL, COSINE, ANGLE = Geometry
-
-
-@pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_source(tmp_path_factory.mktemp("source"))
-
-
-@pytest.fixture(scope="module")
-def whole(source: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    return uninterrupted(source, tmp_path_factory.mktemp("whole"))
 
 
 # --- going on ----------------------------------------------------------------------------------------------------

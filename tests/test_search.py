@@ -16,6 +16,7 @@ from safetensors.numpy import save_file
 from synthetic import planted, write_model
 
 import index
+from index.answers.page import Facts
 from index.api import OpenVocabulary
 from index.errors import ParameterError
 from index.geometry.readout import NormKind
@@ -342,3 +343,11 @@ def test_no_token_with_a_direction(vocabulary: OpenVocabulary) -> None:
     (state,) = vocabulary.search(np.ones(D), role="readout", among=[17]).json()
     assert state["dual"] == []
     assert [each["row"] for each in state["logits"]] == [17]
+
+
+def test_what_lists_keep_to_is_said(vocabulary: OpenVocabulary) -> None:
+    for role in ("unembedding", "readout"):
+        for among, expected in ((None, []), ([17, 18, 19], [("among", "ids: 3 tokens")])):
+            found = vocabulary.search(np.ones(D), role=role, among=among)[0]
+            shown = [row for block in found.page() if isinstance(block, Facts) for row in block.rows]
+            assert shown == expected

@@ -5,11 +5,14 @@ from pathlib import Path
 import numpy as np
 import oracles
 import pytest
+from xxhash import xxh3_64_hexdigest
 
 from index.build.build import build
 from index.build.settings import Settings
+from index.bundle import checksums
 from index.bundle.bundle import open_bundle
 from index.bundle.stored import PatchedArray
+from index.errors import BundleError
 
 V, D, K = 80, 5, 12
 KEYS = [
@@ -56,3 +59,29 @@ def test_only_lists_that_hold_twins_are_stored_twice(twins: int, tmp_path: Path)
     assert len(stored) == len(np.load(tmp_path / "bundle" / "causal.distinct_ids.npy"))
     if twins == 0:
         assert len(stored) == 0
+
+
+@pytest.mark.parametrize("damaged", [None, 0, 7, 15])
+def test_pieces_in_many_blocks_are_checked_and_read(
+    damaged: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Blocks that are let go of after they were checked are read again as they are, and a damaged one is seen."""
+    monkeypatch.setattr(checksums, "BLOCKS_HELD", 3)
+    content = np.random.default_rng(1).integers(0, 256, 16 * checksums.BLOCK_BYTES - 5, dtype=np.uint8)
+    blocks = [
+        xxh3_64_hexdigest(content[start : start + checksums.BLOCK_BYTES].tobytes())
+        for start in range(0, len(content), checksums.BLOCK_BYTES)
+    ]
+    if damaged is not None:
+        content[damaged * checksums.BLOCK_BYTES + 11] ^= 1
+    content.tofile(tmp_path / "file")
+    file = checksums.StoredFile(tmp_path / "file", blocks)
+    starts = np.arange(16) * checksums.BLOCK_BYTES + 100
+    if damaged is not None:
+        with pytest.raises(BundleError, match="is not what was written, from byte"):
+            file.check_pieces(starts, 64)
+        return
+    for _ in range(2):
+        file.check_pieces(starts, 64)
+        for start in starts.tolist():
+            np.testing.assert_array_equal(file.content[start : start + 64], content[start : start + 64])

@@ -148,7 +148,7 @@ def test_stacks_that_cannot_be_are_refused(stack: NDArray[np.uint16], tmp_path: 
         (tmp_path / "no.h5", None, "is no HDF5 file that can be read"),
         (tmp_path / "outside.h5", None, "its numbers lie in other files"),
         (tmp_path / "link.h5", "bf16", "it holds nothing"),
-        (tmp_path / "absent.h5", None, "is no regular file"),
+        (tmp_path / "absent.h5", None, "there is no such file"),
     ]
     for path, bits, words in cases:
         with pytest.raises((SourceError, ParameterError)) as caught:
@@ -159,6 +159,7 @@ def test_stacks_that_cannot_be_are_refused(stack: NDArray[np.uint16], tmp_path: 
 # --- killed, stopped, failed ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow("two processes, each of which imports all that a build needs, and two sweeps")
 def test_a_sweep_killed_twice_and_resumed_has_the_bytes_of_one_that_was_not(stacked: Path, tmp_path: Path) -> None:
     assert swept("--sweep", stacked, "--as", "bf16", "--out", tmp_path / "whole").code == 0
     out = tmp_path / "out"
@@ -250,7 +251,7 @@ def test_settings_of_a_sweep_stay_and_overwrite_builds_anew(tmp_path: Path) -> N
 
 
 def test_ctrl_c_says_how_far_it_came(stacked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import index.build.sweep as module
+    import index.build.step as module
 
     original, calls = module.build, []
 
@@ -294,7 +295,7 @@ def test_a_list_names_its_steps(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(SourceError, match="no UTF-8 text"):
         listed_sources(str(path))
-    with pytest.raises(SourceError, match="no regular file"):
+    with pytest.raises(SourceError, match="there is no such file"):
         listed_sources(str(tmp_path / "absent"))
 
 
@@ -338,7 +339,7 @@ def test_what_does_not_go_together_is_said_in_one_line(stacked: Path, tmp_path: 
         (("--sweep", stacked, "--as", "bf16"), "a sweep needs --out"),
         (("--sweep", stacked, "--as", "fp8", "--out", "z"), "--as must be bf16, got: fp8"),
         (("--as", "bf16"), "--as bf16 goes with --sweep"),
-        (("--sweep", tmp_path / "absent", "--out", "z"), "is no regular file"),
+        (("--sweep", tmp_path / "absent", "--out", "z"), "there is no such file"),
         (
             ("--sweep", stacked, "--as", "bf16", "--out", "z", "--distances", "d.pt"),
             "--distances d.pt is of one model",

@@ -48,7 +48,7 @@ def controlled(
         # One thread: how many there are must not move the last bit of a sum.
         with threadpool_limits(1):
             if kind is ControlKind.SHUFFLE:
-                _write_columns(file, source, seed)
+                _write_columns(file, source, seed, progress, step)
             else:
                 made = gaussian_rows if kind is ControlKind.GAUSSIAN else covariance_rows
                 _write_rows(file, source, made(source.gamma, seed), progress, step)
@@ -73,12 +73,13 @@ def _write_rows(file: BinaryIO, source: Source, blocks: Iterator[np.ndarray], pr
         progress(step, done, len(source.gamma))
 
 
-def _write_columns(file: BinaryIO, source: Source, seed: int) -> None:
-    gamma = source.gamma
+def _write_columns(file: BinaryIO, source: Source, seed: int, progress: Progress, step: str) -> None:
+    gamma, (V, D) = source.gamma, source.gamma.shape
     for where in row_slices(gamma.shape):  # all its room is taken first: a full disk cannot refuse a mapped page
         file.write(np.zeros_like(gamma[where]).view(np.uint8).data)
     file.flush()
     mapped = np.memmap(file, gamma.dtype, mode="r+", shape=gamma.shape)
     for where, columns in shuffled_columns(gamma, seed):
         mapped[:, where] = columns
+        progress(step, where.stop * V // D, V)
     mapped.flush()

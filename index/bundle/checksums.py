@@ -25,6 +25,8 @@ from index.files import brief, why
 
 CHECKSUMS = "checksums.json"
 BLOCK_BYTES = 1 << 16
+BLOCKS_HELD = 256
+"""So many that are checked for the sake of pieces in them are let go of together: 16 MiB."""
 DAMAGED = "the bundle is damaged; build it again"
 
 
@@ -193,11 +195,18 @@ class StoredFile:
                 self._check_block(block)
 
     def check_pieces(self, starts: np.ndarray, length: int) -> None:
-        """Check many pieces of one length, (n,) byte offsets, as `check` does."""
+        """Check many pieces of one length, (n,) byte offsets, as `check` does.
+
+        Of blocks that are many, what lies beside the pieces is not kept in this process's memory.
+        """
         first, last = starts // BLOCK_BYTES, (starts + length - 1) // BLOCK_BYTES
-        for block in np.unique(np.concatenate([first, last])).tolist():
-            if not self._checked[block]:
+        blocks = [block for block in np.unique(np.concatenate([first, last])).tolist() if not self._checked[block]]
+        for at in range(0, len(blocks), BLOCKS_HELD):
+            some = blocks[at : at + BLOCKS_HELD]
+            for block in some:
                 self._check_block(block)
+            if len(some) == BLOCKS_HELD:
+                self.forget(some[0] * BLOCK_BYTES, min((some[-1] + 1) * BLOCK_BYTES, len(self.content)))
         if length > BLOCK_BYTES:  # whole blocks lie between the ends
             self.check(int(starts.min()), int(starts.max()) + length)
 

@@ -51,9 +51,10 @@ def saving(path: Path, needed: int) -> Iterator[None]:
     except OSError as error:
         reason = OSError(error.errno, os.strerror(error.errno) if error.errno else brief(error))
         another = f"pass another {parameter('out')}"
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, None):
-            raise BundleError(f"{path.name} cannot be written: {why(reason, another)}") from error
         free = shutil.disk_usage(path.parent).free
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        if not full and not (error.errno is None and free < needed):  # Arrow has no number for its reason
+            raise BundleError(f"{path.name} cannot be written: {why(reason, another)}") from error
         raise BundleError(
             f"{path.name} cannot be written: {reason.strerror}; it needs {needed / 1e6:,.3f} MB, and "
             f"the disk of {path.parent} has {free / 1e6:,.3f} MB left; make room, or {another}"

@@ -165,7 +165,7 @@ def _keyword(name: str, kind: Any, told: Any, default: Any) -> inspect.Parameter
 def _written(default: Any) -> Any:
     """Return a default as it is typed: `causal,cosine`."""
     if isinstance(default, tuple):
-        return ",".join(str(_written(each)) for each in default)
+        return ",".join(map(_written, default))
     if isinstance(default, Enum):
         return str(default.value).replace("_", "-")
     return default

@@ -37,16 +37,6 @@ class Metric:
         """Return ridge tr M, what is missing to D of the variance of points, in logometers^2; None for a given M."""
         return None if self.ridge is None else float((self.ridge / (self.eigenvalues + self.ridge)).sum())
 
-    def axis(self, rank: int) -> np.ndarray:
-        """Return an eigenvector of Cov(gamma) and of M, (D,) of length 1: the first, from 1, of the most variance.
-
-        Which way it points means nothing: its largest entry is positive.
-        """
-        lengths = np.linalg.norm(self.factor, axis=0)  # the roots of M's eigenvalues
-        column = self.factor[:, np.argsort(lengths, kind="stable")[rank - 1]]
-        vector: np.ndarray = column / np.linalg.norm(column)
-        return vector if vector[np.abs(vector).argmax()] > 0 else -vector
-
 
 def large_ridge(ridge: float, lost: float, D: int) -> str | None:
     """Say what a ridge removes that takes `lost` of D dimensions off the variance of points; None below a tenth."""

@@ -17,7 +17,9 @@ from index.questions.lists import PIECE, TOKEN_COLUMNS, among_facts, among_json
 from index.questions.marks import Mark, legend, marks_of, signs
 from index.questions.parameters import TOKENS, Among, Without
 from index.questions.question import Doc
+from index.questions.rankings import along_axis
 from index.questions.reading import AxisNumbers
+from index.questions.sets_in_order import LEVEL, Enriched, sets_in_order
 from index.tokens.vocabulary import Token
 
 USUAL_LENGTH = 10
@@ -57,6 +59,7 @@ class Listed:
 
     axis: Axis
     ends: dict[str, tuple[Along, ...]]  # by the names of `ENDS`, the farthest first
+    sets: tuple[Enriched, ...] | None = None  # those of a high score stand at the positive end; None: not asked for
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,7 @@ class Axes(AmongSome):
                     "eigenvalue_of_M": each.axis.of_m,
                     "alike": list(each.axis.alike),
                     **{end: [along.json() for along in listed] for end, listed in each.ends.items()},
+                    **({} if each.sets is None else {"sets": [vars(one) for one in each.sets]}),
                 }
                 for each in self.axes
             ],
@@ -124,6 +128,8 @@ class Axes(AmongSome):
             "the sign of an axis is arbitrary: its largest coordinate is made positive",
             *legend(marks),
         ]
+        if any(each.sets for each in self.axes):
+            said.append(f"{_SETS_READING}: `enrich --axis` has all figures")
         if self.of != "Cov(gamma)":
             said.insert(0, "M was given: eigenvalues are of its inverse, and need be no variance of this vocabulary")
         return [*blocks, *(Sentence(each, aside=True) for each in said)]
@@ -158,19 +164,41 @@ class Axes(AmongSome):
                 Heading(f"Axis {axis.rank:,}, {end} end"),
                 table(("id", "projection", "logometers", "", TEXT), lines),
             ]
-        return blocks
+        return blocks if each.sets is None else [*blocks, Sentence(_sets_said(each.sets))]
+
+
+_SETS_READING = "sets: scripts, kinds and those with names; in brackets the score, from -1 to 1"
+_MOST_SETS = 5
+"""So many sets are named at each end."""
+
+
+def _sets_said(sets: tuple[Enriched, ...]) -> str:
+    found = [each for each in sets if each.q <= LEVEL]
+    ends = ([each for each in found if each.score > 0], [each for each in reversed(found) if each.score < 0])
+    said = [
+        f"{end} end: {', '.join(f'{each.name} ({each.score:+.2f})' for each in some[:_MOST_SETS])}"
+        for end, some in zip(ENDS, ends, strict=True)
+        if some
+    ]
+    at = f"at a false discovery rate of {100 * LEVEL:.0f} %"
+    return f"Sets that stand at the {'; the '.join(said)} ({at})." if said else f"No set stands at either end {at}."
 
 
 def axes(
     bundle: Bundle,
     *,
     rank: Annotated[
-        AxisNumbers,
-        Doc("Axes by their eigenvalues: 1 is of the largest, last of the smallest.", metavar="N,..."),
-    ] = (1, 2, "last"),
+        AxisNumbers | None,
+        Doc(
+            "Axes by their eigenvalues: 1 is of the largest, last of the smallest.", metavar="N,...", default="1,2,last"
+        ),
+    ] = None,
     top: Annotated[int | None, Doc("Tokens listed at each end.", default="10, or all"), TOKENS] = None,
     among: Among = None,
     without: Without = None,
+    enriched: Annotated[
+        bool, Doc("Say which scripts, kinds and named sets stand at either end, as `enrich --axis` does.")
+    ] = False,
 ) -> Axes:
     """The tokens at both ends of eigenvectors of Cov(gamma), how much variance each holds, and its eigenvalue in M.
 
@@ -186,17 +214,25 @@ def axes(
     0.6358
     """
     some = kept(bundle, among, without)
-    found = [axes_of(bundle.metric, bundle.manifest.source.rows, int(each)) for each in rank]
+    D = len(bundle.metric.mean)
+    found = [
+        axes_of(bundle.metric, bundle.manifest.source.rows, int(each))
+        for each in (dict.fromkeys((1, min(2, D), D)) if rank is None else rank)
+    ]
     rows = np.arange(len(bundle)) if some is None else some.rows
     projections, longest = _projections(bundle, np.stack([axis.vector for axis in found], axis=1), rows)
-    slack = len(bundle.metric.mean) * 2.0**-51 * longest  # of a sum of D products in float64, twice
+    slack = D * 2.0**-51 * longest  # of a sum of D products in float64, twice
     length = USUAL_LENGTH if top is None else top
     listed = [
-        Listed(axis, {end: _end(bundle, axis, rows, sign * along, sign, length, slack) for end, sign in _SIGNS})
+        Listed(
+            axis,
+            {end: _end(bundle, axis, rows, sign * along, sign, length, slack) for end, sign in _SIGNS},
+            sets_in_order(bundle, along_axis(bundle, axis.rank).values, some).sets if enriched else None,
+        )
         for axis, along in zip(found, projections.T, strict=True)
     ]
     of = "Cov(gamma)" if bundle.metric.ridge is not None else "the inverse of M"
-    return Axes(of, len(bundle.metric.mean), tuple(listed), some)
+    return Axes(of, D, tuple(listed), some)
 
 
 _SIGNS = tuple(zip(ENDS, (1, -1), strict=True))

@@ -79,7 +79,8 @@ def compare_bundles(
 
 def _side(bundle: Bundle, matched: Matched) -> Side:
     facts = bundle.manifest
-    return Side(bundle.name, facts.V, facts.D, str(bundle.gamma.dtype), facts.V - len(matched.a))
+    control = None if facts.control is None else facts.control.short
+    return Side(bundle.name, facts.V, facts.D, str(bundle.gamma.dtype), facts.V - len(matched.a), control)
 
 
 def _lengths(a: Bundle, b: Bundle, matched: Matched, tops: Sequence[int] | None) -> list[int]:

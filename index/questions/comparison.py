@@ -29,6 +29,7 @@ class Side:
     width: int
     dtype: str
     only: int  # tokens that the other has not
+    control: str | None = None  # which, where it is no model
 
 
 @dataclass(frozen=True)
@@ -187,7 +188,8 @@ class Comparison(Answer):
 
     def _facts(self) -> Iterator[tuple[str, Words]]:
         for name, side in (("a", self.a), ("b", self.b)):
-            yield name, f"{side.name}: {side.tokens:,} tokens x {side.width:,}, {side.dtype}"
+            control = "" if side.control is None else f", a control ({side.control})"
+            yield name, f"{side.name}: {side.tokens:,} tokens x {side.width:,}, {side.dtype}{control}"
         by = ((self.by_piece, "piece"), (self.by_text, "text alone"), (self.by_id, "id"))
         yield "in both", f"{self.matched:,} tokens ({', '.join(f'{count:,} by {what}' for count, what in by if count)})"
         yield "only in a", f"{self.a.only:,}"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from index.answers.answer import Row
-from index.answers.page import TEXT, Block, Heading, Sentence, Words, table
+from index.answers.page import TEXT, Block, Heading, Sentence, Words, as_length, facts, table
 from index.geometry.maps import Geometry
 from index.questions.among import AmongSome, Subset
 from index.questions.lists import (
@@ -80,7 +80,7 @@ class NearVector(AmongSome):
 
     def page(self) -> list[Block]:
         """Return the lists under the vector's number."""
-        return [Heading(f"Vector {self.vector}"), *list_blocks(self.lists, self.why_none)]
+        return [Heading(f"Vector {self.vector}"), *_kept_to(self.among), *list_blocks(self.lists, self.why_none)]
 
 
 @dataclass(frozen=True)
@@ -149,11 +149,11 @@ class ReadOut(AmongSome):
 
     def page(self) -> list[Block]:
         """Return both lists under the vector's number."""
-        return [Heading(f"Vector {self.vector}"), *self._logits(), *self._dual()]
+        return [Heading(f"Vector {self.vector}"), *_kept_to(self.among), *self._logits(), *self._dual()]
 
     def _logits(self) -> list[Block]:
         def line(each: Logit) -> tuple[Words, ...]:
-            figures = f"{each.logit:.6f}", f"{each.bf16:.6g}", f"{each.alike:,}"
+            figures = f"{as_length(each.logit)}", f"{each.bf16:.6g}", f"{each.alike:,}"
             places = map(str, (each.rank, each.token.row, each.token.id))
             return (*places, *figures, f"{each.hubness:,.0f}", signs(each.marks), each.token)
 
@@ -176,10 +176,8 @@ class ReadOut(AmongSome):
         ]
 
 
-def among_blocks(among: Subset | None) -> list[Block]:
+def _kept_to(among: Subset | None) -> list[Block]:
     """Return what all lists keep to; nothing where they hold the whole vocabulary."""
-    from index.answers.page import facts
-
     return [] if among is None else [facts(among_facts(among))]
 
 

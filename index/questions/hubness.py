@@ -181,7 +181,7 @@ def hubness(
 
     >>> answer = index.open("data/indexes/smollm2-135m").hub_shares(without="@untrained")
     >>> round(answer.geometries["causal"].by_distance.share["0.1"], 3)
-    0.1
+    0.23
     """
     some = kept(bundle, among, without)
     placed = {geometry: _placed(bundle, geometry, some) for geometry in geometries}

@@ -11,7 +11,9 @@ import numpy as np
 from index.answers.page import Words
 from index.bundle.bundle import Bundle
 from index.errors import ParameterError, parameter
+from index.geometry.blocks import row_blocks
 from index.geometry.maps import Geometry, distances_to
+from index.geometry.metric import axes_of
 from index.questions import directions
 from index.questions.directions import SUFFIX, kept_pairs
 from index.questions.reading import TokenName
@@ -91,12 +93,13 @@ def along_concept(bundle: Bundle, path: Path) -> Ranking:
     return Ranking("concept", name, f"what lies furthest along {name}, toward its second words", values)
 
 
-def along_axis(bundle: Bundle, axis: int) -> Ranking:
+def along_axis(bundle: Bundle, rank: int) -> Ranking:
     """Order tokens along an eigenvector of Cov(gamma) and M: the first has the most variance, the D-th the least."""
-    vector, values = bundle.metric.axis(axis), np.empty(len(bundle))
-    from index.geometry.blocks import row_blocks
-
+    axis, values = axes_of(bundle.metric, bundle.manifest.source.rows, rank), np.empty(len(bundle))
     for where, rows in row_blocks(bundle.gamma):
-        values[where] = (rows - bundle.metric.mean) @ vector
-    words = f"one end of axis {axis} of {bundle.manifest.D}, which of its two is arbitrary"
-    return Ranking("axis", str(axis), words, values[bundle.twins.first])
+        values[where] = (rows - bundle.metric.mean) @ axis.vector
+    words = f"the positive end of axis {rank:,} of {bundle.manifest.D:,}, as in `axes`: its sign is arbitrary"
+    first, last = axis.alike
+    if first < last:
+        words += f"; axes {first:,} to {last:,} have nearly one variance, and a single one means nothing"
+    return Ranking("axis", str(rank), words, values[bundle.twins.first])

@@ -179,7 +179,7 @@ def _bundle(name: str, value: Any, bundle: Bundle) -> Bundle:
     try:
         return open_bundle(folder)
     except BundleError as error:
-        raise BundleError(f"{parameter(name)} {_shown(value)}: {brief(error)}") from error
+        raise ParameterError(f"{parameter(name)} {_shown(value)}: {brief(error)}") from error
 
 
 def _paths(name: str, value: Any, bundle: Bundle) -> tuple[Path, ...]:

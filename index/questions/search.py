@@ -75,7 +75,11 @@ class Searched(Answers, AmongSome):
 
     def __getitem__(self, number: int) -> NearVector | ReadOut:
         """Return what was found of one vector, by its number from 0."""
-        number = range(len(self))[number]
+        found = self._of(range(len(self))[number])
+        found.about(self.bundle.manifest.control)
+        return found
+
+    def _of(self, number: int) -> NearVector | ReadOut:
         lists = {geometry: self._places(geometry, number) for geometry in self.found}
         if self.role is Role.READOUT:
             has_direction = bool(self.found[Geometry.CAUSAL_COSINE].lengths[number])

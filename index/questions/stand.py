@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -23,9 +24,9 @@ from index.measures.concepts import (
     random_words,
 )
 from index.measures.pairs import random_pairs
-from index.questions.analogy import parse_terms
 from index.questions.concepts import NOT_HELD, Held, Parallel
 from index.questions.directions import KeptPairs, Product
+from index.questions.terms import parse_terms
 from index.tokens.words import WordFinder
 
 RANDOM_PAIRS = 10_000
@@ -50,14 +51,14 @@ class Stand:
             )
         return random_words(np.random.default_rng(self.seed), self.candidates, count, self.sets)
 
-    def differences(self, product: Product) -> np.ndarray:
-        """Return the differences of random pairs with an inner product, (RANDOM_PAIRS, D) float64."""
+    def differences(self, product: Product) -> Iterator[tuple[slice, np.ndarray]]:
+        """Yield the differences of `RANDOM_PAIRS` random pairs with an inner product, float64, some hundred at once."""
         draw = np.random.default_rng(self.seed)
         first, second = random_pairs(draw, len(self.candidates), RANDOM_PAIRS)
         stored = product.stored(self.bundle)
-        a, b = (stored[self.candidates[each]].astype(np.float64) for each in (first, second))
-        found: np.ndarray = b - a
-        return found
+        for where in blocks_of_sets(RANDOM_PAIRS, self.bundle.manifest.D):
+            a, b = (stored[self.candidates[each[where]]].astype(np.float64) for each in (first, second))
+            yield where, b - a
 
 
 def stand_of(stand: Stand, kept: KeptPairs) -> tuple[dict[Product, Held], dict[Product, tuple[np.ndarray, np.ndarray]]]:
@@ -90,9 +91,10 @@ def stand_of(stand: Stand, kept: KeptPairs) -> tuple[dict[Product, Held], dict[P
 
 def _random_cosines(stand: Stand, product: Product, directions: np.ndarray) -> np.ndarray:
     """Return the cosines of random pairs' differences with directions (m, D): (m, RANDOM_PAIRS); of twins 0."""
-    differences = stand.differences(product)
-    lengths = np.linalg.norm(differences, axis=1)
-    found: np.ndarray = directions @ differences.T / np.where(lengths > 0, lengths, np.inf)
+    found = np.empty((len(directions), RANDOM_PAIRS))
+    for where, differences in stand.differences(product):
+        lengths = np.linalg.norm(differences, axis=1)
+        found[:, where] = directions @ differences.T / np.where(lengths > 0, lengths, np.inf)
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from pickle import PickleError
 from typing import Any
 
 from numba import njit
@@ -15,8 +16,13 @@ class _Cache(FunctionCache):
 
     def load_overload(self, *given: Any) -> Any:
         """Return what was kept, None where there is nothing."""
-        with suppress(OSError):
-            return super().load_overload(*given)  # type: ignore[no-untyped-call]
+        try:
+            with suppress(OSError):
+                return super().load_overload(*given)  # type: ignore[no-untyped-call]
+        except (AttributeError, ImportError, EOFError, ValueError, PickleError):  # of another version: a type is gone
+            with suppress(OSError):
+                self.flush()  # type: ignore[no-untyped-call]
+        return None
 
     def save_overload(self, *given: Any) -> None:
         """Keep what was compiled, if there is room."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from index.tokens.display import byte_spelling, display, undisplayed, without_isolates
+from index.tokens.text_bytes import TextBytes
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -105,18 +106,23 @@ class Meanings:
     def in_other_cases(self, text: str) -> list[int]:
         """Return the rows whose text differs in no more than its form does not show, equal ones among them."""
         form = form_of(text)
-        return [row for row, each in enumerate(self.forms) if each == form] if form else []
+        if not form:
+            return []
+        rows = self._bytes_of_texts.may_fold_to(len(form.encode()) if form.isascii() else None)
+        return [row for row in rows.tolist() if form_of(self.texts[row].as_py()) == form]
 
     def beginning(self, text: str) -> list[int]:
         """Return the rows whose text begins with it, behind a space or not, the shortest first."""
-        import pyarrow.compute as pc
-
-        if _encoded(text) is None:
+        encoded = _encoded(text)
+        if encoded is None:
             return []
-        found = pc.indices_nonzero(pc.or_(pc.starts_with(self.texts, text), pc.starts_with(self.texts, " " + text)))
-        lengths = np.from_dlpack(pc.utf8_length(self.texts.take(found)))
-        rows: list[int] = np.from_dlpack(found)[np.argsort(lengths, kind="stable")].tolist()
-        return rows
+        held = self._bytes_of_texts
+        rows: list[int] = np.union1d(held.beginning(encoded), held.beginning(b" " + encoded)).tolist()
+        return sorted(rows, key=lambda row: len(self.texts[row].as_py()))
+
+    @cached_property
+    def _bytes_of_texts(self) -> TextBytes:
+        return TextBytes(self.texts)
 
     def beginning_in_other_cases(self, text: str) -> list[int]:
         """Return the rows whose form begins with that of `text`, the shortest first."""
@@ -129,12 +135,15 @@ class _Lookup:
     """Finds the rows of a column that hold a text: by a scan of it, and when asked often by an index."""
 
     def __init__(self, column: pa.StringArray) -> None:
-        self._column, self._scans = column, 0
+        self._column, self._bytes, self._scans = column, TextBytes(column), 0
 
     def rows(self, text: str) -> list[int]:
         """Return the rows, ascending."""
         self._scans += 1
-        return _equal(self._column, text) if self._scans <= _SCANS else list(self._index.get(text, ()))
+        if self._scans > _SCANS:
+            return list(self._index.get(text, ()))
+        encoded = _encoded(text)
+        return [] if encoded is None else self._bytes.equal(encoded).tolist()
 
     @cached_property
     def _index(self) -> dict[str, list[int]]:
@@ -158,20 +167,6 @@ def alike(text: str, texts: Sequence[str | None], count: int) -> list[int]:
     # Not the default scorer: by the best part, every letter of a word is as close to it as the word itself.
     found = process.extract(text, texts, scorer=fuzz.ratio, limit=count, score_cutoff=_ALIKE)
     return [place for _, _, place in found]
-
-
-def _equal(column: pa.StringArray, wanted: str) -> list[int]:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    encoded = _encoded(wanted)
-    if encoded is None:
-        return []
-    # Made from its bytes, because pa.scalar and pa.array import pandas: half a second.
-    bounds = np.array([0, len(encoded)], dtype=np.int32).tobytes()
-    scalar = pa.StringArray.from_buffers(1, pa.py_buffer(bounds), pa.py_buffer(encoded))[0]
-    rows: list[int] = np.from_dlpack(pc.indices_nonzero(pc.equal(column, scalar))).tolist()
-    return rows
 
 
 def _encoded(text: str) -> bytes | None:

@@ -19,7 +19,7 @@ from index.questions.overlap import OverlapCensus
 from index.tokens.display import display
 
 
-def texts_drawn(bundle: Bundle, beside: SeriesBeside | None) -> list[str]:
+def texts_drawn(bundle: Bundle, beside: SeriesBeside | None = None) -> list[str]:
     """Return the texts of the figure that come from data, in printable form: its title and the line below."""
     facts = bundle.manifest
     origin = display(facts.metric.origin)
