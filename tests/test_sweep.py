@@ -251,7 +251,7 @@ def test_settings_of_a_sweep_stay_and_overwrite_builds_anew(tmp_path: Path) -> N
 
 
 def test_ctrl_c_says_how_far_it_came(stacked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import index.build.sweep as module
+    import index.build.step as module
 
     original, calls = module.build, []
 

@@ -21,7 +21,7 @@ class Step(Struct, frozen=True, kw_only=True):
 
     name: str  # of the step, and of its bundle's folder where it has one
     source: str  # as it was listed
-    same_as: str | None = None  # the earlier step whose matrix and tokens it has, bit for bit: it has no bundle
+    same_as: str | None = None  # the step whose matrix and tokens it has, bit for bit: it has no bundle of its own
     error: str | None = None  # why it was not built; None where it was, or was not tried yet
     built: bool = False  # whether there is a bundle, its own or that of the step it is the same as
 

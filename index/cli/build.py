@@ -57,6 +57,16 @@ def build_index(
             "Hub, or of each matrix in a stack (.safetensors, .npy, .h5).",
         ),
     ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Build so many steps of a sweep at a time. Needs the extra `cluster`."),
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="tcp://HOST:PORT", help="Have the workers of a Dask scheduler build the steps of a sweep."
+        ),
+    ] = None,
     bits: Annotated[
         str | None, typer.Option("--as", metavar="bf16", help="What the uint16 of a stack are the bits of.")
     ] = None,
@@ -140,9 +150,9 @@ def build_index(
             if sweep is not None:
                 from index.cli.sweep import sweep_and_report
 
-                done = sweep_and_report(sweep, settings, bits, as_json=as_json)
+                done = sweep_and_report(sweep, settings, bits, workers, scheduler, as_json=as_json)
             else:
-                require_no_bits(bits)
+                require_sweep(**{"as": bits, "workers": workers, "scheduler": scheduler})
                 done = _build_and_report(settings, as_json=as_json)
     except KeyboardInterrupt as stop:
         print(f"stopped: {_left_behind(stop)}", file=sys.stderr)
@@ -151,10 +161,11 @@ def build_index(
         raise typer.Exit(1)
 
 
-def require_no_bits(bits: str | None) -> None:
+def require_sweep(**given: object) -> None:
     """Raise ParameterError for what only a sweep reads."""
-    if bits is not None:
-        raise ParameterError(f"{parameter('as', bits)} goes with {parameter('sweep')} and a stack of matrices")
+    for name, value in given.items():
+        if value is not None:
+            raise ParameterError(f"{parameter(name, value)} goes with {parameter('sweep')}; leave it out")
 
 
 def _build_and_report(settings: Settings, *, as_json: bool) -> bool:

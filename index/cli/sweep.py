@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 KINDS = ("bf16",)
 
 
-def sweep_and_report(listed: str, settings: Settings, bits: str | None, *, as_json: bool) -> bool:
+def sweep_and_report(
+    listed: str, settings: Settings, bits: str | None, workers: int | None, scheduler: str | None, *, as_json: bool
+) -> bool:
     """Build all steps and print what became of each; return whether all have a bundle now."""
     from index.build.sweep import sweep
 
@@ -40,7 +42,15 @@ def sweep_and_report(listed: str, settings: Settings, bits: str | None, *, as_js
 
     try:
         with progress_bar() as progress:
-            sweep(listed, settings, bits=bits, progress=progress, told=told)
+            sweep(
+                listed,
+                settings,
+                bits=bits,
+                workers=workers,
+                scheduler=scheduler,
+                progress=progress,
+                told=told,
+            )
     except KeyboardInterrupt:
         built = sum(done.step.built for done in every)
         print(f"{counted(built, 'step')} done; the same command goes on from there", file=sys.stderr)

@@ -21,7 +21,7 @@ class _Cache(FunctionCache):
                 return super().load_overload(*given)  # type: ignore[no-untyped-call]
         except (AttributeError, ImportError, EOFError, ValueError, PickleError):  # of another version: a type is gone
             with suppress(OSError):
-                self.flush()
+                self.flush()  # type: ignore[no-untyped-call]
         return None
 
     def save_overload(self, *given: Any) -> None:
