@@ -24,9 +24,9 @@ from index.measures.concepts import (
     random_words,
 )
 from index.measures.pairs import random_pairs
-from index.questions.analogy import parse_terms
 from index.questions.concepts import NOT_HELD, Held, Parallel
 from index.questions.directions import KeptPairs, Product
+from index.questions.terms import parse_terms
 from index.tokens.words import WordFinder
 
 RANDOM_PAIRS = 10_000
