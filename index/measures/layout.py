@@ -34,7 +34,7 @@ def kept_shares(true: np.ndarray, near: np.ndarray) -> np.ndarray:
 def neighborhood_scores(ranks: np.ndarray, U: int) -> np.ndarray:
     """Return 1 less each row's penalty for the ranks of its k neighbors in the other list, (Q, k), of U points: (Q,).
 
-    Ranks are from 1, and those up to k cost nothing. The mean over all rows is trustworthiness, or continuity, 0 for the
+    Ranks are from 1, and those up to k cost nothing. The mean of all rows is trustworthiness, or continuity: 0 for the
     worst layout where k is under U / 2. NaN where U and k leave nothing to normalize by.
     """
     k = ranks.shape[1]

@@ -43,12 +43,15 @@ def fidelity(bundle: Bundle, places: np.ndarray, geometry: Geometry) -> dict[int
     """Return what places in the plane, (V, 2) with NaN for none, keep of neighborhoods at each of `NEIGHBORS`.
 
     Of each k: the kept share of every token, (V,) float64 with NaN where it has no place, and the figures of all.
-    Tokens with the same vector are one. Where the vocabulary has fewer than k others, k is left out.
+    Tokens with the same point are one. Where the vocabulary has fewer than k others, k is left out; where a token with
+    a point has no place, all are.
     """
     space = bundle.spaces[geometry]
     first = space.groups.first
     placed = ~np.isnan(places).any(axis=1)
-    rows = np.flatnonzero((first == np.arange(len(bundle))) & placed)
+    chosen = (first == np.arange(len(bundle))) & placed
+    chosen[list(space.excluded)] = False
+    rows = np.flatnonzero(chosen)
     row_of = np.full(len(bundle), -1, dtype=np.int64)
     row_of[rows] = np.arange(len(rows))
     U = len(rows)
@@ -56,6 +59,8 @@ def fidelity(bundle: Bundle, places: np.ndarray, geometry: Geometry) -> dict[int
     if not sizes:
         return {}
     true = row_of[space.distinct_ids[rows][:, : sizes[-1]]]
+    if (true < 0).any():
+        return {}  # some have a point and no place: what is kept of their neighborhoods cannot be said
     near = nearest_places(places[rows], sizes[-1])
     drawn = np.sort(np.random.default_rng(_SEED).permutation(U)[:DRAWN])
     found = {}
@@ -66,6 +71,7 @@ def fidelity(bundle: Bundle, places: np.ndarray, geometry: Geometry) -> dict[int
         kept = np.full(len(bundle), np.nan)
         kept[rows] = shares
         kept = np.where(placed, kept[first], np.nan)
+        kept[list(space.excluded)] = np.nan
         scores = [neighborhood_scores(ranks[:, :k], U) for ranks in (in_truth, on_map)]
         (trust, trust_error), (continuity, continuity_error) = (_mean(each, U) for each in scores)
         figures = (float(shares.mean()), trust, trust_error, continuity, continuity_error)

@@ -1,0 +1,225 @@
+"""The map of a vocabulary: how true it is, against scikit-learn; what it is colored by; and the page, in a browser."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from browsing import Visitor, bundle_of, chromium, request, served
+from playwright.sync_api import Browser, expect
+from sklearn.manifold import trustworthiness
+
+import index
+from index.api import QUESTIONS
+from index.geometry.maps import Geometry
+from index.measures.layout import kept_shares, nearest_places, neighborhood_scores
+from index.pictures.explore import map as explore_map
+from index.pictures.explore.app import application
+from index.pictures.explore.colorings import NONE, REST, STEPS, category, number
+from index.pictures.numbers.fidelity import fidelity
+from index.search.ranks import plane_ranks, ranks_of
+
+V = 240
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return bundle_of(tmp_path_factory.mktemp("atlas"), [f"token{place}" for place in range(V)], K=100)
+
+
+@pytest.fixture(scope="module")
+def places() -> np.ndarray:
+    drawn = np.random.default_rng(3).normal(size=(V, 2)).astype(np.float32)
+    drawn[3] = drawn[4]  # twins
+    return drawn
+
+
+@pytest.fixture(scope="module")
+def mapped(bundle: Path, places: np.ndarray) -> Path:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(explore_map, "project", lambda *_: places)
+        explore_map.make_map(index.open(bundle), explore_map.default_path(bundle))
+    return bundle
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture
+def visitor(browser: Browser) -> Iterator[Visitor]:
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    visitor = Visitor.of(context.new_page())
+    yield visitor
+    context.close()
+    assert visitor.outside == []
+    assert visitor.complaints == []
+
+
+# --- how true a map is --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("k", [1, 5, 15, 100])
+def test_trustworthiness_and_continuity_are_those_of_scikit_learn(k: int) -> None:
+    draw = np.random.default_rng(0)
+    points = draw.normal(size=(400, 8)).astype(np.float32)
+    layout = (points[:, :2] + 0.3 * draw.normal(size=(400, 2))).astype(np.float32)
+    distances = np.linalg.norm(points[:, None].astype(np.float64) - points, axis=2)
+    np.fill_diagonal(distances, np.inf)
+    true, near, all_rows = np.argsort(distances, axis=1)[:, :k], nearest_places(layout, k), np.arange(400)
+    trust = neighborhood_scores(ranks_of(points, all_rows, near), 400).mean()
+    continuity = neighborhood_scores(plane_ranks(layout, all_rows, true), 400).mean()
+    assert trust == pytest.approx(trustworthiness(points.astype(float), layout.astype(float), n_neighbors=k), abs=1e-6)
+    assert continuity == pytest.approx(
+        trustworthiness(layout.astype(float), points.astype(float), n_neighbors=k), abs=1e-6
+    )
+    kept = [len(set(a) & set(b)) / k for a, b in zip(true.tolist(), near.tolist(), strict=True)]
+    np.testing.assert_allclose(kept_shares(true, near), kept)
+
+
+def test_a_map_that_is_true_and_one_that_is_not() -> None:
+    layout = np.random.default_rng(1).normal(size=(300, 2)).astype(np.float32)
+    all_rows, near = np.arange(300), nearest_places(layout, 15)
+    assert neighborhood_scores(ranks_of(layout, all_rows, near), 300).mean() == pytest.approx(1, abs=1e-4)
+    other = np.random.default_rng(2).normal(size=(300, 9)).astype(np.float32)
+    assert neighborhood_scores(ranks_of(other, all_rows, near), 300).mean() == pytest.approx(0.5, abs=0.03)
+    assert np.isnan(neighborhood_scores(np.ones((3, 2), int), 3)).all()
+
+
+def test_more_places_coincide_than_are_listed() -> None:
+    near = nearest_places(np.zeros((9, 2)), 3)
+    assert near.shape == (9, 3)
+    assert not (near == np.arange(9)[:, None]).any()
+
+
+@pytest.mark.parametrize("geometry", [Geometry.CAUSAL, Geometry.COSINE])
+def test_twins_are_one_and_zero_rows_none(geometry: Geometry, bundle: Path, places: np.ndarray) -> None:
+    opened = index.open(bundle)
+    found = fidelity(opened, places, geometry)
+    without = {4} if geometry is Geometry.CAUSAL else {4, 5}  # the first of twins stands for both; row 5 is zero
+    rows = np.array([row for row in range(V) if row not in without])
+    points = np.asarray(opened.spaces[geometry].points[rows]).astype(np.float64)
+    layout = places[rows].astype(np.float64)
+    for k, (kept, figures) in found.items():
+        assert figures.trustworthiness == pytest.approx(trustworthiness(points, layout, n_neighbors=k), abs=1e-6)
+        assert figures.continuity == pytest.approx(trustworthiness(layout, points, n_neighbors=k), abs=1e-6)
+        assert (figures.trustworthiness_error, figures.continuity_error) == (0, 0)  # all of them were ranked
+        assert kept[3] == kept[4]
+        assert np.isnan(kept[5]) == (5 in without)
+        lists = [np.argsort(np.linalg.norm(of - of[10], axis=1), kind="stable")[1 : k + 1] for of in (points, layout)]
+        assert kept[rows[10]] == pytest.approx(len(set(lists[0]) & set(lists[1])) / k)
+        assert figures.kept == pytest.approx(kept[rows].mean())
+    assert list(found) == [15, 100]
+    nowhere = places.copy()
+    nowhere[9] = np.nan
+    assert fidelity(opened, nowhere, geometry) == {}
+
+
+# --- colors -------------------------------------------------------------------------------------------------------
+
+
+def test_a_category_has_its_most_frequent_values_first_and_the_rest_as_one() -> None:
+    values = [f"v{place:02}" for place in range(20) for _ in range(20 - place)]
+    made = category("c", "c", "", [*values, None])
+    assert made.labels == (*(f"v{place:02}" for place in range(10)), REST)
+    assert made.codes[-1] == NONE
+    assert [made.labels[code] for code in made.codes[:-1]] == [
+        value if value in made.labels else REST for value in values
+    ]
+
+
+@pytest.mark.parametrize("logarithmic", [False, True])
+def test_numbers_are_divided_into_equal_steps(logarithmic: bool) -> None:
+    values = np.array([1.0, 10, 100, 1000, np.inf, np.nan, 0])
+    made = number("n", "n", "", values, logarithmic=logarithmic)
+    low, high = (1, 1000) if logarithmic else (0, 1000)
+    assert (made.low, made.high) == (low, high)
+    share = np.log(values[:4]) / np.log(1000) if logarithmic else values[:4] / 1000
+    assert made.codes[:4].tolist() == np.minimum((share * STEPS).astype(int), STEPS - 1).tolist()
+    assert made.codes[4:].tolist() == [STEPS - 1, NONE, 0]
+
+
+def test_a_map_answers_its_scripts(mapped: Path) -> None:
+    app = application(mapped, explore_map.default_path(mapped), QUESTIONS)
+    opened = index.open(mapped)
+    found = explore_map.read_map(explore_map.default_path(mapped), opened)
+    assert found is not None
+    source = f"/map/{found.fingerprint}"
+    names = request(app, f"{source}/names").json()
+    assert names["texts"] == [opened.vocabulary.display(row) for row in range(V)]
+    assert 4 not in names["order"]  # a twin: the first stands for both
+    offered = {each["name"]: each for each in request(app, f"{source}/colorings").json()}
+    assert {"density_distinct", "causal, 15"} <= set(offered)
+    codes = np.frombuffer(request(app, f"{source}/coloring/causal, 15").content, np.uint8)
+    assert codes.tolist() == number("", "", "", found.kept["causal, 15"]).codes.tolist()
+    near = request(app, f"{source}/near/7").json()["lists"]
+    for label, geometry in (("causal", Geometry.CAUSAL), ("cosine", Geometry.COSINE)):
+        points = np.asarray(opened.spaces[geometry].points[:]).astype(np.float64)
+        others = [row for row in range(V) if row not in (4, 7) and row not in opened.spaces[geometry].excluded]
+        nearest = sorted(others, key=np.linalg.norm(points - points[7], axis=1).__getitem__)
+        assert near[label] == nearest[:30]
+    assert request(app, f"{source}/near/3").json()["twins"] == [4]
+    assert request(app, f"{source}/near/5").json()["lists"]["cosine"] == []
+    for wrong in (f"{source}/near/999", f"{source}/coloring/nothing", "/map/0123/names"):
+        assert request(app, wrong).status_code == 404
+
+
+# --- the page -----------------------------------------------------------------------------------------------------
+
+
+def test_home_is_the_map(visitor: Visitor, mapped: Path) -> None:
+    page = visitor.page
+    with served(mapped) as running:
+        page.goto(running.address)
+        expect(page.locator(".plane")).to_have_attribute("aria-busy", "false")
+        boxes = page.evaluate(
+            "Array.from(document.querySelectorAll('.names a:not([hidden])'), "
+            "(each) => each.getBoundingClientRect().toJSON())"
+        )
+        assert len(boxes) > 10
+        for place, one in enumerate(boxes):
+            for other in boxes[:place]:
+                apart = one["left"] >= other["right"] or other["left"] >= one["right"]
+                assert apart or one["top"] >= other["bottom"] or other["top"] >= one["bottom"]
+        # Keys alone: to the map, nearer, and to the search box.
+        canvas = page.locator(".plane canvas")
+        canvas.focus()
+        for key in ("+", "ArrowLeft", "ArrowUp"):
+            page.keyboard.press(key)
+        page.wait_for_url("**/?at=*")
+        page.get_by_label("Color").select_option("causal, 15")
+        expect(page.locator(".legend input")).to_have_count(2)
+        name = page.locator(".names a:not([hidden])").first
+        row = int(name.get_attribute("data-row") or "")
+        box = canvas.bounding_box()
+        assert box is not None
+        left, top = page.evaluate(
+            "(link) => { const box = link.getBoundingClientRect(); return [box.left - 6, box.top + 9]; }",
+            name.element_handle(),
+        )
+        page.mouse.click(left, top)
+        expect(page.locator(".picked h2")).to_contain_text(f"#{row}")
+        expect(page.locator(".joins line")).not_to_have_count(0)
+        page.wait_for_url(f"**token={row}*color=causal*")
+        # A link shows the same.
+        seen = page.evaluate("document.querySelector('.plane canvas').toDataURL()")
+        address = page.url
+        again = page.context.new_page()
+        again.goto(address)
+        expect(again.locator(".plane")).to_have_attribute("aria-busy", "false")
+        expect(again.locator(".picked h2")).to_contain_text(f"#{row}")
+        again.wait_for_timeout(400)
+        assert again.evaluate("document.querySelector('.plane canvas').toDataURL()") == seen
+        again.close()
+        # What the legend hides is no longer drawn in full.
+        page.locator(".legend input[name=from]").fill("200")
+        page.wait_for_url("**only=200*")
+        page.wait_for_timeout(400)
+        assert page.evaluate("document.querySelector('.plane canvas').toDataURL()") != seen
+        page.keyboard.press("/")
+        expect(page.locator("#search")).to_be_focused()
+        page.get_by_role("link", name="About").click()
+        expect(page.get_by_text("Densest token under each rule")).to_be_visible()
+        page.wait_for_load_state("networkidle")
