@@ -232,7 +232,7 @@ def assert_shows(page: Page, answer: dict[str, Any]) -> None:
             assert ("●" in row["marks"], "=" in row["marks"]) == (place["shared"], raw["tied"])
     overlap = answer["overlap"]
     assert page.locator(".overlap").inner_text().startswith(f"{overlap['count']} of {overlap['k']} in both lists")
-    assert page.locator("#verdict").inner_text().casefold() == f"overlap: {answer['verdict']}"
+    assert page.locator("#verdict").inner_text().casefold() == f"overlap: {answer['verdict'] or 'none'}"
 
 
 def heading(page: Page) -> str:

@@ -148,15 +148,19 @@ def test_no_answer_calls_a_token_with_many_twins_sparse(
         "rank": [token, "#3"], "extremes": ["density", "--top", 100], "find": [token],
         "plot": [token, "vocabulary", "--out", tmp_path / "a.svg"], "report": [token, "--out", tmp_path / "a.html"],
         "export": ["atlas", "--out", tmp_path / "out"], "densest": ["--rule", "notebook"],
+        "search": ["--vectors", tmp_path / "vector.npy"], "enrich": [token],
+        "compare": [vocabulary.folder, vocabulary.folder],
     }  # fmt: skip
-    printed = invoke("query.py", name, *asked.get(name, []), "--index", vocabulary.folder)
+    np.save(tmp_path / "vector.npy", vocabulary.vector(token))
+    index = [] if name == "compare" else ["--index", vocabulary.folder]
+    printed = invoke("query.py", name, *asked.get(name, []), *index)
     if printed.code == 2:
         assert name in ("find", "export")  # no tokenizer here, and no library for a map
         return
-    said = printed.said + "".join(path.read_text("utf-8") for path in tmp_path.glob("*.*"))
+    said = printed.said + "".join(path.read_text("utf-8") for path in tmp_path.glob("a.*"))
     for phrase in ("denser than 0.0", "of zero density", "of density 0", "density is zero", "density is 0"):
         assert phrase not in said
-    outcome = invoke("query.py", name, *asked.get(name, []), "--index", vocabulary.folder, *(
+    outcome = invoke("query.py", name, *asked.get(name, []), *index, *(
         ["--overwrite"] if name in ("plot", "report", "export") else []), "--json")  # fmt: skip
     answer = json.loads(outcome.out)
     if name == "extremes":

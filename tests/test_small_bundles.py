@@ -156,9 +156,9 @@ def test_where_no_row_or_few_rows_have_a_direction(tmp_path: Path) -> None:
     for name in ("none", "three"):
         build(tmp_path / f"{name}.npy", "--out", tmp_path / name, "--neighbors", 11, "--density-k", 2, "--ridge", 0.1)
     form = ("--geometry", "cosine", "--index")
-    for name, others in (("none", 0), ("three", 2)):
+    for name, others, zero_rows in (("none", 0, 12), ("three", 2, 9)):
         exported = query("export", "knn-csr", "--out", tmp_path / f"{name}.npz", *form, tmp_path / name)
-        assert exported["content"] == f"{others} nearest by cosine similarity"
+        assert exported["content"] == f"{others} nearest by cosine similarity, without {zero_rows} zero rows"
         ranks = index.open(tmp_path / name).rank("#0", "#1")
         assert list(ranks.lengths.values()) == [11, others, others]
     spectrum = query("metric", "--index", tmp_path / "none")["covariance"]

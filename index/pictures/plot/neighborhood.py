@@ -132,7 +132,8 @@ def _draw_distances(axes: Axes, series: RankSeries, color: str, means: np.ndarra
     size = 3.0 if len(ranks) <= 60 else 1.8
     for chosen, fill in ((~tied, color), (tied, "white")):
         axes.plot(ranks[chosen], distances[chosen], "o", ms=size, mec=color, mfc=fill, mew=0.6, clip_on=False)
-    axes.plot(ranks[: len(means)], means, color=paper.BESIDE, ls=":")
+    if len(means):
+        axes.plot(ranks[: len(means)], means, color=paper.BESIDE, ls=":")
     paper.span(axes, "y", np.concatenate([distances, means]), share=0.12)
     name = f"{series.geometry.label}, resolution {series.resolution:.2g}"
     axes.text(1, 0.03, name, transform=axes.transAxes, ha="right", fontsize=paper.SMALL, color=paper.GRAY)
