@@ -4,7 +4,7 @@
 import { Dots, radius } from "./dots.js";
 import { Labels } from "./labels.js";
 import * as legend from "./legend.js";
-import { Plane, bounds, listen } from "./plane.js";
+import { Plane, bounds, listen, nearest, readPlaces } from "./plane.js";
 
 const REACH_PIXELS = 16; // how far from a dot still means it
 const SHOWN_HERE = 12; // tokens on one spot that are named
@@ -127,18 +127,7 @@ function show(wanted) {
 
 // --- picking ------------------------------------------------------------------------------------------------------
 
-function nearest({ left, top }) {
-  const [atX, atY] = plane.point(left, top);
-  let best = -1;
-  let least = (REACH_PIXELS / plane.scale) ** 2;
-  for (let row = 0; row < x.length; row += 1) {
-    const squared = (x[row] - atX) ** 2 + (y[row] - atY) ** 2;
-    if (squared < least && !hidden?.[row]) {
-      [best, least] = [row, squared];
-    }
-  }
-  return best;
-}
+const meant = (at) => nearest(plane, { x, y, hidden }, at, REACH_PIXELS);
 
 const on = (row) => x.reduce((rows, each, other) => (each === x[row] && y[other] === y[row] ? [...rows, other] : rows), []);
 
@@ -228,9 +217,9 @@ function listenToAll() {
   listen(plane, {
     moved,
     wheel: true,
-    clicked: (at) => pick(nearest(at)),
+    clicked: (at) => pick(meant(at)),
     hovered: (at) => {
-      const row = nearest(at);
+      const row = meant(at);
       under.textContent = row < 0 ? "" : `${texts[row] ?? ""} #${ids[row]}`;
     },
   });
@@ -258,11 +247,7 @@ function listenToAll() {
 }
 
 async function start() {
-  const packed = await (await fetch(source)).arrayBuffer();
-  const V = packed.byteLength / 12;
-  x = new Float32Array(packed, 0, V);
-  y = new Float32Array(packed, 4 * V, V);
-  ids = new Int32Array(packed, 8 * V, V);
+  [x, y, ids] = await readPlaces(source);
   rowOf = new Map(Array.from(ids, (id, row) => [id, row]));
   showAll();
   draw(true);

@@ -1,7 +1,7 @@
 // Draws every token of the vocabulary as a dot, with the token of the page and its neighbors lit.
 
 import { Dots, rgb } from "./dots.js";
-import { Plane, bounds, listen } from "./plane.js";
+import { Plane, bounds, listen, nearest, readPlaces } from "./plane.js";
 
 const DOT = 0.5; // radius of a dot in pixels, and of what is lit
 const LIT = 4;
@@ -45,22 +45,9 @@ function draw() {
   }
 }
 
-function nearest({ left, top }) {
-  const [atX, atY] = plane.point(left, top);
-  let best = -1;
-  let least = (REACH_PIXELS / plane.scale) ** 2;
-  for (let row = 0; row < x.length; row += 1) {
-    const squared = (x[row] - atX) ** 2 + (y[row] - atY) ** 2;
-    if (squared < least) {
-      [best, least] = [row, squared];
-    }
-  }
-  return best;
-}
-
 let named = -1;
 async function name(at) {
-  const row = nearest(at);
+  const row = nearest(plane, { x, y }, at, REACH_PIXELS);
   if (row === named) {
     return;
   }
@@ -72,7 +59,7 @@ async function name(at) {
 }
 
 function open(at) {
-  const row = nearest(at);
+  const row = nearest(plane, { x, y }, at, REACH_PIXELS);
   if (row >= 0) {
     location.assign(`/token/${ids[row]}${location.pathname.startsWith("/token/") ? location.search : ""}`);
   }
@@ -86,11 +73,7 @@ const views = {
 };
 
 async function start() {
-  const packed = await (await fetch(figure.dataset.points)).arrayBuffer();
-  const V = packed.byteLength / 12;
-  x = new Float32Array(packed, 0, V);
-  y = new Float32Array(packed, 4 * V, V);
-  ids = new Int32Array(packed, 8 * V, V);
+  [x, y, ids] = await readPlaces(figure.dataset.points);
   views.whole();
   listen(plane, { moved: () => requestAnimationFrame(draw), clicked: open, hovered: name, wheel: false });
   figure.querySelector(".buttons").addEventListener("click", (event) => {

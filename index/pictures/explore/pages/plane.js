@@ -154,3 +154,25 @@ export function listen(plane, { moved, clicked, hovered, wheel }) {
     }
   });
 }
+
+// The row whose dot is nearest to a place on the canvas, at most `reach` pixels away; -1 where there is none. Rows that
+// are hidden are not meant.
+export function nearest(plane, { x, y, hidden = null }, { left, top }, reach) {
+  const [atX, atY] = plane.point(left, top);
+  let best = -1;
+  let least = (reach / plane.scale) ** 2;
+  for (let row = 0; row < x.length; row += 1) {
+    const squared = (x[row] - atX) ** 2 + (y[row] - atY) ** 2;
+    if (squared < least && !hidden?.[row]) {
+      [best, least] = [row, squared];
+    }
+  }
+  return best;
+}
+
+// Places, (V,) each, NaN without one, and token ids, as the server packs them.
+export async function readPlaces(address) {
+  const packed = await (await fetch(address)).arrayBuffer();
+  const V = packed.byteLength / 12;
+  return [new Float32Array(packed, 0, V), new Float32Array(packed, 4 * V, V), new Int32Array(packed, 8 * V, V)];
+}
