@@ -22,7 +22,7 @@ from tokenizers import Tokenizer
 
 import index
 from index.errors import ParameterError
-from index.measures.regrouping import regrouping
+from index.measures.partitions import group_changes
 from index.measures.row_changes import row_changes
 from index.tokens.matching import match
 from index.tokens.vocabulary import Vocabulary
@@ -210,7 +210,8 @@ def groups(labels: NDArray) -> set[frozenset[int]]:
 
 
 def test_groups_kept_split_and_merged() -> None:
-    assert regrouping(np.array([0, 0, 1, 1, 2, 3]), np.array([5, 5, 1, 2, 2, 2])) == (1, 1, 1)
+    known = group_changes(np.array([0, 0, 1, 1, 2, 3]), np.array([5, 5, 1, 2, 2, 2]))
+    assert (known.kept, known.parted, known.joined) == (1, 1, 1)
     rng = np.random.default_rng(0)
     for _ in range(50):
         before, after = rng.integers(0, 6, (2, 14))
@@ -218,7 +219,8 @@ def test_groups_kept_split_and_merged() -> None:
         kept = {each for each in old & new if len(each) > 1}
         split = {each for each in old if sum(bool(each & other) for other in new) > 1}
         merged = {each for each in new if sum(bool(each & other) for other in old) > 1}
-        assert regrouping(before, after) == (len(kept), len(split), len(merged))
+        found = group_changes(before, after)
+        assert (found.kept, found.parted, found.joined) == (len(kept), len(split), len(merged))
 
 
 def test_changes_of_rows() -> None:

@@ -22,6 +22,16 @@ class GroupChanges:
     split: int  # groups before, whose tokens are in several places, two of them together at least
     merged: int  # groups after that have taken tokens in: of two places or more, one of which was a group
 
+    @property
+    def parted(self) -> int:
+        """How many groups before are no longer together, whatever became of their tokens."""
+        return self.split + self.gone
+
+    @property
+    def joined(self) -> int:
+        """How many groups after hold tokens that were not together, alone or not."""
+        return self.merged + self.born
+
 
 def group_changes(before: np.ndarray, after: np.ndarray) -> GroupChanges:
     """Compare two partitions of V tokens, (V,) each: equal numbers mark the tokens of one group."""

@@ -16,7 +16,7 @@ from index.measures.density import Rule
 from index.measures.lists import NeighborLists
 from index.measures.overlap import chance
 from index.measures.overlaps import OVERLAP_TOPS, OverlapAt, Overlaps, overlap_at, overlaps
-from index.measures.regrouping import regrouping
+from index.measures.partitions import group_changes
 from index.measures.row_changes import RowChanges, row_changes
 from index.questions.among import Subset
 from index.questions.comparison import DECILES, PERCENTILES, Comparison, Lists, Moved, Part, RowFigures, Side
@@ -60,7 +60,7 @@ def compare_bundles(
         matched.by_id,
         None if moves is None else int(moves.identical.sum()),
         None if moves is None else _row_figures(moves),
-        regrouping(a.twins.first[matched.a], b.twins.first[matched.b]),
+        group_changes(a.twins.first[matched.a], b.twins.first[matched.b]),
         lists,
         of_trained,
         int((~trained).sum()),

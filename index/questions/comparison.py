@@ -11,7 +11,7 @@ from index.answers.answer import Answer, Row, jsonable
 from index.answers.page import TEXT, Block, Heading, Sentence, Table, Words, facts, table
 from index.geometry.maps import Geometry
 from index.measures.overlaps import OverlapAt
-from index.measures.regrouping import Regrouping
+from index.measures.partitions import GroupChanges
 from index.questions.metric import Spectrum, spectra_table
 from index.questions.trained import overlap_table
 from index.tokens.vocabulary import Token
@@ -89,7 +89,7 @@ class Comparison(Answer):
     by_id: int  # by id, among tokens that repeat each other or have no text
     identical: int | None  # rows with the same numbers; None where widths differ
     rows_moved: RowFigures | None
-    twins: Regrouping
+    twins: GroupChanges
     lists: Lists
     trained: Lists  # of tokens untrained in neither, and lists of such tokens
     untrained: int  # tokens left out there
@@ -162,7 +162,7 @@ class Comparison(Answer):
             "moved_by": self.moved_by,
             "most_moved": [each.json() for each in self.most_moved],
             "least_moved": [each.json() for each in self.least_moved],
-            "twins": self.twins._asdict(),
+            "twins": {"kept": self.twins.kept, "split": self.twins.parted, "merged": self.twins.joined},
             "correlation": jsonable(self.correlations),
             "spectra": {name: {"a": jsonable(a), "b": jsonable(b)} for name, (a, b) in self.spectra.items()},
         }
@@ -195,7 +195,7 @@ class Comparison(Answer):
         yield "only in a", f"{self.a.only:,}"
         yield "only in b", f"{self.b.only:,}"
         yield "identical", "widths differ" if self.identical is None else f"{self.identical:,} rows"
-        kept, split, merged = self.twins
+        kept, split, merged = self.twins.kept, self.twins.parted, self.twins.joined
         yield "twin groups", f"{kept:,} kept, {split:,} split, {merged:,} merged"
 
     def _row_blocks(self) -> list[Block]:

@@ -78,7 +78,7 @@ def knn_graph(
     points = check_points(points)
     check_k(k, len(points))
     report = progress or (lambda share: None)
-    with _one_torch_thread_each(), ThreadPoolExecutor(threads or core_count()) as pool:
+    with one_torch_thread_each(), ThreadPoolExecutor(threads or core_count()) as pool:
         twins, rows = _twins(points)
         nearest = min(k, len(rows) - 1)
         filtered, found = _find_nearest(points, rows, nearest, arithmetic, device, pool, report)
@@ -249,7 +249,7 @@ def _first_rows(twins: Twins) -> NDArray[np.int32]:
 
 
 @contextmanager
-def _one_torch_thread_each() -> Iterator[None]:
+def one_torch_thread_each() -> Iterator[None]:
     """Keep torch from starting threads of its own in each of ours."""
     import torch
 

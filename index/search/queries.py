@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.search.filter import SLACK, UNDERFLOW, Filter, build_filter
-from index.search.graph import _one_torch_thread_each as one_torch_thread_each
-from index.search.graph import as_plain, core_count
+from index.search.graph import as_plain, core_count, one_torch_thread_each
 from index.search.kernels import Bounds, Doubles, Floats, Ints, Nearest
 from index.search.query_kernels import offer_to_queries, rank_queries
 from index.search.scores import Arithmetic, Product, choose_arithmetic, make_product
