@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -12,14 +11,12 @@ import numpy as np
 from index.answers.answer import Row, json_number
 from index.answers.page import TEXT, Block, Column, Heading, Table, counted, facts, table
 from index.bundle.bundle import Bundle
-from index.errors import ParameterError, parameter
+from index.errors import ParameterError
 from index.geometry.maps import Geometry
-from index.measures import density
 from index.measures.density import Rule, tied_with
-from index.measures.hubness import hubness
-from index.measures.overlaps import overlaps
 from index.questions.among import AmongSome, Subset, kept
-from index.questions.lists import PIECE, TOKEN_COLUMNS, among_facts, among_json, lists_among
+from index.questions.lists import PIECE, TOKEN_COLUMNS, among_facts, among_json
+from index.questions.measured import Measure, Measured, density_of, hubness_of, norm_of, overlap_of
 from index.questions.parameters import (
     CAUSAL_AND_COSINE,
     KEPT,
@@ -32,26 +29,10 @@ from index.questions.parameters import (
 )
 from index.questions.placed import Placed
 from index.questions.question import Doc
-from index.questions.reading import Some, two_geometries
+from index.questions.reading import Some
 
-OVERLAP_K = 30
 LISTED = 10
 PERCENTILES = (0, 1, 5, 25, 50, 75, 95, 99, 100)
-
-_NORMS = {
-    Geometry.CAUSAL: ("causal_norm", "logometers"),
-    Geometry.COSINE: ("euclidean_norm", "Euclidean"),
-    Geometry.CAUSAL_COSINE: ("causal_norm", "logometers"),
-}
-
-
-class Measure(StrEnum):
-    """What tokens are ordered by in `extremes`."""
-
-    NORM = "norm"
-    DENSITY = "density"
-    OVERLAP = "overlap"
-    HUBNESS = "hubness"
 
 
 @dataclass(frozen=True)
@@ -202,75 +183,27 @@ def extremes(
     """
     count, k, some = LISTED if top is None else top, density_k_of(bundle, density_k), kept(bundle, among, without)
     if measure is Measure.OVERLAP:
-        length = min(OVERLAP_K, bundle.manifest.K) if overlap_k is None else overlap_k
-        pair = two_geometries("geometries", geometries, bundle)
-        a, b = (bundle.spaces[geometry] for geometry in pair)
-        found = overlaps(lists_among(a, some, length), lists_among(b, some, length), length)
-        if np.isnan(found.counts).all():
-            whose = bundle.name if some is None else some.name
-            advice = f"; lower {parameter('overlap_k')}" if length > 1 else ""
-            neighbors = counted(length, "neighbor")
-            raise ParameterError(f"no token of {whose} has {neighbors} in both geometries{advice}")
-        shares, *bounds = (
-            _of_all(bundle, some, values / length) for values in (found.counts, found.lowest, found.highest)
-        )
-        return _ends(bundle, shares, count, measure, pair, length, "share", some, bounds=(bounds[0], bounds[1]))
+        return _ends(bundle, measure, overlap_of(bundle, geometries, overlap_k, some), count, some)
     space = bundle.spaces[geometries[0]]
     if measure is Measure.NORM:
-        column, unit = _NORMS[space.geometry]
-        norms = np.from_dlpack(bundle.columns(column)[column].combine_chunks())
-        norms = norms if some is None else _of_all(bundle, some, norms[some.rows])
-        return _ends(bundle, norms, count, measure, geometries[:1], None, unit, some)
-    left_out = list(space.excluded)
+        return _ends(bundle, measure, norm_of(bundle, space, some), count, some)
     if measure is Measure.HUBNESS:
-        counts = _of_all(bundle, some, hubness(lists_among(space, some, k), k))
-        counts[left_out] = np.nan
-        return _ends(bundle, counts, count, measure, geometries[:1], k, "lists", some)
-    means = density.mean_distances(space.distances.whole, space.distinct_distances.whole, rule, k)
-    values = density.density(means)
-    if rule is Rule.NOTEBOOK:
-        values[np.isnan(means)] = np.nan  # with twins alone around it a token is not sparse
-    values[left_out] = np.nan
-    unit = "1/chord" if space.geometry.angular else "1/logometers"
-    if some is not None:
-        values = _of_all(bundle, some, values[some.rows])
-    return _ends(bundle, values, count, measure, geometries[:1], k, unit, some, told_by=(means, space.resolution))
+        return _ends(bundle, measure, hubness_of(bundle, space, k, some), count, some)
+    return _ends(bundle, measure, density_of(bundle, space, k, rule, some), count, some)
 
 
-def _of_all(bundle: Bundle, some: Subset | None, values: np.ndarray) -> np.ndarray:
-    """Return the values of some tokens, (n,), as those of all, (V,): NaN for the others."""
-    if some is None:
-        return values
-    spread = np.full(len(bundle), np.nan)
-    spread[some.rows] = values
-    return spread
-
-
-def _ends(
-    bundle: Bundle,
-    values: np.ndarray,
-    count: int,
-    measure: Measure,
-    geometries: tuple[Geometry, ...],
-    k: int | None,
-    unit: str,
-    some: Subset | None,
-    *,
-    bounds: tuple[np.ndarray, np.ndarray] | None = None,
-    told_by: tuple[np.ndarray, float] | None = None,
-) -> Extremes:
-    """Take both ends of one value per token, (V,) float64; NaN for a token without one.
-
-    `bounds`, (V,) each, are the range of each value; `told_by` what tells values apart where they do not do so
-    themselves, (V,), and how far apart it must be.
-    """
+def _ends(bundle: Bundle, measure: Measure, taken: Measured, count: int, some: Subset | None) -> Extremes:
+    """Take both ends, of so many tokens each."""
+    values, bounds, told_by = taken.values, taken.bounds, taken.told_by
     rows = np.flatnonzero(~np.isnan(values))
     if len(rows) == 0:
         whose = bundle.name if some is None else some.name
         raise ParameterError(f"no token of {whose} has this {measure.value}")
     ascending = np.sort(values[rows])
     n = len(rows)
-    pointless = {row for each in geometries for row in bundle.spaces[each].excluded if measure is not Measure.NORM}
+    pointless = {
+        row for each in taken.geometries for row in bundle.spaces[each].excluded if measure is not Measure.NORM
+    }
     zeros = len(pointless if some is None else pointless.intersection(some.rows.tolist()))
 
     def placed(order: np.ndarray) -> tuple[Placed, ...]:
@@ -292,9 +225,9 @@ def _ends(
     highest, lowest = (len(tied_with(apart[rows], apart[rows[order[0]]], resolution)) for order in (downward, upward))
     return Extremes(
         measure,
-        geometries,
-        k,
-        unit,
+        taken.geometries,
+        taken.k,
+        taken.unit,
         n,
         0 if told_by is None else int(np.isnan(told_by[0] if some is None else told_by[0][some.rows]).sum()) - zeros,
         zeros,

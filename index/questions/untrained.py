@@ -11,20 +11,18 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 
 from index.answers.answer import Answer, Row, json_number
-from index.answers.page import TEXT, Block, Column, Heading, Sentence, Words, bars, facts, table
+from index.answers.page import TEXT, Block, Column, Heading, Sentence, Words, facts, table
 from index.bundle.arrow import numbers_or_nan
 from index.bundle.bundle import Bundle
 from index.errors import ParameterError
-from index.measures.untrained import BESIDE, LARGE_GROUP, Gap, find_gap, reasons
+from index.measures.untrained import BESIDE, LARGE_GROUP, reasons
 from index.questions.known import Known, KnownTokens, compare, known_tokens
 from index.questions.lists import PIECE, TOKEN_COLUMNS
+from index.questions.moved import Moved
 from index.questions.parameters import POSITIVE
 from index.questions.question import Doc
 from index.tokens.classes import TokenClass, instead
 from index.tokens.vocabulary import Token
-
-EDGES = (0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, *(n / 10 for n in range(1, 11)), np.inf)
-"""Of the bars of the histogram."""
 
 GROUP_TEXTS = 12
 INDICATORS = {
@@ -91,9 +89,7 @@ class Untrained(Answer):
     members: tuple[Member, ...]  # nearest first, then by row
     groups: tuple[tuple[Token, ...], ...]  # twins among them, largest first, then by first row
     classes: dict[TokenClass, tuple[int, int]]  # of all tokens: how many, and how many of them are members
-    gap: Gap | None
-    counts: tuple[int, ...]  # of the histogram between `EDGES`
-    measured: bool  # whether there was a token to measure from
+    moved: Moved  # all tokens
     control: int  # control tokens that stand beside these and are not among them
     of: int  # tokens of the bundle
     known: Known | None
@@ -117,12 +113,7 @@ class Untrained(Answer):
         return {
             "tokens": len(self.members),
             "of": self.of,
-            "threshold": None if self.gap is None else self.gap.threshold,
-            "gap": None if self.gap is None else [self.gap.low, self.gap.high],
-            "histogram": [
-                {"from": low, "to": json_number(high), "tokens": count}
-                for low, high, count in zip(EDGES, EDGES[1:], self.counts, strict=False)
-            ],
+            **self.moved.json(),
             "classes": {kind.value: count for kind, (count, _) in self.classes.items()},
             "groups": [
                 {"size": len(group), "ids": [token.id for token in group], "texts": [token.text for token in group]}
@@ -138,11 +129,10 @@ class Untrained(Answer):
         rows: list[tuple[str, Words]] = [("untrained", f"{len(self.members):,} of {self.of:,} tokens, {share:.2f} %")]
         why = Counter(reason for member in self.members for reason in member.reasons)
         rows += [(f"  {reason}", f"{why[reason]:,} {meaning}") for reason, meaning in self._why().items()]
-        blocks: list[Block] = [facts([*rows, ("gap", self._gap())])]
+        blocks: list[Block] = [facts([*rows, ("gap", self.moved.gap_said())])]
         if self.known is not None:
             blocks += self.known.page()
-        if self.measured:
-            blocks += self._histogram()
+        blocks += self.moved.page()
         blocks += [Heading("Classes"), self._classes()]
         if self.groups:
             lines = ((f"{len(group):,}", str(group[0].id), _texts(group)) for group in self.groups[: self.listed])
@@ -161,7 +151,8 @@ class Untrained(Answer):
         return blocks
 
     def _why(self) -> dict[str, str]:
-        near = BESIDE if self.gap is None else max(BESIDE, self.gap.threshold)
+        gap = self.moved.gap
+        near = BESIDE if gap is None else max(BESIDE, gap.threshold)
         meanings = {
             "orphan": "without text",
             "twins": f"with a vector that {LARGE_GROUP} tokens or more share",
@@ -170,30 +161,6 @@ class Untrained(Answer):
         }
         held = {reason for member in self.members for reason in member.reasons}
         return {reason: meaning for reason, meaning in meanings.items() if reason in held}
-
-    def _gap(self) -> str:
-        if not self.measured:
-            return "nothing to measure from: no token here cannot occur, and no vector is shared by three"
-        if self.gap is None:
-            return "no gap: no threshold is proposed"
-        return f"no token from {self.gap.low:.3g} to {self.gap.high:.3g}; the threshold is {self.gap.threshold:.3g}"
-
-    def _histogram(self) -> list[Block]:
-        bins = zip(EDGES, EDGES[1:], self.counts, bars(self.counts), strict=False)
-        lines = [
-            (f"{low:g} to {high:g}" if np.isfinite(high) else f"{low:g} on", f"{n:,}", bar or self._empty(low, high))
-            for low, high, n, bar in bins
-        ]
-        return [
-            Heading("How far tokens were moved (the median token: 1); bars are logarithmic"),
-            table(("", Column("tokens", 9), ""), lines),
-        ]
-
-    def _empty(self, low: float, high: float) -> str:
-        """Say of a bar without tokens that it lies in the gap, and where the threshold is."""
-        if self.gap is None or not self.gap.low < high or not low < self.gap.high:
-            return ""
-        return f"gap; threshold {self.gap.threshold:.3g}" if low <= self.gap.threshold < high else "gap"
 
     def _classes(self) -> Block:
         return facts(
@@ -251,8 +218,8 @@ def untrained(
     inside = Counter(kinds[row] for row in rows)
     lost = [row for row in rows.tolist() if not kinds[row].occurs and kinds[row] is not TokenClass.UNDECODABLE]
     becomes = instead(bundle.vocabulary, lost)
-    gap = find_gap(moved)
-    near = moved < max(BESIDE, gap.threshold if gap else 0)
+    counted = Moved.of(moved)
+    near = moved < max(BESIDE, counted.gap.threshold if counted.gap else 0)
     special = np.array([kind is TokenClass.SPECIAL for kind in kinds])
     return Untrained(
         members=tuple(
@@ -267,9 +234,7 @@ def untrained(
         ),
         groups=_groups(bundle, rows, twins),
         classes={kind: (count, inside[kind]) for kind, count in _all_counted(kinds).items()},
-        gap=gap,
-        counts=tuple(np.histogram(moved[np.isfinite(moved)], EDGES)[0].tolist()),
-        measured=bool(np.isfinite(moved).any()),
+        moved=counted,
         control=int((near & special & ~bundle.untrained).sum()),
         of=len(bundle),
         known=None if given is None else compare(bundle, given, rows),
