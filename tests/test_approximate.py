@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from index.api import OpenVocabulary
 from index.bundle.bundle import Space
 from index.errors import BundleError, ParameterError
 from index.geometry.maps import Geometry
+from index.sources.load import as_typed
 
 ROUGH, EXACT, GRAPH = "IVF16,Flat", "Flat", "HNSW4,SQ8"
 K = 40
@@ -162,6 +164,19 @@ def test_an_index_that_is_not_there(bundle: Path, tmp_path: Path) -> None:
     build(tmp_path / "gamma.npy", "--out", tmp_path / "none", "--neighbors", 5, "--density-k", 3)
     said = invoke("query.py", "analogy", "#5 + #6", "--approximate", "Flat", "--index", tmp_path / "none").err
     assert "it has no approximate index at all" in said
+
+
+def test_the_line_that_builds_one_can_be_typed(bundle: Path, tmp_path: Path) -> None:
+    assert as_typed("bundled:model.gguf") == ""
+    assert as_typed("a folder/it's.npy") == shlex.quote("a folder/it's.npy")
+    rows = np.random.default_rng(1).normal(size=(40, 4)).astype(np.float32)
+    (tmp_path / "a folder").mkdir()
+    np.save(tmp_path / "a folder" / "gamma.npy", rows)
+    build(tmp_path / "a folder" / "gamma.npy", "--out", tmp_path / "none", "--neighbors", 5, "--density-k", 3)
+    said = invoke("query.py", "neighbors", "#5", "--approximate", "Flat", "--index", tmp_path / "none").err
+    _, _, line = said.strip().partition("build_index.py ")
+    build(*shlex.split(line), "--out", tmp_path / "again", "--neighbors", 5, "--density-k", 3)
+    assert index.open(tmp_path / "again").neighbors("#5", approximate="Flat").approximate is not None
 
 
 def test_a_list_that_ends_early_says_so(vocabulary: OpenVocabulary) -> None:

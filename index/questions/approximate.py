@@ -88,11 +88,13 @@ def approximation(
     recalls = {geometry: _of(bundle.spaces[geometry].facts.approximate, factory) for geometry in geometries}
     found = {geometry: each for geometry, each in recalls.items() if each is not None}
     if len(found) < len(recalls):
+        from index.sources.load import as_typed  # which reads models, and is needed for this line alone
+
         built = [each.factory for each in bundle.causal.facts.approximate]
         there = f"its approximate indexes are {', '.join(built)}" if built else "it has no approximate index at all"
+        line = ("build_index.py", as_typed(bundle.manifest.source.location), parameter("index_factory", shown))
         raise ParameterError(
-            f"{where} is none of {bundle.name}'s: {there}; build it again for one: "
-            f"build_index.py {bundle.manifest.source.location} {parameter('index_factory', shown)}"
+            f"{where} is none of {bundle.name}'s: {there}; build it again for one: {' '.join(filter(None, line))}"
         )
     return Approximation(factory, found, {})
 

