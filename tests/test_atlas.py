@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from browsing import Visitor, bundle_of, chromium, request, served
+from conftest import Built
 from playwright.sync_api import Browser, expect
 from sklearn.manifold import trustworthiness
 
@@ -166,6 +168,26 @@ def test_a_map_answers_its_scripts(mapped: Path) -> None:
         assert request(app, wrong).status_code == 404
 
 
+def test_neighbors_that_fill_every_list_are_told_apart(
+    smollm2: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of what `planet` has in both lists most are untrained: lines alone would say that the geometries agree."""
+    opened = index.open(smollm2.path)
+    monkeypatch.setattr(explore_map, "project", lambda *_: np.zeros((len(opened), 2), np.float32))
+    monkeypatch.setattr(explore_map, "fidelity", lambda *_: {})
+    explore_map.make_map(opened, tmp_path / "map.parquet")
+    found = explore_map.read_map(tmp_path / "map.parquet", opened)
+    assert found is not None
+    app = application(smollm2.path, tmp_path / "map.parquet", QUESTIONS)
+    near = request(app, f"/map/{found.fingerprint}/near/46835").json()
+    table = pq.read_table(smollm2.path / "tokens.parquet", columns=["untrained", "hubness"]).to_pydict()
+    listed = set(near["lists"]["causal"]) | set(near["lists"]["cosine"])
+    doubted = {row for row in listed if table["untrained"][row] or table["hubness"][row] > 100 * 20}
+    assert set(near["suspect"]) == doubted
+    both = set(near["lists"]["causal"]) & set(near["lists"]["cosine"])
+    assert len(both & doubted) > len(both - doubted)
+
+
 # --- the page -----------------------------------------------------------------------------------------------------
 
 
@@ -202,6 +224,7 @@ def test_home_is_the_map(visitor: Visitor, mapped: Path) -> None:
         page.mouse.click(left, top)
         expect(page.locator(".picked h2")).to_contain_text(f"#{row}")
         expect(page.locator(".joins line")).not_to_have_count(0)
+        expect(page.locator(".joined")).to_contain_text("are untrained tokens or hubs")
         page.wait_for_url(f"**token={row}*color=causal*")
         # A link shows the same.
         seen = page.evaluate("document.querySelector('.plane canvas').toDataURL()")

@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 from index.geometry.maps import Geometry
 from index.pictures.explore.map import COMPARED, VocabularyMap
 from index.pictures.explore.opened import OpenedBundle
+from index.questions.marks import suspect
 
 IMMUTABLE = {"Cache-Control": "public, max-age=31536000, immutable"}
 """For what is served under an address that names its content."""
@@ -51,7 +52,7 @@ def coloring(request: Request, opened: OpenedBundle) -> Response:
 
 
 def near(request: Request, opened: OpenedBundle) -> Response:
-    """Return the rows of a token's nearest in both geometries, and of what shares its vector."""
+    """Return the rows of a token's nearest in both geometries, of its twins, and which are untrained or hubs."""
     _map(request, opened)
     bundle, row = opened.vocabulary, request.path_params["row"]
     if row >= len(bundle):
@@ -59,7 +60,9 @@ def near(request: Request, opened: OpenedBundle) -> Response:
     lists = {geometry.label: _nearest(opened, geometry, row) for geometry in COMPARED}
     first = bundle.twins.first
     twins = [int(each) for each in np.flatnonzero(first == first[row]) if each != row]
-    return JSONResponse({"lists": lists, "twins": twins}, headers=IMMUTABLE)
+    suspects = suspect(bundle)
+    doubted = sorted({each for rows in lists.values() for each in rows if suspects[each]})
+    return JSONResponse({"lists": lists, "twins": twins, "suspect": doubted}, headers=IMMUTABLE)
 
 
 def _map(request: Request, opened: OpenedBundle) -> VocabularyMap:

@@ -152,9 +152,12 @@ async function pick(row) {
   section.querySelector("h2").replaceChildren(link(row));
   const counts = { both: 0, first: 0, second: 0 };
   joined().forEach(([, why]) => (counts[why] += 1));
+  const suspect = new Set(picked.suspect);
+  const doubted = joined().filter(([each, why]) => why === "both" && suspect.has(each)).length;
   const [first, second] = Object.keys(picked.lists);
   section.querySelector(".joined").textContent =
-    `Lines lead to its true neighbors: ${counts.both} in both lists, ${counts.first} in ${first} only, ${counts.second} in ${second} only.`;
+    `Lines lead to its true neighbors: ${counts.both} in both lists, ${counts.first} in ${first} only, ${counts.second} in ${second} only. ` +
+    `${doubted} of the ${counts.both} are untrained tokens or hubs, which are in many lists whoever's they are.`;
   const others = on(row).filter((other) => other !== row);
   const lines = others.slice(0, SHOWN_HERE).map((other) => {
     const line = document.createElement("li");
