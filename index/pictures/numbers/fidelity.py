@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -33,10 +32,6 @@ class Fidelity:
     continuity: float
     continuity_error: float
     ranked: int
-
-    def json(self) -> dict[str, Any]:
-        """Return the fields."""
-        return asdict(self)
 
 
 def fidelity(bundle: Bundle, places: np.ndarray, geometry: Geometry) -> dict[int, tuple[np.ndarray, Fidelity]]:
