@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from browsing import Visitor, bundle_of, chromium, request, served
 from conftest import Built
 from playwright.sync_api import Browser, expect
@@ -189,6 +191,23 @@ def test_neighbors_that_fill_every_list_are_told_apart(
 
 
 # --- the page -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1440])
+def test_home_reads_well(visitor: Visitor, mapped: Path, width: int, scheme: Literal["light", "dark"]) -> None:
+    page = visitor.page
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(color_scheme=scheme)
+    with served(mapped) as running:
+        page.goto(f"{running.address}?token=7&color=density_distinct")
+        expect(page.locator(".plane")).to_have_attribute("aria-busy", "false")
+        expect(page.locator(".legend input")).to_have_count(2)
+        page.locator("summary").click()
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        found = Axe().run(page)
+        assert found.violations_count == 0, found.generate_report()
+        page.wait_for_load_state("networkidle")
 
 
 def test_home_is_the_map(visitor: Visitor, mapped: Path) -> None:
