@@ -13,6 +13,7 @@ import numpy as np
 import oracles
 import pytest
 from conftest import ROOT
+from interrupted import contents
 from numpy.typing import NDArray
 from typer.testing import CliRunner, Result
 
@@ -100,6 +101,18 @@ def test_threads_change_no_answer(source: Path, tmp_path: Path) -> None:
     result = build(source, "--out", tmp_path / "none", "--threads", "0")
     assert result.exit_code == 2
     assert "--threads must be from 1 to 1024, got: 0" in result.stderr
+
+
+def test_threads_change_no_byte(tmp_path: Path) -> None:
+    """So wide that BLAS shares an eigenvalue decomposition out among its threads, which moves its last digits."""
+    rows = np.random.default_rng(3).normal(size=(1200, 576)) * np.linspace(0.1, 2, 576)
+    np.save(tmp_path / "gamma.npy", rows.astype(np.float32))
+    built = []
+    for threads in (1, 2):
+        out = tmp_path / str(threads) / "bundle"
+        assert build(tmp_path / "gamma.npy", "--out", out, "--threads", threads).exit_code == 0
+        built.append(contents(out))
+    assert built[0] == built[1]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to send")

@@ -12,6 +12,7 @@ from conftest import invoke
 from interrupted import contents
 from safetensors.numpy import save_file
 
+from index.build.cluster import environment_kept
 from index.build.settings import Settings
 from index.build.sweep import Done, sweep
 from index.errors import ParameterError
@@ -53,6 +54,13 @@ def test_workers_build_the_bytes_of_one_process(workers: int, stacked: Path, who
     assert_same(tmp_path / "out", whole)
 
 
+def test_the_environment_is_as_it_was(stacked: Path, tmp_path: Path) -> None:
+    """What Dask tells its workers by it, one thread of BLAS for one, is not what this process goes on with."""
+    before = dict(os.environ)
+    sweep(str(stacked), Settings(out=tmp_path / "out", neighbors=20), bits="bf16", workers=1)
+    assert dict(os.environ) == before
+
+
 def test_a_worker_that_is_killed_loses_nothing(stacked: Path, whole: Path, tmp_path: Path) -> None:
     killed: list[int] = []
 
@@ -75,7 +83,10 @@ def test_a_scheduler_of_its_own_is_asked_and_what_was_done_is_kept(stacked: Path
     from distributed import LocalCluster
 
     settings = Settings(out=tmp_path / "out", neighbors=20)
-    with LocalCluster(n_workers=1, threads_per_worker=1, host="127.0.0.1", dashboard_address=None) as cluster:
+    with (
+        environment_kept(),
+        LocalCluster(n_workers=1, threads_per_worker=1, host="127.0.0.1", dashboard_address=None) as cluster,
+    ):
         sweep(str(stacked), settings, bits="bf16", scheduler=cluster.scheduler_address)
         assert_same(tmp_path / "out", whole)
         told: list[Done] = []

@@ -8,6 +8,7 @@ the scheduler gives its step to another, which goes on with the spaces that are 
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import chdir, contextmanager
 from dataclasses import replace
@@ -141,6 +142,7 @@ def _client(workers: int | None, scheduler: str | None) -> Iterator[Any]:
     with dask.config.set(settings):
         if scheduler is None:
             with (
+                environment_kept(),
                 LocalCluster(
                     n_workers=workers,
                     threads_per_worker=1,
@@ -161,3 +163,15 @@ def _client(workers: int | None, scheduler: str | None) -> Iterator[Any]:
             raise ParameterError(f"{parameter('scheduler', scheduler)} does not answer: {brief(error)}") from error
         with client:
             yield client
+
+
+@contextmanager
+def environment_kept() -> Iterator[None]:
+    """Leave the environment of this process as it was: Dask writes into it what the workers it starts are to have."""
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)

@@ -9,6 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from index.answers.control import Control
 from index.build.settings import Settings
@@ -74,13 +75,17 @@ def write_rows(
 
 
 def _metric(source: Source, settings: Settings, progress: Progress) -> Metric:
+    """Return the metric, taken apart on one thread: the last digits of eigenvectors depend on the number of threads."""
     progress("measuring the metric", 0, 1)
     if settings.metric_tensor is None:
-        metric = metric_from_covariance(*covariance(source.gamma), settings.ridge)
+        mean, cov = covariance(source.gamma)
+        with threadpool_limits(1):
+            metric = metric_from_covariance(mean, cov, settings.ridge)
     else:
         given = _given_metric(settings.metric_tensor)
         mean = source.gamma.mean(axis=0, dtype=np.float64)
-        metric = metric_from_matrix(given, mean, origin=str(settings.metric_tensor))
+        with threadpool_limits(1):
+            metric = metric_from_matrix(given, mean, origin=str(settings.metric_tensor))
     progress("measuring the metric", 1, 1)
     return metric
 
