@@ -78,7 +78,7 @@ def test_every_token_of_smollm2_is_text_in_a_table(smollm2: Built) -> None:
     vocabulary = index.open(smollm2.path).vocabulary
     texts = [vocabulary.display(row) for row in range(len(vocabulary))]
     lines = tuple(
-        Line(row + 1, Link(text, row, row, None, f"/token/{row}"), 1.0, None, "0", (), False, "-")
+        Line(row + 1, Link(text, row, row, None, f"/token/{row}"), 1.0, None, "0", (), False, False, "-")
         for row, text in enumerate(texts)
     )
     macros = templates(Assets()).get_template("macros.html").module

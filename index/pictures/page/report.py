@@ -24,7 +24,8 @@ from index.pictures.numbers.beside import series_beside
 from index.pictures.numbers.densities import all_densities
 from index.pictures.numbers.series import NeighborhoodSeries, called, neighborhood_series
 from index.pictures.page import tables, vega, words
-from index.pictures.page.charts import Chart, neighborhood_charts
+from index.pictures.page.chart import Chart
+from index.pictures.page.charts import neighborhood_charts
 from index.pictures.page.render import PAGE, render
 from index.questions.beside import BesideBundle, notes_beside
 from index.questions.densest import Densest, densest
