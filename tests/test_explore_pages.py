@@ -110,6 +110,9 @@ def test_the_worst_texts_change_no_page(row: int, app: Starlette, hostile: Path)
     assert all(address.startswith("/") for address in shown.addresses if not address.startswith("#"))
     for path in ("/search", "/analogy"):
         answer = request(app, str(httpx.URL(path, params={"q": f"{text[:400]} ", "terms": f"{text[:400]} ++"})))
+        if (path, text) == ("/search", "#7"):  # an id, whatever stands behind it
+            assert (answer.status_code, answer.headers["location"]) == (303, "/token/7")
+            continue
         assert answer.status_code in (400, 404)
         typed = Shown(answer.text)
         assert typed.tags["script"] == 1

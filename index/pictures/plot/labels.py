@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.text import Annotation
+from matplotlib.text import Annotation, Text
 from matplotlib.transforms import Bbox
 
 from index.pictures.plot import paper
@@ -26,6 +26,9 @@ _PLACES = [
 ]
 """Where a label may stand, in points from its own: offset and alignment; the first that is free."""
 
+_FURTHER = (3, 5)
+"""How many times as far a label may stand where none of these is free: a line leads to it."""
+
 
 def place(
     axes: Axes, points: np.ndarray, others: np.ndarray, texts: Sequence[str], *, most: int, size: float
@@ -43,7 +46,8 @@ def place(
         if len(placed) == most:
             break
         for label in _tries(axes, at, text, size):
-            box = label.get_window_extent()
+            label.get_window_extent()  # which places it
+            box = Text.get_window_extent(label)  # of the text alone, without the line
             if _inside(frame, box) and not box.count_overlaps(taken):
                 taken.append(box)
                 placed.append(label)
@@ -53,11 +57,14 @@ def place(
 
 
 def _tries(axes: Axes, at: np.ndarray, text: str, size: float) -> Iterator[Annotation]:
-    for dx, dy, across, along in _PLACES:
+    places = [(1, *each) for each in _PLACES] + [(far, *each) for far in _FURTHER for each in _PLACES]
+    for far, dx, dy, across, along in places:
+        leader = {"arrowstyle": "-", "linewidth": 0.4, "color": paper.GRAY, "shrinkA": 0, "shrinkB": 0}
         yield axes.annotate(
             text,
             (at[0], at[1]),
-            (dx, dy),
+            (far * dx, far * dy),
+            arrowprops=leader if far > 1 else None,
             textcoords="offset points",
             ha=across,
             va=along,

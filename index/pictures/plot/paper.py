@@ -14,6 +14,8 @@ from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
+from matplotlib.patheffects import Normal
+from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator, NullLocator
 from matplotlib.transforms import offset_copy
 
@@ -71,10 +73,17 @@ def look(typeface: Typeface) -> Iterator[None]:
     """Draw and save in the look of the project, whatever a user's matplotlibrc says; undone at the end."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        # Journals refuse matplotlib's default, Type 3, but as Type 42 it would call PostScript outlines TrueType.
-        fonttype = 3 if typeface.postscript else 42
-        matplotlib.rcParams.update({**_LOOK, "font.family": list(typeface.families), "pdf.fonttype": fonttype})
+        # Journals refuse matplotlib's default, Type 3.
+        matplotlib.rcParams.update({**_LOOK, "font.family": list(typeface.families), "pdf.fonttype": 42})
         yield
+
+
+def outline(figure: Figure, typeface: Typeface) -> Figure:
+    """Draw the texts as shapes whose fonts have PostScript outlines: as Type 42 a PDF would call them TrueType."""
+    for text in figure.findobj(Text):
+        if not typeface.outlined.isdisjoint(text.get_text()):
+            text.set_path_effects([Normal()])
+    return figure
 
 
 def page(title: str, subtitle: str) -> tuple[Figure, GridSpec]:
@@ -123,13 +132,20 @@ def name_curve(axes: Axes, at: tuple[float, float], name: str, *, left: bool = F
     )
 
 
-def span(axes: Axes, which: Literal["x", "y"], values: np.ndarray, *, share: float = 0.06) -> None:
-    """Set the limits of an axis a little beyond some values, and plain ticks."""
+def span(
+    axes: Axes,
+    which: Literal["x", "y"],
+    values: np.ndarray,
+    *,
+    share: float = 0.06,
+    possible: tuple[float, float] = (-np.inf, np.inf),
+) -> None:
+    """Set the limits of an axis a little beyond some values, but not beyond what is possible, and plain ticks."""
     low, high = float(values.min()), float(values.max())
     margin = share * (high - low)
     if margin <= 1e-9 * abs(high):  # float32 tells nothing closer apart
         margin = 0.1 * abs(high) or 1.0
-    low, high = low - margin, high + margin
+    low, high = max(low - margin, possible[0]), min(high + margin, possible[1])
     axes.set(**{f"{which}lim": (low, high)})
     ticks = [0.0 if abs(tick) < margin / 100 else tick for tick in MaxNLocator(5).tick_values(low, high)]
     _plain_ticks(axes, which, ticks, low, high)
