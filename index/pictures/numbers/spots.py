@@ -6,6 +6,9 @@ from collections import Counter
 
 import numpy as np
 
+LEAST_ALONE = 5
+"""So many dots on one spot are counted where none of them has a name."""
+
 
 def spots(x: np.ndarray, y: np.ndarray, reach: tuple[float, float]) -> np.ndarray:
     """Return the spot of each dot, (n,) int64: the place of the first dot that it is drawn over.
@@ -27,11 +30,12 @@ def spots(x: np.ndarray, y: np.ndarray, reach: tuple[float, float]) -> np.ndarra
 def counted_labels(texts: list[str], of: np.ndarray) -> list[str]:
     """Return the labels of dots, empty ones where there is none, one for each spot: `planet (x 14)` names one of 14.
 
-    That is the first text of the spot, or the count alone.
+    That is the first text of the spot; where none has one, the count alone, of `LEAST_ALONE` dots or more.
     """
     counts, labels = Counter(of.tolist()), [""] * len(texts)
     for spot, count in counts.items():
         here = np.flatnonzero(of == spot).tolist()
         at = next((place for place in here if texts[place]), spot)
-        labels[at] = f"{texts[at]} (x {count})".strip() if count > 1 else texts[at]
+        if texts[at] or count >= LEAST_ALONE:
+            labels[at] = f"{texts[at]} (x {count})".strip() if count > 1 else texts[at]
     return labels

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from matplotlib.patches import Patch
 
 from index.answers.page import counted
 from index.geometry.maps import Geometry
+from index.measures.overlap import Overlap
 from index.pictures.numbers.beside import SeriesBeside
 from index.pictures.numbers.densities import Densities
 from index.pictures.numbers.series import NeighborhoodSeries, OverlapSeries, RankSeries, UnionSeries
@@ -40,7 +42,7 @@ MEASURES = {
 
 def texts_drawn(series: NeighborhoodSeries, found: Neighborhood, name: str) -> list[str]:
     """Return the texts of the figure that come from data, in printable form."""
-    return [series.text, *series.union.texts, subtitle(series, found, name)]
+    return [series.text, *series.union.texts, *subtitle(series, found, name)]
 
 
 def neighborhood_figure(series: NeighborhoodSeries, found: Neighborhood, name: str, typeface: Typeface) -> Figure:
@@ -48,9 +50,8 @@ def neighborhood_figure(series: NeighborhoodSeries, found: Neighborhood, name: s
 
     Draw and save inside `paper.look` of the typeface, which must be one for `texts_drawn`.
     """
-    figure, grid = paper.page(
-        typeface.label(series.text, cells=48), typeface.label(subtitle(series, found, name), cells=150)
-    )
+    below = (typeface.label(line, cells=150) for line in subtitle(series, found, name))
+    figure, grid = paper.page(typeface.label(series.text, cells=48), *below)
     _draw_ranks(figure, grid[0, 0], series.ranks, series.beside)
     _draw_overlap(figure.add_subplot(grid[0, 1]), series.overlap, found, series.beside)
     density = figure.add_subplot(grid[1, 0])
@@ -60,27 +61,27 @@ def neighborhood_figure(series: NeighborhoodSeries, found: Neighborhood, name: s
     return figure
 
 
-def subtitle(series: NeighborhoodSeries, found: Neighborhood, name: str) -> str:
-    """Return what the figure is of, in one line."""
+def subtitle(series: NeighborhoodSeries, found: Neighborhood, name: str) -> list[str]:
+    """Return how far the lists agree, where they do, and what the figure is of, in a line each."""
+    lines = [] if found.overlap is None else [" · ".join(_agreement(found, found.overlap))]
     said = [f"#{found.token.id} in {display(name)}"]
     if found.twins:
         said.append(counted(len(found.twins), "twin"))
     if found.among is not None:
         said.append(f"neighbors among {display(found.among.name)}")
-    if found.overlap is not None:
-        agreed = found.overlap
-        said.append(
-            f"{agreed.count} of {counted(agreed.k, 'neighbor')} in both lists ({agreed.percent:.1f} %)"
-            + ("" if found.verdict is None else f": {found.verdict.value}")
-        )
-        if found.without is not None and found.without.overlap is not None:
-            rest = found.without.overlap
-            said.append(f"{rest.count} of {rest.k} without untrained tokens and hubs")
-        if agreed.lowest < agreed.highest:
-            said.append(f"ties could make it {agreed.lowest} to {agreed.highest}")
     if series.beside is not None:
         said.append(f"{series.beside.short}: {display(series.beside.bundle)}")
-    return " · ".join(said)
+    return [*lines, " · ".join(said)]
+
+
+def _agreement(found: Neighborhood, agreed: Overlap) -> Iterator[str]:
+    verdict = "" if found.verdict is None else f": {found.verdict.value}"
+    yield f"{agreed.count} of {counted(agreed.k, 'neighbor')} in both lists ({agreed.percent:.1f} %){verdict}"
+    if found.without is not None and found.without.overlap is not None:
+        rest = found.without.overlap
+        yield f"{rest.count} of {rest.k} without untrained tokens and hubs"
+    if agreed.lowest < agreed.highest:
+        yield f"ties could make it {agreed.lowest} to {agreed.highest}"
 
 
 def found_in(geometry: Geometry) -> str:

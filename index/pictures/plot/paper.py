@@ -86,12 +86,13 @@ def outline(figure: Figure, typeface: Typeface) -> Figure:
     return figure
 
 
-def page(title: str, subtitle: str) -> tuple[Figure, GridSpec]:
-    """Return an empty figure under two lines of text, and the grid of its four panels."""
+def page(title: str, *below: str) -> tuple[Figure, GridSpec]:
+    """Return an empty figure under a title and a line of text or two, and the grid of its four panels."""
     figure = Figure((WIDTH, HEIGHT), DPI)
     FigureCanvasAgg(figure)  # measures texts
-    figure.text(0.09, 0.955, title, fontsize=12, color=INK, fontfeatures=NO_LIGATURES)
-    figure.text(0.09, 0.922, subtitle, fontsize=SMALL, color=GRAY)
+    figure.text(0.09, 0.963, title, fontsize=12, color=INK, fontfeatures=NO_LIGATURES)
+    for y, line in zip((0.936, 0.914), below, strict=False):
+        figure.text(0.09, y, line, fontsize=SMALL, color=GRAY)
     grid = GridSpec(2, 2, figure, left=0.09, right=0.985, bottom=0.075, top=0.835, wspace=0.24, hspace=0.5)
     return figure, grid
 
