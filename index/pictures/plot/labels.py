@@ -64,7 +64,9 @@ def place(
 def _tries(axes: Axes, at: np.ndarray, text: str, size: float) -> Iterator[Annotation]:
     places = [(1, *each) for each in _PLACES] + [(far, *each) for far in _FURTHER for each in (*_PLACES, *_STEEP)]
     for far, dx, dy, across, along in places:
+        corner = {"left": 0, "bottom": 0, "center": 0.5, "right": 1, "top": 1}
         leader = {"arrowstyle": "-", "linewidth": 0.4, "color": paper.GRAY, "shrinkA": 0, "shrinkB": 0}
+        leader["relpos"] = (corner[across], corner[along])  # where it meets the text
         yield axes.annotate(
             text,
             (at[0], at[1]),
