@@ -26,6 +26,7 @@ from index.pictures.numbers.series import NeighborhoodSeries, called, neighborho
 from index.pictures.page import tables, vega, words
 from index.pictures.page.charts import Chart, neighborhood_charts
 from index.pictures.page.render import PAGE, render
+from index.questions.agreement import shared_table
 from index.questions.beside import BesideBundle, notes_beside
 from index.questions.densest import Densest, densest
 from index.questions.lists import NEAREST_BY
@@ -229,7 +230,7 @@ def _section(bundle: Bundle, answer: Densest | Neighborhood, series: Neighborhoo
 
 def _shared(found: Neighborhood) -> dict[str, Table]:
     ranks = (f"rank, {geometry.label}" for geometry in found.lists)
-    table = replace(found.shared_table(), columns=(*ranks, "id", TEXT))
+    table = replace(shared_table(found.lists, found.shared), columns=(*ranks, "id", TEXT))
     return {f"In both lists: {len(found.shared)}": table} if found.shared else {}
 
 
