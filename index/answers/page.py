@@ -7,15 +7,26 @@ the texts they are shown as, and tokens as records, because each place has its o
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from index.tokens.vocabulary import Token
 
-Words: TypeAlias = "str | Token | tuple[str | Token, ...]"
-"""A text, a token, or several of them one behind the other."""
+
+@dataclass(frozen=True)
+class Reference:
+    """Another question, to be asked next: a page leads to its answer, elsewhere it is named."""
+
+    said: str  # as a command line names it
+    question: str
+    typed: Mapping[str, str] = field(default_factory=dict)  # the values of its parameters, as they are typed
+
+
+Part: TypeAlias = "str | Token | Reference"
+Words: TypeAlias = "Part | tuple[Part, ...]"
+"""A text, a token, a question, or several of them one behind the other."""
 
 SMALLEST = 1e-4
 """Six decimals of less than this would be two digits, or none: a distance that is not zero shown as one."""
@@ -85,8 +96,8 @@ def table(columns: Sequence[str | Column], rows: Iterable[Sequence[Words]]) -> T
     return Table(tuple(columns), tuple(tuple(row) for row in rows))
 
 
-def parts(words: Words) -> tuple[str | Token, ...]:
-    """Return texts and tokens one by one."""
+def parts(words: Words) -> tuple[Part, ...]:
+    """Return texts, tokens and questions one by one."""
     return words if isinstance(words, tuple) else (words,)
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 
 from index.answers.answer import Answer, Row, json_number
-from index.answers.page import Block, Heading, Sentence, Words, facts, table
+from index.answers.page import Block, Heading, Sentence, Words, facts, parts, table
 from index.bundle.bundle import Bundle
 from index.errors import ParameterError, parameter
 from index.geometry.maps import Geometry
@@ -107,7 +107,7 @@ class Shares(Answer):
             )
             for trait, words in TRAITS.items()
         )
-        head: list[tuple[str, Words]] = [("lists", (f"the {self.k} nearest of ", *_parts(whose)))]
+        head: list[tuple[str, Words]] = [("lists", (f"the {self.k} nearest of ", *parts(whose)))]
         blocks: list[Block] = [
             facts([*head, *among_facts(self.among)]),
             Heading("Percent of their places with what the token has"),
@@ -215,7 +215,3 @@ def _percent(share: Share) -> str:
         return ""
     sure = "" if math.isnan(share.low) else f" ±{50 * (share.high - share.low):.1f}"
     return f"{100 * share.share:.1f}{sure}"
-
-
-def _parts(words: Words) -> tuple[str | Token, ...]:
-    return words if isinstance(words, tuple) else (words,)
