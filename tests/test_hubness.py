@@ -99,7 +99,11 @@ def test_all_lists_against_brute_force(vocabulary: OpenVocabulary, geometry: str
     asked: dict[str, Any] = {} if among is None else {"among": rows.tolist()}
     found = vocabulary.hub_shares(top=k, geometries=geometry, scaled=True, **asked).json()[geometry]  # type: ignore[arg-type]
     apart = squared(space.points[there])
-    require_same(found, counts(np.sqrt(apart), k, tied=1e-6), k)
+    found_in = counts(np.sqrt(apart), k, tied=1e-6)
+    require_same(found, found_in, k)
+    untrained = np.array(vocabulary.tokens["untrained"].to_pylist())[there]
+    assert untrained.any()
+    assert found["share_untrained"] == pytest.approx(found_in[untrained].sum() / found_in.sum(), rel=1e-6)
     scaled = found["scaled"]
     assert list(scaled) == ["csls", "mutual_proximity"]
     require_same(scaled["csls"], counts(by_csls(apart, min(10, len(there) - 1)), k), k)

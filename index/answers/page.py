@@ -116,6 +116,9 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
+SHARE_CELLS = 14
+"""How long the bar of a whole is."""
+
 BAR_CELLS = 10
 """How long the longest bar in a table is."""
 
@@ -127,3 +130,16 @@ def bars(counts: Sequence[int]) -> list[str]:
     most = math.log(1 + max(counts, default=0)) or 1.0
     eighths = [max(1, round(8 * BAR_CELLS * math.log(1 + count) / most)) if count else 0 for count in counts]
     return [("█" * (length // 8) + _EIGHTHS[length % 8]).rstrip() for length in eighths]
+
+
+def share_bar(share: float, chance: float) -> str:
+    """Return a bar of a share from 0 to 1, as long as that of a whole, with a line at chance; none where there is none.
+
+    The line stands between two cells, the nearest to chance.
+    """
+    if math.isnan(share):
+        return ""
+    eighths = round(8 * SHARE_CELLS * share)
+    cells = ("█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()).ljust(SHARE_CELLS, "░")
+    at = SHARE_CELLS if math.isnan(chance) else round(SHARE_CELLS * chance)
+    return f"{cells[:at]}{'' if math.isnan(chance) else '│'}{cells[at:]}"

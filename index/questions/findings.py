@@ -33,6 +33,7 @@ T = TypeVar("T")
 
 JUDGED, IN_COMMON = "what people judged", "in common"
 SLOW = "takes long, and a quick answer was asked for"
+NO_TEXTS = "the bundle holds no texts"
 LABELS = "of a control texts are labels, and nothing in it was trained"
 
 
@@ -171,7 +172,8 @@ def _each(
         yield "untrained", quoted.untrained(census, filled)
     yield "hubs", filled if isinstance(filled, str) else quoted.hubs(filled)
     yield "twins", _said(lambda: quoted.twins(duplicates(bundle), len(bundle)))
-    yield "texts", census if isinstance(census, str) else quoted.texts(census)
+    without_texts = bundle.vocabulary.texts.null_count == len(bundle)
+    yield "texts", NO_TEXTS if without_texts else census if isinstance(census, str) else quoted.texts(census)
     progress("lists", 1.0)
 
 

@@ -149,13 +149,18 @@ class Hubness(AmongSome):
         """How long the lists are."""
         return next(iter(self.geometries.values())).by_distance.k
 
+    @property
+    def bins(self) -> list[str]:
+        """How many lists the tokens of each count of a distribution are in."""
+        edges = borders(self.length)
+        return ["none", *(f"up to {edge:,g}" for edge in edges[1:]), f"over {edges[-1]:,g}"]
+
     def _distribution(self, title: str) -> list[Block]:
         """Return how many tokens are in how many lists by distance, with bars; the last line is of hubs."""
         edges = borders(self.length)
-        names = ["none", *(f"up to {edge:,g}" for edge in edges[1:]), f"over {edges[-1]:,g}"]
         counts = [filled.by_distance.counts for filled in self.geometries.values()]
         lines: Iterator[tuple[Words, ...]] = zip(
-            names,
+            self.bins,
             *(column for each in counts for column in ([f"{count:,}" for count in each], bars(each))),
             strict=True,
         )

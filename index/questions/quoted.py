@@ -183,7 +183,9 @@ def in_common(found: Shares) -> Finding | str:
     chance = [found.chance[trait] for trait in ("word", "letters")]
     if any(math.isnan(each.share) for of in (word, letters) for each in of.values()) or any(map(math.isnan, chance)):
         return "no token here has a word's text to have in common with another"
-    same = [f"{_percent(word[each].share)} and {_percent(letters[each].share)} by {BY[each]}" for each in word]
+    both = {each: f"{100 * word[each].share:.1f} and {_percent(letters[each].share)}" for each in word}
+    first, *others = both
+    beside = ", ".join(f"{both[each]} by {BY[each]}" for each in others)
     spans = [f"{_span(letters[each].low, letters[each].high)} by {BY[each]}" for each in letters]
     figures = {
         f"{trait}_{each.value}": Figure(share.share, share.low, share.high)
@@ -193,9 +195,10 @@ def in_common(found: Shares) -> Finding | str:
     by_chance = {f"{trait}_chance": Figure(each) for trait, each in zip(("word", "letters"), chance, strict=True)}
     return Finding(
         "in common",
-        f"Of a token's {found.k} nearest, the same word in another form and those that begin with its letters are "
-        f"{_listed(same)}; random tokens are {100 * chance[0]:.2f} and {100 * chance[1]:.2f} %",
-        _listed(same),
+        f"Of a token's {found.k} nearest by {BY[first]} {_percent(word[first].share)} are the same word in another form "
+        f"and {_percent(letters[first].share)} begin with the same letters ({beside}); of random tokens "
+        f"{100 * chance[0]:.2f} and {100 * chance[1]:.2f} %",
+        both[first],
         f"95 % of draws of tokens give for the letters {_listed(spans)}",
         "what looks alike is not what means the same, and few untrained tokens decide much of the causal lists",
         Reference("shares", "shares", {"top": str(found.k)}),
@@ -216,16 +219,18 @@ def judged(found: SetResult) -> Finding | str:
     pairs = found.sections is None
     shown = {view: _shown(figures[view], pairs=pairs) for view in VIEWS}
     best = _listed([BY[view.geometry] for view in (first, *level)])
-    what = "human similarity" if pairs else "analogies"
-    verb = "agrees" if not level else "agree"
+    one = not level
+    how = f"{'agrees' if one else 'agree'} best with human similarity"
+    if not pairs:
+        how = f"{'answers' if one else 'answer'} most analogies"
     told = "" if not level else ", not told apart"
     against = [f"{shown[view]} by {BY[view.geometry]}" for view in others]
-    unit = "rho" if pairs else "answers nearest in"
+    unit = "rho" if pairs else "right in"
     at_mean = [f"{shown[view]} by {BY[view.geometry]}" for view in VIEWS if view.centered]
     kind = "pairs of words" if pairs else "questions"
     return Finding(
         found.name,
-        f"On {found.name} {best} {verb} best with {what}{told}: {unit} {shown[first]}, against {_listed(against)}",
+        f"On {found.name} {best} {how}{told}: {unit} {shown[first]}, against {_listed(against)}",
         shown[first],
         f"[from, to] holds 95 % of draws of pairs of words, over {found.covered:,} of {found.items:,} {kind}; best "
         "is what the same draws put before each other one",

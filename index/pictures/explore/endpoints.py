@@ -12,12 +12,13 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 
 from index.errors import BundleError, LogoscopeError, TokenError
 from index.pictures.explore import ask
-from index.pictures.explore.address import Choice, lead, link, links, read_choice, usual_choice
+from index.pictures.explore.address import Choice, link, links, read_choice, usual_choice
 from index.pictures.explore.assets import LONGEST, Assets, templates
 from index.pictures.explore.map_data import IMMUTABLE
 from index.pictures.explore.opened import OpenedBundle, WatchedBundle
-from index.pictures.explore.views import plain_lists, token_view
+from index.pictures.explore.views import plain_lists, quoted_finding, token_view
 from index.pictures.page import tables, words
+from index.pictures.page.answer_charts import answer_charts, specifications
 from index.questions.analogy import analogy
 from index.questions.question import Question
 from index.questions.terms import term_of
@@ -182,14 +183,7 @@ class Pages:
 
     def findings(self, request: Request, opened: OpenedBundle) -> Response:
         """Return what one would quote of the vocabulary, as JSON: what is counted in a second or two."""
-        found = opened.findings
-        leads = [lead(each.source) for each in found.found]
-        return JSONResponse(
-            [
-                {"said": f"{each.said}.", "misleads": each.misleads, "question": to.text, "address": to.address}
-                for each, to in zip(found.found, leads, strict=True)
-            ]
-        )
+        return JSONResponse([quoted_finding(each) for each in opened.findings.found])
 
     def questions(self, request: Request, opened: OpenedBundle) -> Response:
         """List all questions, and say of those without a page why they have none."""
@@ -223,6 +217,7 @@ class Pages:
             except LogoscopeError as error:
                 if typed:
                     fields, problem = ask.with_problem(fields, error, opened.vocabulary), str(error)
+        charts = () if found is None else answer_charts(found)
         response = self._page(
             "question.html",
             opened,
@@ -234,6 +229,8 @@ class Pages:
             job=job,
             answer=found,
             parts=[] if found is None else ask.shown(found.page(), choice),
+            charts=charts,
+            specifications=specifications(charts),
         )
         if job is not None and found is None and not problem:
             response.headers["Refresh"] = str(LOOK_AGAIN)
