@@ -1,5 +1,6 @@
 """`hubness`: how unevenly lists are filled, among some tokens, and by local scaling, against float64 brute force."""
 
+import csv
 from pathlib import Path
 from typing import Any
 
@@ -139,8 +140,9 @@ def test_every_form_says_the_same(vocabulary: OpenVocabulary, tmp_path: Path) ->
     plain, scaled = query(*given), query(*given, "--scaled")
     assert "scaled" not in plain["cosine"]
     assert plain["cosine"] == {name: value for name, value in scaled["cosine"].items() if name != "scaled"}
-    lines = invoke("query.py", *given, "--scaled", "--csv").out.splitlines()
-    assert [line.rsplit(",", 1)[1] for line in lines] == ["scaling", "", "csls", "mutual-proximity"]
+    lines = list(csv.DictReader(invoke("query.py", *given, "--scaled", "--csv").out.splitlines()))
+    assert [line["scaling"] for line in lines] == ["", "csls", "mutual-proximity"]
+    assert [line["share_untrained"] for line in lines] == [str(plain["cosine"]["share_untrained"]), "", ""]
     shown = invoke("query.py", *given, "--scaled").out
     assert f"{scaled['cosine']['scaled']['csls']['skewness']:.2f}" in shown
     assert "by mutual proximity" in shown

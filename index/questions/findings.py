@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
@@ -18,20 +18,19 @@ from index.questions import quoted
 from index.questions.among import Subset
 from index.questions.beside import MORE_COLUMNS, Beside, BesideBundle, beside_json, beside_rows
 from index.questions.beside import beside as asked_beside
-from index.questions.duplicates import duplicates
+from index.questions.duplicates import Duplicates, duplicates
 from index.questions.evaluate import evaluate
-from index.questions.hubness import USUAL_LENGTH, hubness
+from index.questions.evaluation import Evaluation
+from index.questions.hubness import USUAL_LENGTH, Hubness, hubness
 from index.questions.marks import suspect
 from index.questions.overlap import OverlapCensus, overlap
 from index.questions.parameters import KEPT
 from index.questions.question import Doc, Progress, silent
 from index.questions.quoted import Finding
-from index.questions.shares import shares
-from index.questions.untrained import untrained
+from index.questions.shares import Shares, shares
+from index.questions.untrained import Untrained, untrained
 
-T = TypeVar("T")
-
-JUDGED, IN_COMMON = "what people judged", "in common"
+CLEANED = "overlap without untrained tokens and hubs"
 SLOW = "takes long, and a quick answer was asked for"
 NO_TEXTS = "the bundle holds no texts"
 LABELS = "of a control texts are labels, and nothing in it was trained"
@@ -45,6 +44,7 @@ class Findings(Answer):
     quick: bool  # whether what takes long was left out
     found: tuple[Finding, ...]
     left_out: Mapping[str, str]  # what could not be said, and why
+    answers: Mapping[str, Answer]  # those that they are taken from, by the names of their questions
     beside: Beside[Findings] | None = None  # another bundle's
 
     columns: ClassVar = {
@@ -142,42 +142,38 @@ def _length(bundle: Bundle) -> int:
 def _findings(
     bundle: Bundle, k: int, *, quick: bool, controlled: bool = False, progress: Progress = silent
 ) -> Findings:
+    asked = dict(_asked(bundle, k, quick=quick, progress=progress))
     found, left_out = [], {}
-    for name, finding in _each(bundle, k, quick=quick, controlled=controlled, progress=progress):
+    for name, finding in _quoted(bundle, asked, controlled=controlled):
         if isinstance(finding, str):
             left_out[name] = finding
         else:
             found.append(finding)
-    return Findings(len(bundle), quick, tuple(found), left_out)
+    answers = {name: answer for name, answer in asked.items() if isinstance(answer, Answer)}
+    return Findings(len(bundle), quick, tuple(found), left_out, answers)
 
 
-def _each(
-    bundle: Bundle, k: int, *, quick: bool, controlled: bool, progress: Progress
-) -> Iterator[tuple[str, Finding | str]]:
-    """Yield findings by their names, or why there is none: what a metric captures first, then whose lists they are."""
-    if quick:
-        yield from {JUDGED: SLOW, IN_COMMON: SLOW}.items()
-    else:
-        yield from _judged(bundle, progress)
+def _asked(bundle: Bundle, k: int, *, quick: bool, progress: Progress) -> Iterator[tuple[str, Answer | str]]:
+    """Yield the answers to other questions by their names, or why there is none."""
+    if not quick:
+        yield "evaluate", _said(lambda: evaluate(bundle, progress=progress))
         named = partial(_renamed, progress, "what neighbors have in common")
-        yield IN_COMMON, _said(lambda: quoted.in_common(shares(bundle, progress=named)))
+        yield "shares", _said(lambda: shares(bundle, progress=named))
     progress("lists", 0.0)
-    yield "overlap", _said(lambda: _overlap(bundle, k, controlled=controlled))
-    progress("lists", 0.5)
-    filled = _said(lambda: hubness(bundle, top=k))
-    census = LABELS if bundle.manifest.control is not None else _said(lambda: untrained(bundle))
-    if isinstance(census, str) or isinstance(filled, str):
-        yield "untrained", census if isinstance(census, str) else str(filled)
-    else:
-        yield "untrained", quoted.untrained(census, filled)
-    yield "hubs", filled if isinstance(filled, str) else quoted.hubs(filled)
-    yield "twins", _said(lambda: quoted.twins(duplicates(bundle), len(bundle)))
-    without_texts = bundle.vocabulary.texts.null_count == len(bundle)
-    yield "texts", NO_TEXTS if without_texts else census if isinstance(census, str) else quoted.texts(census)
+    yield "overlap", _said(lambda: overlap(bundle, tops=(k,)))
+    suspects = suspect(bundle)
+    if suspects.any() and not suspects.all():
+        some = Subset("untrained tokens and hubs", np.flatnonzero(suspects).astype(np.int32))
+        yield CLEANED, _said(lambda: overlap(bundle, tops=(k,), without=some))
+    progress("lists", 0.8)
+    yield "hubness", _said(lambda: hubness(bundle, top=k))
+    yield "duplicates", _said(lambda: duplicates(bundle))
+    if bundle.manifest.control is None:
+        yield "untrained", _said(lambda: untrained(bundle))
     progress("lists", 1.0)
 
 
-def _said(ask: Callable[[], T]) -> T | str:
+def _said(ask: Callable[[], Answer]) -> Answer | str:
     """Return what a question answers, or why it cannot be asked here."""
     try:
         return ask()
@@ -185,23 +181,34 @@ def _said(ask: Callable[[], T]) -> T | str:
         return str(error)
 
 
-def _judged(bundle: Bundle, progress: Progress) -> Iterator[tuple[str, Finding | str]]:
-    answer = _said(lambda: evaluate(bundle, progress=progress))
-    if isinstance(answer, str):
-        yield JUDGED, answer
-        return
-    for each in answer.sets:
-        yield each.name, quoted.judged(each)
-
-
-def _overlap(bundle: Bundle, k: int, *, controlled: bool) -> Finding:
-    suspects = suspect(bundle)
-    cleaned: OverlapCensus | str = ""
-    if suspects.any() and not suspects.all():
-        some = Subset("untrained tokens and hubs", np.flatnonzero(suspects).astype(np.int32))
-        cleaned = _said(lambda: overlap(bundle, tops=(k,), without=some))
-    found = overlap(bundle, tops=(k,))
-    return quoted.overlap(found, None if isinstance(cleaned, str) else cleaned, controlled=controlled)
+def _quoted(
+    bundle: Bundle, asked: Mapping[str, Answer | str], *, controlled: bool
+) -> Iterator[tuple[str, Finding | str]]:
+    """Yield findings by their names, or why there is none: what a metric captures first, then whose lists they are."""
+    match asked.get("evaluate", SLOW):
+        case Evaluation() as judged:
+            yield from ((each.name, quoted.judged(each)) for each in judged.sets)
+        case why:
+            yield "what people judged", str(why)
+    shared, lists, cleaned, filled, census, equal = (
+        asked.get(name, SLOW if name == "shares" else LABELS)
+        for name in ("shares", "overlap", CLEANED, "hubness", "untrained", "duplicates")
+    )
+    yield "in common", quoted.in_common(shared) if isinstance(shared, Shares) else str(shared)
+    if isinstance(lists, OverlapCensus):
+        without = cleaned if isinstance(cleaned, OverlapCensus) else None
+        yield "overlap", quoted.overlap(lists, without, controlled=controlled)
+    else:
+        yield "overlap", str(lists)
+    if isinstance(census, Untrained) and isinstance(filled, Hubness):
+        yield "untrained", quoted.untrained(census, filled)
+    else:
+        yield "untrained", str(filled if isinstance(filled, str) else census)
+    yield "hubs", quoted.hubs(filled) if isinstance(filled, Hubness) else str(filled)
+    yield "twins", quoted.twins(equal, len(bundle)) if isinstance(equal, Duplicates) else str(equal)
+    without_texts = bundle.vocabulary.texts.null_count == len(bundle)
+    named = quoted.texts(census) if isinstance(census, Untrained) else str(census)
+    yield "texts", NO_TEXTS if without_texts else named
 
 
 def _renamed(progress: Progress, step: str, _: str, share: float) -> None:

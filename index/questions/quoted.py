@@ -195,8 +195,8 @@ def in_common(found: Shares) -> Finding | str:
     by_chance = {f"{trait}_chance": Figure(each) for trait, each in zip(("word", "letters"), chance, strict=True)}
     return Finding(
         "in common",
-        f"Of a token's {found.k} nearest by {BY[first]} {_percent(word[first].share)} are the same word in another form "
-        f"and {_percent(letters[first].share)} begin with the same letters ({beside}); of random tokens "
+        f"Of a token's {found.k} nearest by {BY[first]} {_percent(word[first].share)} are the same word in another "
+        f"form and {_percent(letters[first].share)} begin with the same letters ({beside}); of random tokens "
         f"{100 * chance[0]:.2f} and {100 * chance[1]:.2f} %",
         both[first],
         f"95 % of draws of tokens give for the letters {_listed(spans)}",

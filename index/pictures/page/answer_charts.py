@@ -7,6 +7,7 @@ from typing import Any
 
 from index.answers.answer import Answer
 from index.geometry.maps import Geometry
+from index.measures.hubness import HUB_TIMES
 from index.pictures.page import compare_page
 from index.pictures.page.charts import Chart
 from index.pictures.page.compare_page import COLORS
@@ -101,8 +102,8 @@ def _hubness(found: Hubness) -> Chart:
     tips = [tip("lists", "lists"), tip("geometry", "geometry"), tip("tokens", "tokens", ",")]
     bars = {"x": x, "xOffset": beside, "y": y, "color": _color(), "tooltip": tips}
     caption = (
-        "Counts on a logarithmic scale. The last bars are hubs, in over 100 times as many lists as a token is in on "
-        "average; without a structure no token would be so far from the mean."
+        f"Counts on a logarithmic scale. The last bars are hubs, in over {HUB_TIMES} times as many lists as a token "
+        "is in on average."
     )
     return Chart(title, caption, specification(title, values, [{"mark": {"type": "bar"}, "encoding": bars}]))
 
