@@ -12,11 +12,12 @@ from index.bundle.bundle import Bundle
 from index.geometry.maps import Geometry
 from index.measures.density import Rule
 from index.measures.overlap import Overlap
-from index.pictures.explore.address import Choice, Link, link
+from index.pictures.explore.address import Choice, Link, lead, link
 from index.pictures.explore.opened import OpenedBundle
 from index.pictures.numbers.densities import unit
 from index.pictures.numbers.series import NeighborhoodSeries, neighborhood_series
 from index.pictures.page import words
+from index.pictures.page.answer_charts import specifications
 from index.pictures.page.chart import Chart
 from index.pictures.page.charts import neighborhood_charts
 from index.pictures.page.tables import LISTED_TWINS, density_facts
@@ -24,6 +25,7 @@ from index.questions.lists import NEAREST_BY, Neighbor
 from index.questions.marks import MEANINGS, SIGNS, Mark
 from index.questions.neighbors import Neighborhood, neighborhood
 from index.questions.parameters import density_k_of
+from index.questions.quoted import Finding
 from index.tokens.display import display, quoted
 
 NONE = "-"
@@ -74,11 +76,7 @@ class TokenView:
     @property
     def specifications(self) -> dict[str, Any]:
         """The charts by the ids of the elements they are drawn in."""
-        return {
-            f"chart-{number}": chart.specification
-            for number, chart in enumerate(self.charts, 1)
-            if chart.specification is not None
-        }
+        return specifications(self.charts)
 
 
 def token_view(opened: OpenedBundle, row: int, choice: Choice) -> TokenView:
@@ -108,6 +106,12 @@ def _brief(found: Neighborhood) -> str:
         return found.meaning
     shared = f"{found.overlap.count} of {found.overlap.k} in both lists ({found.overlap.percent:.1f} %)"
     return f"{shared}. {found.beside}"
+
+
+def quoted_finding(found: Finding) -> dict[str, str]:
+    """Return what a script shows of a finding, with the address of the answer it is taken from."""
+    to = lead(found.source)
+    return {"said": f"{found.said}.", "misleads": found.misleads, "question": to.text, "address": to.address}
 
 
 def plain_lists(lists: Mapping[Geometry, tuple[Neighbor, ...]], choice: Choice) -> list[List]:
