@@ -47,5 +47,5 @@ def _module(name: str, source: str) -> str:
 
 
 def _imported(found: re.Match[str]) -> str:
-    names = found[2] or f"{{{found[1].replace(' as ', ': ')}}}"
+    names = found[2] or f"{{ {found[1].strip().replace(' as ', ': ')} }}"
     return f'const {names} = modules["{found[3]}"];\n'
