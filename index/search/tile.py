@@ -8,7 +8,7 @@
 
 A tile is told how far the k-th nearest is of those that were found before, and writes nothing that is further. What it
 leaves out is no neighbor, so merging what the tiles of all pairs of chunks found, by float64 distance and then by row,
-gives what one sweep over all points does, to the bit. Within a tile it is that sweep: the same filter, the same kernels.
+gives what one sweep over all points does, to the bit. Within a tile it is that sweep: the same filter and kernels.
 
 Places number the distinct points by ascending row; a chunk's are consecutive, so that in a tile, too, the order of
 places is that of rows, by which ties go.
@@ -19,15 +19,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from threading import Lock
 
 import numpy as np
 
-from index.search.compiled import compiled
 from index.search.filter import Filter
 from index.search.graph import RANK_ROWS, SPARE, TILE_ROWS, Progress, as_plain, sweep
-from index.search.kernels import Bounds, Doubles, Floats, Ints, Nearest, Places, nearest_first, offer_tile
+from index.search.kernels import Bounds, Doubles, Floats, Ints, Nearest, Places, offer_tile
 from index.search.scores import Arithmetic, make_product
+from index.search.tile_kernels import merge_nearest, take_nearest
 
 Find = Callable[[Floats, Ints, int, ThreadPoolExecutor, Progress], Nearest]
 """Finds, of points (V, D), the k nearest of those of some rows, (U,) ascending: position p is that of rows[p]."""
@@ -64,7 +65,7 @@ def cut(filtered: Filter, edges: Sequence[int]) -> Iterator[Chunk]:
     bounds = filtered.bounds
     rows = np.sort(bounds.rows)
     places = np.searchsorted(rows, bounds.rows)
-    for first, last in zip(edges[:-1], edges[1:], strict=True):
+    for first, last in pairwise(edges):
         positions = np.flatnonzero((places >= first) & (places < last))  # ascending, so in the filter's order
         yield Chunk(
             first,
@@ -108,10 +109,7 @@ def near(
     firsts = [chunk.first for chunk in chunks]
     numbers = np.concatenate([first + np.arange(size) for first, size in zip(firsts, sizes, strict=True)])
     edges = np.cumsum([0, *sizes]).tolist()
-    return [
-        _kept(slice(start, stop), k, order, numbers, nearest, pool)
-        for start, stop in zip(edges[:-1], edges[1:], strict=True)
-    ]
+    return [_kept(slice(start, stop), k, order, numbers, nearest, pool) for start, stop in pairwise(edges)]
 
 
 def as_limit(squared: Doubles, scale: float) -> Floats:
@@ -169,9 +167,7 @@ def _blocks(group: Places, start: int, stop: int) -> list[slice]:
     """Cut positions, (U,) with ascending groups from start to stop, into blocks of one group each."""
     edges = [start, *(start + 1 + np.flatnonzero(np.diff(group[start:stop]))).tolist(), stop]
     return [
-        slice(at, min(at + TILE_ROWS, last))
-        for first, last in zip(edges[:-1], edges[1:], strict=True)
-        for at in range(first, last, TILE_ROWS)
+        slice(at, min(at + TILE_ROWS, last)) for first, last in pairwise(edges) for at in range(first, last, TILE_ROWS)
     ]
 
 
@@ -181,7 +177,7 @@ def _kept(where: slice, k: int, order: Ints, numbers: Ints, nearest: Nearest, po
     counts, ids, squared = np.zeros(n, np.int64), np.empty((n, k), np.int32), np.empty((n, k))
 
     def work(at: int) -> None:
-        _take(at, min(at + RANK_ROWS, where.stop), where.start, k, order, numbers, nearest, counts, ids, squared)
+        take_nearest(at, min(at + RANK_ROWS, where.stop), where.start, k, order, numbers, nearest, counts, ids, squared)
 
     list(pool.map(work, range(where.start, where.stop, RANK_ROWS)))
     return _packed(counts, ids, squared)
@@ -191,18 +187,6 @@ def _packed(counts: Ints, ids: Places, squared: Doubles) -> Candidates:
     """Return the first `counts`, (n,), of the lists, (n, k), one after the other."""
     held = np.arange(ids.shape[1]) < counts[:, None]
     return Candidates(np.concatenate([[0], np.cumsum(counts)]), ids[held], squared[held])
-
-
-@compiled()
-def _take(start, stop, shift, k, order, numbers, nearest, counts, ids, squared):
-    """Write the k nearest of positions start to stop by the place of each, less `shift`."""
-    for p in range(start, stop):
-        found, distances = nearest.ids[p, : nearest.filled[p]], nearest.squared[p, : nearest.filled[p]]
-        taken = nearest_first(distances, found, order)[:k]
-        place = order[p] - shift
-        counts[place] = taken.size
-        for t in range(taken.size):
-            ids[place, t], squared[place, t] = numbers[order[found[taken[t]]]], distances[taken[t]]
 
 
 def merge(parts: Sequence[Candidates], k: int, pool: ThreadPoolExecutor) -> Candidates:
@@ -215,28 +199,10 @@ def merge(parts: Sequence[Candidates], k: int, pool: ThreadPoolExecutor) -> Cand
     counts, merged, distances = np.zeros(n, np.int64), np.empty((n, k), np.int32), np.empty((n, k))
 
     def work(at: int) -> None:
-        _merge(at, min(at + RANK_ROWS, n), k, starts, ids, squared, counts, merged, distances)
+        merge_nearest(at, min(at + RANK_ROWS, n), k, starts, ids, squared, counts, merged, distances)
 
     list(pool.map(work, range(0, n, RANK_ROWS)))
     return _packed(counts, merged, distances)
-
-
-@compiled()
-def _merge(start, stop, k, starts, ids, squared, counts, merged, distances):
-    for place in range(start, stop):
-        total = 0
-        for s in range(len(starts)):
-            total += starts[s, place + 1] - starts[s, place]
-        numbers, found, apart = np.arange(total).astype(np.int32), np.empty(total, np.int64), np.empty(total)
-        filled = 0
-        for s in range(len(starts)):
-            for t in range(starts[s, place], starts[s, place + 1]):
-                found[filled], apart[filled] = ids[t], squared[t]
-                filled += 1
-        taken = nearest_first(apart, numbers, found)[:k]
-        counts[place] = taken.size
-        for t in range(taken.size):
-            merged[place, t], distances[place, t] = found[taken[t]], apart[taken[t]]
 
 
 def reach(candidates: Candidates, k: int) -> Doubles:
