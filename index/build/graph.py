@@ -27,8 +27,8 @@ def find_together(cluster: Cluster, work: Path, space: str, inputs: Any, device:
     """
 
     def hand_out(plan: Plan, steps: Iterable[Tile | Merge]) -> Iterator[Tile | Merge]:
-        """Yield the steps that were not done yet, as workers have done them."""
-        wanted = [Step(plan, step, device, cluster.threads) for step in steps if not plan.has(step)]
+        """Yield the steps as workers have done them."""
+        wanted = [Step(plan, step, device, cluster.threads) for step in steps]
         for step, failed in cluster.spread(do, wanted, twice=True, told=lambda said: progress(said, 0, 1)):
             if isinstance(failed, LogoscopeError):
                 raise UnfinishedError(f"{step.step.name} of the {space} space failed: {failed}; what is done is kept")
@@ -37,9 +37,10 @@ def find_together(cluster: Cluster, work: Path, space: str, inputs: Any, device:
     def find(points: Floats, rows: Ints, k: int, pool: ThreadPoolExecutor, report: Share) -> Nearest:
         plan = lay_out(work, space, inputs, points, rows, k, pool)
         planned = plan.stages
-        done, total = 0, sum(map(len, planned))
-        report(0.0)
-        for stage, tiles in enumerate(planned):
+        finished = plan.finished()
+        done, total = sum(map(len, planned[:finished])), sum(map(len, planned))
+        report(done / total)
+        for stage, tiles in enumerate(planned[finished:], finished):
             merges = [step for step in plan.merges(stage) if not plan.has(step)]
             chunks = {step.chunk for step in merges}
             needed = [tile for tile in tiles if chunks.intersection(tile.chunks) and not plan.has(tile)]
@@ -48,9 +49,8 @@ def find_together(cluster: Cluster, work: Path, space: str, inputs: Any, device:
                 done += 1
                 report(done / total)
             for _ in hand_out(plan, merges):
-                pass
+                report(done / total)
             plan.clear(stage)
-            report(done / total)
         return _found(plan)
 
     return find

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -102,15 +101,21 @@ class Plan:
         """Whether a step is done."""
         return (self.folder / step.name).exists()
 
+    def finished(self) -> int:
+        """Return how many stages are merged: what they were merged from may be gone."""
+        count = len(self.stages)
+        while count and not all(map(self.has, self.merges(count - 1))):
+            count -= 1
+        return count
+
     def compare(self, tile: Tile, device: str, pool: ThreadPoolExecutor) -> None:
         """Do a tile."""
         chunks = [read_records(self.folder / f"chunk-{chunk}", Chunk)[0] for chunk in tile.chunks]
-        within = [self._reach(tile.stage, number, len(chunk.order)) for number, chunk in self._numbered(tile, chunks)]
+        within = [
+            self._reach(tile.stage, number, len(chunk.order)) for number, chunk in zip(tile.chunks, chunks, strict=True)
+        ]
         arithmetic = _arithmetic(device, chunks[0].points.shape[1])
         write_records(self.folder / tile.name, near(chunks, within, self.k, arithmetic, device, pool))
-
-    def _numbered(self, tile: Tile, chunks: Sequence[Chunk]) -> Iterator[tuple[int, Chunk]]:
-        return zip(tile.chunks, chunks, strict=True)
 
     def _reach(self, stage: int, chunk: int, n: int) -> np.ndarray:
         """Return how far the k-th nearest of each place of a chunk is, of those found before a stage."""
