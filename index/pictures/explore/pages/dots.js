@@ -107,6 +107,3 @@ export class Dots {
     this.context.putImageData(this.image, 0, 0);
   }
 }
-
-// Reads a color as the browser writes it: "rgb(0, 114, 178)".
-export const rgb = (text) => text.match(/[\d.]+/g).slice(0, 3).map(Number);
