@@ -1,8 +1,12 @@
 """The map of a vocabulary: how true it is, against scikit-learn; what it is colored by; and the page, in a browser."""
 
+import csv
+import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
+from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -10,7 +14,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from browsing import Visitor, bundle_of, chromium, request, served
 from conftest import Built
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 from sklearn.manifold import trustworthiness
 
 import index
@@ -273,8 +277,8 @@ def test_home_reads_well(visitor: Visitor, mapped: Path, width: int, scheme: Lit
     with served(mapped) as running:
         page.goto(f"{running.address}?token=7&color=density_distinct")
         expect(page.locator(".plane")).to_have_attribute("aria-busy", "false")
-        expect(page.locator(".legend input")).to_have_count(2)
-        page.locator("summary").click()
+        expect(page.locator(".chosen input")).to_have_count(2)
+        page.locator(".truth > summary").click()
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         found = Axe().run(page)
         assert found.violations_count == 0, found.generate_report()
@@ -286,15 +290,7 @@ def test_home_is_the_map(visitor: Visitor, mapped: Path) -> None:
     with served(mapped) as running:
         page.goto(running.address)
         expect(page.locator(".plane")).to_have_attribute("aria-busy", "false")
-        boxes = page.evaluate(
-            "Array.from(document.querySelectorAll('.names a:not([hidden])'), "
-            "(each) => each.getBoundingClientRect().toJSON())"
-        )
-        assert len(boxes) > 10
-        for place, one in enumerate(boxes):
-            for other in boxes[:place]:
-                apart = one["left"] >= other["right"] or other["left"] >= one["right"]
-                assert apart or one["top"] >= other["bottom"] or other["top"] >= one["bottom"]
+        assert_no_names_overlap(page)
         # Keys alone: to the map, nearer, and to the search box.
         canvas = page.locator(".plane canvas")
         canvas.focus()
@@ -302,7 +298,7 @@ def test_home_is_the_map(visitor: Visitor, mapped: Path) -> None:
             page.keyboard.press(key)
         page.wait_for_url("**/?at=*")
         page.get_by_label("Color").select_option("kept_causal")
-        expect(page.locator(".legend input")).to_have_count(2)
+        expect(page.locator(".chosen input")).to_have_count(2)
         name = page.locator(".names a:not([hidden])").first
         row = int(name.get_attribute("data-row") or "")
         box = canvas.bounding_box()
@@ -327,7 +323,7 @@ def test_home_is_the_map(visitor: Visitor, mapped: Path) -> None:
         assert again.evaluate("document.querySelector('.plane canvas').toDataURL()") == seen
         again.close()
         # What the legend hides is no longer drawn in full.
-        page.locator(".legend input[name=from]").fill("200")
+        page.locator(".chosen input[name=from]").fill("200")
         page.wait_for_url("**only=kept_causal%3A200*")
         page.wait_for_timeout(400)
         assert page.evaluate("document.querySelector('.plane canvas').toDataURL()") != seen
@@ -336,3 +332,212 @@ def test_home_is_the_map(visitor: Visitor, mapped: Path) -> None:
         page.get_by_role("link", name="About").click()
         expect(page.get_by_text("Densest token under each rule")).to_be_visible()
         page.wait_for_load_state("networkidle")
+
+
+def ready(page: Page) -> None:
+    for frame in page.locator(".plane").all():
+        expect(frame).to_have_attribute("aria-busy", "false")
+
+
+def shown(page: Page) -> int:
+    """How many tokens the page says that it shows."""
+    return int(re.sub(r"\D", "", page.locator(".shown").inner_text().split("of")[0]))
+
+
+def open_filter(page: Page, name: str) -> Locator:
+    filters = page.locator(".filters")
+    if filters.get_attribute("open") is None:
+        filters.locator("> summary").click()
+    part = filters.locator(f"details[data-name={name}]")
+    part.locator("> summary").click()
+    expect(part.locator(".legend")).to_be_visible()
+    return part
+
+
+def brush(page: Page, histogram: Locator, first: int, last: int) -> None:
+    """Drag from one bar to another, of fifty."""
+    histogram.scroll_into_view_if_needed()
+    box = histogram.bounding_box()
+    assert box is not None
+    middle = [box["x"] + (bar + 0.5) * box["width"] / 50 for bar in (first, last)]
+    page.mouse.move(middle[0], box["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(middle[1], box["y"] + 20, steps=5)
+    page.mouse.up()
+
+
+def bars(column: np.ndarray, first: int, last: int, *, logarithmic: bool) -> np.ndarray:
+    """Which tokens are in some of fifty equal bars, by the numbers of `tokens.parquet`."""
+    scaled = np.log(column) if logarithmic else column
+    share = (scaled - scaled.min()) / (scaled.max() - scaled.min())
+    bar = np.minimum((share * 50 + 1e-9).astype(int), 49)
+    return (bar >= first) & (bar <= last)
+
+
+def test_brushing_shows_what_parquet_counts(visitor: Visitor, mapped: Path, tmp_path: Path) -> None:
+    """Two histograms: each filters the other, the dots, the table, its CSV and its ids."""
+    page = visitor.page
+    table = pq.read_table(mapped / "tokens.parquet")
+    norms, densities = (table[name].to_numpy() for name in ("causal_norm", "density_distinct"))
+    norm, density = bars(norms, 10, 30, logarithmic=False), bars(densities, 5, 40, logarithmic=True)
+    with served(mapped) as running:
+        page.goto(running.address)
+        ready(page)
+        assert shown(page) == V
+        page.locator(".tokens > summary").click()
+        first = open_filter(page, "causal_norm")
+        brush(page, first.locator("svg"), 10, 30)
+        expect(page.locator(".shown")).to_contain_text(f"{norm.sum()} of {V} tokens")
+        second = open_filter(page, "density_distinct")
+        brush(page, second.locator("svg"), 40, 5)
+        expect(page.locator(".shown")).to_contain_text(f"{(norm & density).sum()} of {V} tokens")
+        # Each histogram counts what the other one shows, whatever its own filter.
+        expect(first.locator(".said")).to_contain_text(f"{(norm & density).sum()} tokens")
+        heights = first.locator("rect").evaluate_all(
+            "bars => bars.map((bar) => Number(bar.getAttribute('height')) > 0)"
+        )
+        assert heights == [bool((bars(norms, bar, bar, logarithmic=False) & density).any()) for bar in range(50)]
+        # The table: sorted by a column, only as many lines as fit, CSV with numbers in full, ids for a set.
+        expected = np.flatnonzero(norm & density)
+        lines = page.locator(".tokens tbody tr[data-row]")
+        expect(page.locator(".tokens table")).to_have_attribute("aria-rowcount", str(len(expected) + 1))
+        page.get_by_role("button", name="causal norm").click()
+        expect(page.locator("th[aria-sort=ascending]")).to_have_text("causal norm")
+        ordered = expected[np.argsort(norms[expected], kind="stable")]
+        assert 0 < lines.count() < 60
+        seen = lines.evaluate_all("rows => rows.map((row) => Number(row.dataset.row))")
+        assert seen == ordered[: len(seen)].tolist()
+        with page.expect_download() as kept:
+            page.get_by_role("button", name="CSV").click()
+        kept.value.save_as(tmp_path / "tokens.csv")
+        with (tmp_path / "tokens.csv").open(encoding="utf-8", newline="") as file:
+            read = list(csv.DictReader(file))
+        assert [int(each["id"]) for each in read] == ordered.tolist()
+        assert [float(each["causal_norm"]) for each in read] == norms[ordered].tolist()
+        assert [each["token"] for each in read] == [f"token{row}" for row in ordered]
+        with page.expect_download() as kept:
+            page.get_by_role("button", name="ids, for a set").click()
+        kept.value.save_as(tmp_path / "tokens.txt")
+        assert sorted(map(int, (tmp_path / "tokens.txt").read_text().split())) == expected.tolist()
+        # A link shows the same, and the button all again.
+        page.wait_for_url("**only=causal_norm%3A50%2C155*only=density_distinct%3A25%2C205*")
+        page.goto(page.url)
+        ready(page)
+        assert shown(page) == len(expected)
+        page.get_by_role("button", name="show all").click()
+        expect(page.locator(".shown")).to_have_text(f"All {V} tokens are shown")
+        page.wait_for_load_state("networkidle")
+
+
+def test_two_maps_are_one_selection(visitor: Visitor, mapped: Path, places: np.ndarray) -> None:
+    page = visitor.page
+    page.set_viewport_size({"width": 1440, "height": 900})
+    with served(mapped) as running:
+        page.goto(running.address)
+        ready(page)
+        page.get_by_role("link", name="Causal and cosine").click()
+        ready(page)
+        expect(page.locator(".plane")).to_have_count(2)
+        assert [frame.get_attribute("data-layout") for frame in page.locator(".plane").all()] == ["causal", "cosine"]
+        # A pointer in one lights up the same token in the other.
+        canvas = page.locator(".plane canvas").first
+        box = canvas.bounding_box()
+        assert box is not None
+        middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        for step in range(30):
+            page.mouse.move(middle[0] - 40 + 3 * step, middle[1])
+            if page.locator(".joins .lit").count():
+                break
+        expect(page.locator(".joins .lit")).to_have_count(2)
+        # So do a click, with lines, and a rectangle.
+        page.mouse.down()
+        page.mouse.up()
+        expect(page.locator(".joins circle.picked")).to_have_count(2)
+        assert page.locator(".plane >> nth=1 >> .joins line").count() > 10
+        page.get_by_label("selects a rectangle").check()
+        page.mouse.move(middle[0] - 60, middle[1] - 70)
+        page.mouse.down()
+        page.mouse.move(middle[0] + 80, middle[1] + 50, steps=4)
+        page.mouse.up()
+        page.wait_for_url("**area=causal*")
+        corners = np.array(parse_qs(urlsplit(page.url).query)["area"][0].split(":")[1].split(","), float).reshape(4, 2)
+        placed = places[~np.isnan(places).any(axis=1)]
+        within = ((placed > corners.min(axis=0)) & (placed < corners.max(axis=0))).all(axis=1)
+        assert 0 < within.sum() < V
+        assert shown(page) == within.sum()
+        # A lasso around the same corners selects the same; keys alone select what is seen.
+        page.get_by_label("selects by a lasso").check()
+        page.mouse.move(middle[0] - 60, middle[1] - 70)
+        page.mouse.down()
+        for across, down in ((80, -70), (80, 50), (-60, 50)):
+            page.mouse.move(middle[0] + across, middle[1] + down)
+        page.mouse.up()
+        expect(page.locator(".shown")).to_contain_text(f"{within.sum()} of")
+        again = page.url
+        page.goto(again)
+        ready(page)
+        assert shown(page) == within.sum()
+        canvas.focus()
+        for key in ("0", "s"):
+            page.keyboard.press(key)
+        expect(page.locator(".shown")).to_have_text(f"All {V} tokens are shown")
+        page.wait_for_load_state("networkidle")
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1440, "dark")])
+def test_all_that_opens_reads_well(
+    visitor: Visitor, mapped: Path, width: int, scheme: Literal["light", "dark"]
+) -> None:
+    page = visitor.page
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(color_scheme=scheme)
+    with served(mapped) as running:
+        page.goto(f"{running.address}?beside&color=kind&token=9")
+        ready(page)
+        open_filter(page, "causal_norm")
+        page.locator(".tokens > summary").click()
+        expect(page.locator(".tokens tbody tr[data-row]")).not_to_have_count(0)
+        page.locator(".truth > summary").click()
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        found = Axe().run(page)
+        assert found.violations_count == 0, found.generate_report()
+        page.wait_for_load_state("networkidle")
+
+
+def test_a_large_map_is_drawn_while_it_is_moved(visitor: Visitor, mapped: Path) -> None:
+    """151,936 points in place of the bundle's: each move is drawn, and names still do not overlap."""
+    page, points = visitor.page, 151_936
+    drawn = np.random.default_rng(0).normal(size=(2, points)).astype("<f4")
+    ids = np.arange(points, dtype="<i4")
+    answers = {
+        "names": json.dumps({"texts": [f"t{token_id}" for token_id in ids], "order": ids.tolist()}).encode(),
+        "colorings": b"[]",
+    }
+    packed = drawn.tobytes() + ids.tobytes()
+    page.route("**/map/**", lambda route: route.fulfill(body=answers.get(route.request.url.split("/")[-1], packed)))
+    with served(mapped) as running:
+        page.goto(running.address)
+        ready(page)
+        canvas = page.locator(".plane canvas")
+        canvas.focus()
+        seen = set()
+        for key in ("ArrowLeft", "ArrowUp", "+", "+", "ArrowRight"):
+            page.keyboard.press(key)
+            page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+            seen.add(page.evaluate("document.querySelector('.plane canvas').toDataURL()"))
+        assert len(seen) == 5
+        assert_no_names_overlap(page)
+        expect(page.locator(".shown")).to_contain_text("All 151,936")
+        page.wait_for_load_state("networkidle")
+
+
+def assert_no_names_overlap(page: Page) -> None:
+    boxes = page.evaluate(
+        "Array.from(document.querySelectorAll('.names a:not([hidden])'), "
+        "(each) => each.getBoundingClientRect().toJSON())"
+    )
+    assert len(boxes) > 10
+    for place, one in enumerate(boxes):
+        for other in boxes[:place]:
+            apart = one["left"] >= other["right"] or other["left"] >= one["right"]
+            assert apart or one["top"] >= other["bottom"] or other["top"] >= one["bottom"]

@@ -66,7 +66,7 @@ export class View {
       ...{ x: this.x, y: this.y, codes, hidden, ratio },
       palette: palette(column, rgb(getComputedStyle(this.canvas).color)),
       soft: [128, 128, 128],
-      size: radius(this.plane, this.whole),
+      size: radius(this.plane, this.whole, this.x.length),
     });
     const first = picked === null ? [] : [picked.row, ...picked.joined.map(([row]) => row)];
     this.labels?.draw(this.plane, { whole: this.whole, hidden, first, free: this.#buttons() });
