@@ -18,7 +18,7 @@ const select = panel.querySelector("[name=color]");
 const source = frames[0].dataset.map;
 const json = async (path) => (await fetch(`${source}/${path}`)).json();
 
-const state = { column: null, codes: null, hidden: null, picked: null, lit: -1, region: null, tool: "move" };
+const state = { column: null, codes: null, hidden: null, shown: null, picked: null, lit: -1, region: null, tool: "move" };
 const layouts = new Map(); // {x, y} by their names
 let ids, rowOf, texts, columns, table;
 let legends = []; // those that are on the page
@@ -121,6 +121,7 @@ function filtered() {
   state.hidden = columns.hidden;
   state.region = columns.region;
   const { shown, V } = columns;
+  state.shown = shown;
   const all = shown === V;
   panel.querySelector(".shown").textContent = all ? `All ${V.toLocaleString("en")} tokens are shown` : `${shown.toLocaleString("en")} of ${V.toLocaleString("en")} tokens are shown`;
   panel.querySelector(".all").hidden = all && columns.region === null;

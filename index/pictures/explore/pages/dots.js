@@ -3,8 +3,8 @@
 
 const FAINT = 0.12; // opacity of what is filtered out
 const LEAST = [0.4, 0.8]; // opacity of one dot, from afar and from near
-const ROOM = 0.35; // radius of a dot from afar, of the way to the next one were they spread evenly
-const SMALLEST = [0.5, 1.2]; // between which that is kept
+const ROOM = 0.3; // radius of a dot from afar, of the way to the next one were they spread evenly
+const SMALLEST = [0.5, 2.5]; // between which that is kept
 const FULL = 48; // dots on one pixel that are wholly opaque
 const LARGEST = 5; // radius of a dot from near
 const ROOMIER = 2.2; // how fast dots grow as one comes nearer
@@ -31,10 +31,10 @@ function disc(radius, width) {
   return offsets;
 }
 
-// The radius of a dot in CSS pixels: while all of the map is seen as large as V of them have room for, growing as one
-// comes nearer.
-export function radius(plane, whole, V) {
-  const room = ROOM * Math.sqrt((plane.width * plane.height) / V);
+// The radius of a dot in CSS pixels: while all of the map is seen as large as so many that are shown have room for,
+// growing as one comes nearer.
+export function radius(plane, whole, shown) {
+  const room = ROOM * Math.sqrt((plane.width * plane.height) / Math.max(1, shown));
   const least = Math.min(SMALLEST[1], Math.max(SMALLEST[0], room));
   return Math.min(LARGEST, Math.max(least, ROOMIER * Math.log(plane.scale / whole)));
 }

@@ -19,14 +19,16 @@ export function describe(section, picked, { link, here }) {
     return;
   }
   section.querySelector("h2").replaceChildren(link(picked.row));
-  const counts = { both: 0, first: 0, second: 0 };
-  picked.joined.forEach(([, why]) => (counts[why] += 1));
   const suspect = new Set(picked.suspect);
-  const doubted = picked.joined.filter(([each, why]) => why === "both" && suspect.has(each)).length;
+  const those = (why) => picked.joined.filter(([, each]) => each === why).map(([row]) => row);
+  const said = (why, where) => {
+    const rows = those(why);
+    return `${rows.length} in ${where} (${rows.filter((row) => suspect.has(row)).length} of them)`;
+  };
   const [first, second] = Object.keys(picked.lists);
   section.querySelector(".joined").textContent =
-    `Lines lead to its true neighbors: ${counts.both} in both lists, ${counts.first} in ${first} only, ${counts.second} in ${second} only. ` +
-    `${doubted} of the ${counts.both} are untrained tokens or hubs, which are in many lists whoever's they are.`;
+    `Lines lead to its true neighbors, and some of them are untrained tokens or hubs, which are in many lists whoever's they are: ` +
+    `${said("both", "both lists")}, ${said("first", `${first} only`)}, ${said("second", `${second} only`)}.`;
   const lines = here.slice(0, SHOWN_HERE).map((row) => made("li", {}, link(row)));
   if (here.length > SHOWN_HERE) {
     lines.push(made("li", { textContent: `and ${(here.length - SHOWN_HERE).toLocaleString("en")} more on the same spot` }));

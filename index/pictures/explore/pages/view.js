@@ -23,7 +23,7 @@ export class View {
   labels = null;
 
   // `told` is what the whole map is told of: picked(row), hovered(row), drawn(layout, corners), settled(). `state` is
-  // what all maps show: {column, codes, hidden, picked, lit, region, tool}.
+  // what all maps show: {column, codes, hidden, shown, picked, lit, region, tool}.
   constructor(frame, { x, y }, state, told) {
     Object.assign(this, { frame, x, y, state, told, layout: frame.dataset.layout });
     this.canvas = frame.querySelector("canvas");
@@ -61,12 +61,12 @@ export class View {
   };
 
   draw(ratio) {
-    const { column, codes, hidden, picked } = this.state;
+    const { column, codes, hidden, shown, picked } = this.state;
     this.dots.draw(this.plane, {
       ...{ x: this.x, y: this.y, codes, hidden, ratio },
       palette: palette(column, rgb(getComputedStyle(this.canvas).color)),
       soft: [128, 128, 128],
-      size: radius(this.plane, this.whole, this.x.length),
+      size: radius(this.plane, this.whole, shown ?? this.x.length),
     });
     const first = picked === null ? [] : [picked.row, ...picked.joined.map(([row]) => row)];
     this.labels?.draw(this.plane, { whole: this.whole, hidden, first, free: this.#buttons() });
