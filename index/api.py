@@ -35,6 +35,7 @@ from index.questions.enrich import enrich
 from index.questions.evaluate import evaluate
 from index.questions.extremes import extremes
 from index.questions.find import find
+from index.questions.findings import findings
 from index.questions.hubness import hubness
 from index.questions.info import info
 from index.questions.lattice import lattice
@@ -67,6 +68,7 @@ class OpenVocabulary(Bundle):
     notebook.
     """
 
+    findings = Question(findings)
     densest = Question(densest)
     neighbors = Question(neighbors)
     within = Question(within)

@@ -18,7 +18,7 @@ from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 
-from index.answers.page import Column, Facts, Table, Words, parts
+from index.answers.page import Column, Facts, Part, Reference, Table, Words, parts
 from index.errors import one_line
 from index.tokens.display import display
 
@@ -44,8 +44,14 @@ PLAIN, BOLD, DIM = Style.null(), Style(bold=True), Style(dim=True)
 
 
 def plain(words: Words) -> str:
-    """Return texts and tokens as one line of a terminal."""
-    return "".join(one_line(part) if isinstance(part, str) else shown(part) for part in parts(words))
+    """Return texts, tokens and questions as one line of a terminal."""
+    return "".join(map(_plain, parts(words)))
+
+
+def _plain(part: Part) -> str:
+    if isinstance(part, str | Reference):
+        return one_line(part if isinstance(part, str) else part.said)
+    return shown(part)
 
 
 def shown(token: Token) -> str:

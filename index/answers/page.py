@@ -7,15 +7,26 @@ the texts they are shown as, and tokens as records, because each place has its o
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from index.tokens.vocabulary import Token
 
-Words: TypeAlias = "str | Token | tuple[str | Token, ...]"
-"""A text, a token, or several of them one behind the other."""
+
+@dataclass(frozen=True)
+class Reference:
+    """Another question, to be asked next: a page leads to its answer, elsewhere it is named."""
+
+    said: str  # as a command line names it
+    question: str
+    typed: Mapping[str, str] = field(default_factory=dict)  # the values of its parameters, as they are typed
+
+
+Part: TypeAlias = "str | Token | Reference"
+Words: TypeAlias = "Part | tuple[Part, ...]"
+"""A text, a token, a question, or several of them one behind the other."""
 
 SMALLEST = 1e-4
 """Six decimals of less than this would be two digits, or none: a distance that is not zero shown as one."""
@@ -85,8 +96,8 @@ def table(columns: Sequence[str | Column], rows: Iterable[Sequence[Words]]) -> T
     return Table(tuple(columns), tuple(tuple(row) for row in rows))
 
 
-def parts(words: Words) -> tuple[str | Token, ...]:
-    """Return texts and tokens one by one."""
+def parts(words: Words) -> tuple[Part, ...]:
+    """Return texts, tokens and questions one by one."""
     return words if isinstance(words, tuple) else (words,)
 
 
@@ -105,6 +116,9 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
+SHARE_CELLS = 14
+"""How long the bar of a whole is."""
+
 BAR_CELLS = 10
 """How long the longest bar in a table is."""
 
@@ -116,3 +130,16 @@ def bars(counts: Sequence[int]) -> list[str]:
     most = math.log(1 + max(counts, default=0)) or 1.0
     eighths = [max(1, round(8 * BAR_CELLS * math.log(1 + count) / most)) if count else 0 for count in counts]
     return [("█" * (length // 8) + _EIGHTHS[length % 8]).rstrip() for length in eighths]
+
+
+def share_bar(share: float, chance: float) -> str:
+    """Return a bar of a share from 0 to 1, as long as that of a whole, with a line at chance; none where there is none.
+
+    The line stands between two cells, the nearest to chance.
+    """
+    if math.isnan(share):
+        return ""
+    eighths = round(8 * SHARE_CELLS * share)
+    cells = ("█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()).ljust(SHARE_CELLS, "░")
+    at = SHARE_CELLS if math.isnan(chance) else round(SHARE_CELLS * chance)
+    return f"{cells[:at]}{'' if math.isnan(chance) else '│'}{cells[at:]}"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from index.answers.page import counted
+from index.answers.page import TEXT, Table, Words, counted, table
 from index.bundle.bundle import Bundle, Space
 from index.geometry.maps import Geometry
 from index.measures import overlap
@@ -97,10 +97,7 @@ def agreement_of(
 def _others(bundle: Bundle, row: int, space: Space, among: Subset | None) -> int:
     """Return how many tokens a list around a row could hold."""
     left_out = np.unique([row, *space.excluded])
-    if among is None:
-        return len(bundle) - len(left_out)
-    places = np.minimum(np.searchsorted(among.rows, left_out), len(among) - 1)
-    return len(among) - int(np.count_nonzero(among.rows[places] == left_out))
+    return len(bundle) - len(left_out) if among is None else len(among) - int(among.holds(left_out).sum())
 
 
 def apart(
@@ -161,6 +158,12 @@ def _who(found: Apart, shared: int) -> str:
     are = "is an untrained token" if untrained == 1 else "are untrained tokens"
     said = f"{untrained} of the {shared} {are}{in_lists}"
     return f"{said}, and {hubs} more {'is a hub' if hubs == 1 else 'are hubs'}" if hubs else said
+
+
+def shared_table(lists: Iterable[Geometry], shared: Iterable[Shared]) -> Table:
+    """Return the tokens of the first two lists, named by their geometries, with their ranks in each."""
+    lines: Iterator[tuple[Words, ...]] = ((*map(str, each.ranks), str(each.token.id), each.token) for each in shared)
+    return table((*[geometry.label for geometry in lists][:2], "id", TEXT), lines)
 
 
 def no_verdict(found: Overlap) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -74,6 +74,13 @@ class Densest(Answer):
     def title(self) -> str:
         """As a person would ask for it."""
         return "the densest token"
+
+    def complete(self) -> Self:
+        """Complete its neighborhood, and the other bundle's."""
+        self.neighborhood.complete()
+        if self.beside is not None:
+            self.beside.answer.complete()
+        return self
 
     def rows(self) -> list[Row]:
         """Return the rows of its neighborhood."""

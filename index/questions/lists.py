@@ -92,20 +92,20 @@ def ranked(space: Space, row: int, top: int, among: Subset | None = None) -> tup
     """
     if row in space.excluded:
         return np.empty(0, np.int32), np.empty(0, np.float32)
-    rows = None if among is None else among.rows
     ids = space.ids[row]
     kept = ids >= 0
-    if rows is not None:
-        kept &= np.isin(ids, rows)
+    if among is not None:
+        kept &= among.holds(ids)
     ids, distances = ids[kept], space.distances[row][kept]
-    left_out = (row, *space.excluded)
-    others = len(space.ids) - len(left_out) if rows is None else int((~np.isin(rows, left_out)).sum())
+    left_out = np.array([row, *space.excluded])
+    others = len(space.ids) - len(left_out) if among is None else len(among) - int(among.holds(left_out).sum())
     # A stored list is enough when it ends beyond the ties at the last place asked for.
     if len(ids) == others or (len(ids) > top and distances[-1] > distances[top - 1] + space.resolution):
         return ids, distances
-    ids, distances = _twins_expanded(space, row, top, rows)
+    ids, distances = _twins_expanded(space, row, top, among)
     if len(ids) > top and distances[-1] > distances[top - 1] + space.resolution:
         return ids, distances
+    rows = None if among is None else among.rows
     found = space.finder.search_with_ties(space.points[row], top, space.resolution, exclude=left_out, rows=rows)
     return _in_the_graphs_order(space, row, *found)
 
@@ -123,26 +123,26 @@ def lists_among(space: Space, among: Subset | None, k: int) -> NeighborLists:
     return lists_within(space.lists, space.points, among.rows, k)
 
 
-def _twins_expanded(space: Space, row: int, top: int, rows: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+def _twins_expanded(space: Space, row: int, top: int, among: Subset | None) -> tuple[np.ndarray, np.ndarray]:
     """Return a longer list than the stored one, of ids and distances, where twins crowd that: off the distinct points.
 
     It ends with the first point beyond the ties at the last place asked for, or with the last point that is stored;
-    of `rows` alone, ascending, with that.
+    of some tokens alone, with that.
     """
     firsts = space.distinct_ids[row]
     stored = firsts >= 0
     firsts, apart = firsts[stored], space.distinct_distances[row][stored]
     own, sizes = space.groups.others(row), space.groups.sizes(firsts)
     n = len(firsts)
-    if rows is None:
+    if among is None:
         filled = len(own) + np.concatenate([[0], np.cumsum(sizes)])  # places taken before each point
         reached = int(np.searchsorted(filled, top))  # so many points fill the places asked for
         border = (apart[reached - 1] if 0 < reached <= len(firsts) else np.float32(0)) + space.resolution
         n = int(np.searchsorted(apart, border, side="right")) + 1
     ids = np.concatenate([own, *(space.groups.members(first) for first in firsts[:n].tolist())])
     distances = np.repeat(np.concatenate([[np.float32(0)], apart[:n]]), [len(own), *sizes[:n]])
-    if rows is not None:
-        kept = np.isin(ids, rows)
+    if among is not None:
+        kept = among.holds(ids)
         ids, distances = ids[kept], distances[kept]
     order = np.lexsort((ids, distances))
     found = ids[order], distances[order]

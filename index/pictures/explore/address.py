@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from urllib.parse import urlencode
 
+from index.answers.page import Reference
 from index.bundle.bundle import Bundle
 from index.errors import ParameterError
 from index.geometry.maps import Geometry
@@ -61,6 +62,20 @@ class Link:
         """The id as it stands beside the text: nothing where the token is called by it."""
         number = f"#{self.id}"
         return "" if self.piece is None and self.text == number else number
+
+
+@dataclass(frozen=True)
+class Lead:
+    """Another question to go to."""
+
+    text: str
+    address: str
+
+
+def lead(reference: Reference) -> Lead:
+    """Return another question with its address."""
+    query = urlencode(reference.typed)
+    return Lead(reference.said, f"/ask/{reference.question}" + (f"?{query}" if query else ""))
 
 
 def read_choice(parameters: Mapping[str, str], bundle: Bundle) -> Choice:

@@ -53,6 +53,7 @@ def application(folder: Path, map_path: Path, questions: Questions) -> Starlette
         "/name/{token}": pages.name,
         "/analogy": pages.analogy,
         "/vocabulary": pages.vocabulary,
+        "/findings": pages.findings,
         "/ask": pages.questions,
         "/ask/{name}": pages.ask,
         "/about": pages.about,

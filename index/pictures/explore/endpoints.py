@@ -16,13 +16,21 @@ from index.pictures.explore.address import Choice, link, links, read_choice, usu
 from index.pictures.explore.assets import LONGEST, Assets, templates
 from index.pictures.explore.map_data import IMMUTABLE
 from index.pictures.explore.opened import OpenedBundle, WatchedBundle
-from index.pictures.explore.views import plain_lists, token_view
+from index.pictures.explore.views import plain_lists, quoted_finding, token_view
 from index.pictures.page import tables, words
+from index.pictures.page.answer_charts import answer_charts, specifications
 from index.questions.analogy import analogy
 from index.questions.question import Question
+from index.questions.terms import term_of
 from index.tokens.display import display
 
 NEW_EACH_TIME = {"Cache-Control": "no-cache"}
+
+PATIENCE = 1.0
+"""Seconds that a page waits for an answer that takes long, before it says how far it is."""
+
+LOOK_AGAIN = 2
+"""After so many seconds a browser asks for such a page again; HTML alone could not without a script."""
 
 Answer = Callable[[Request, OpenedBundle], Response]
 
@@ -106,6 +114,7 @@ class Pages:
                     "text": each.text,
                     "number": each.number,
                     "piece": None if each.piece is None else display(each.piece),
+                    "term": term_of(opened.vocabulary, each.row),
                     "address": each.address,
                 }
                 for each in found
@@ -175,6 +184,10 @@ class Pages:
         ]
         return self._page("vocabulary.html", opened, choice, found=found, ends=ends)
 
+    def findings(self, request: Request, opened: OpenedBundle) -> Response:
+        """Return what one would quote of the vocabulary, as JSON: what is counted in a second or two."""
+        return JSONResponse([quoted_finding(each) for each in opened.findings.found])
+
     def questions(self, request: Request, opened: OpenedBundle) -> Response:
         """List all questions, and say of those without a page why they have none."""
         reasons = [(each, ask.why_not(each)) for each in self._questions.values()]
@@ -190,25 +203,41 @@ class Pages:
             raise HTTPException(HTTPStatus.NOT_FOUND, why if question is None else f"{question.name}: {why}")
         sent = request.query_params
         typed = {name: [value[:LONGEST] for value in sent.getlist(name)] for name in sent}
-        choice, found, problem = usual_choice(opened.vocabulary), None, ""
-        if typed or not question.parameters:
+        choice, fields = usual_choice(opened.vocabulary), ask.fields(question, typed, opened.vocabulary)
+        found, job, problem = None, None, ""
+        # What takes long is begun by this site's own forms and links, and by what a person types.
+        begun = not (question.reports_progress and request.headers.get("Sec-Fetch-Site") == "cross-site")
+        if begun and (typed or ask.answered_at_once(question)):
             try:
-                found = question(opened.vocabulary, **ask.arguments(question, typed))
+                given = ask.arguments(question, typed, opened.vocabulary)
+                if question.reports_progress:
+                    job = opened.job(question, given, PATIENCE)
+                    found = job.answer
+                else:
+                    found = question(opened.vocabulary, **given)
             except BundleError:
                 raise
             except LogoscopeError as error:
-                problem = str(error)
-        return self._page(
+                if typed:
+                    fields, problem = ask.with_problem(fields, error, opened.vocabulary), str(error)
+        charts = () if found is None else answer_charts(found)
+        response = self._page(
             "question.html",
             opened,
             choice,
             HTTPStatus.BAD_REQUEST if problem else HTTPStatus.OK,
             question=question,
-            fields=ask.fields(question, typed, opened.vocabulary),
-            problem=problem,
+            fields=fields,
+            problem="" if any(field.problem for field in fields) else problem,
+            job=job,
             answer=found,
             parts=[] if found is None else ask.shown(found.page(), choice),
+            charts=charts,
+            specifications=specifications(charts),
         )
+        if job is not None and found is None and not problem:
+            response.headers["Refresh"] = str(LOOK_AGAIN)
+        return response
 
     def static(self, request: Request) -> Response:
         """Return a style sheet, a script or the icon.

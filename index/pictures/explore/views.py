@@ -11,17 +11,19 @@ from index.bundle.bundle import Bundle
 from index.geometry.maps import Geometry
 from index.measures.density import Rule
 from index.measures.overlap import Overlap
-from index.pictures.explore.address import Choice, Link, link
+from index.pictures.explore.address import Choice, Link, lead, link
 from index.pictures.explore.opened import OpenedBundle
 from index.pictures.numbers.densities import unit
 from index.pictures.numbers.series import NeighborhoodSeries, neighborhood_series
 from index.pictures.page import words
+from index.pictures.page.answer_charts import specifications
 from index.pictures.page.charts import Chart, neighborhood_charts
 from index.pictures.page.tables import LISTED_TWINS, density_facts
 from index.questions.lists import NEAREST_BY, Neighbor
 from index.questions.marks import MEANINGS, SIGNS
 from index.questions.neighbors import Neighborhood, neighborhood
 from index.questions.parameters import density_k_of
+from index.questions.quoted import Finding
 from index.tokens.display import display
 
 NONE = "-"
@@ -70,11 +72,7 @@ class TokenView:
     @property
     def specifications(self) -> dict[str, Any]:
         """The charts by the ids of the elements they are drawn in."""
-        return {
-            f"chart-{number}": chart.specification
-            for number, chart in enumerate(self.charts, 1)
-            if chart.specification is not None
-        }
+        return specifications(self.charts)
 
 
 def token_view(opened: OpenedBundle, row: int, choice: Choice) -> TokenView:
@@ -94,6 +92,12 @@ def token_view(opened: OpenedBundle, row: int, choice: Choice) -> TokenView:
         _compared_lists(bundle, found, choice),
         neighborhood_charts(series),
     )
+
+
+def quoted_finding(found: Finding) -> dict[str, str]:
+    """Return what a script shows of a finding, with the address of the answer it is taken from."""
+    to = lead(found.source)
+    return {"said": f"{found.said}.", "misleads": found.misleads, "question": to.text, "address": to.address}
 
 
 def plain_lists(lists: Mapping[Geometry, tuple[Neighbor, ...]], choice: Choice) -> list[List]:

@@ -6,6 +6,13 @@ const WAIT_MS = 80;
 
 const status = document.getElementById("suggested");
 
+// Of the sum that is being typed its last term, behind its sign: what suggestions are for, and what one replaces.
+const LAST_TERM = /(?:^|[+-])\s*('[^']*|"[^"]*|[^'"+\s-][^+\s-]*)$/;
+
+function lastTerm(text) {
+  return LAST_TERM.exec(text)?.[1] ?? "";
+}
+
 // Token texts become text nodes, never markup.
 function option(suggestion, id) {
   const item = document.createElement("li");
@@ -14,6 +21,7 @@ function option(suggestion, id) {
   item.setAttribute("aria-selected", "false");
   item.dataset.address = suggestion.address;
   item.dataset.named = suggestion.number || suggestion.text;
+  item.dataset.term = suggestion.term;
   const text = document.createElement("bdi");
   text.className = "token";
   text.translate = false;
@@ -55,15 +63,23 @@ function combobox(input) {
   function take(item) {
     if (searches) {
       location.assign(item.dataset.address);
+    } else if ("terms" in input.dataset) {
+      input.value = input.value.slice(0, input.value.length - lastTerm(input.value).length) + item.dataset.term;
+      close();
     } else {
       input.value = item.dataset.named;
       close();
     }
   }
 
+  // What suggestions are asked for: a quoted term without its quotation mark.
+  function wanted() {
+    return "terms" in input.dataset ? lastTerm(input.value).replace(/^['"]/, "") : input.value;
+  }
+
   async function suggest() {
     const number = (asked += 1);
-    const query = new URLSearchParams(searches ? new FormData(input.form) : { q: input.value });
+    const query = new URLSearchParams(searches ? new FormData(input.form) : { q: wanted() });
     const answer = await fetch(`/suggest?${query}`);
     if (number !== asked || !answer.ok) {
       return;
@@ -78,7 +94,7 @@ function combobox(input) {
 
   input.addEventListener("input", () => {
     clearTimeout(timer);
-    if (input.value) {
+    if (wanted()) {
       timer = setTimeout(suggest, WAIT_MS);
     } else {
       close();
@@ -113,6 +129,31 @@ function combobox(input) {
 }
 
 document.querySelectorAll("[role=combobox]").forEach(combobox);
+
+// Findings are counted when the page is there, which takes a second or two: it does not wait for them.
+async function showFindings(section) {
+  const status = section.querySelector("[role=status]");
+  status.textContent = "Counting …";
+  const answer = await fetch(section.dataset.findings).catch(() => null);
+  if (!answer?.ok) {
+    status.textContent = "They cannot be shown: the program does not answer.";
+    return;
+  }
+  section.querySelector("ul").replaceChildren(
+    ...(await answer.json()).map(({ said, misleads, question, address }) => {
+      const item = document.createElement("li");
+      item.title = misleads;
+      const link = document.createElement("a");
+      link.href = address;
+      link.textContent = question;
+      item.append(`${said} `, link);
+      return item;
+    }),
+  );
+  status.textContent = "";
+}
+
+document.querySelectorAll("[data-findings]").forEach(showFindings);
 
 const near = new IntersectionObserver(
   (entries) => {
