@@ -11,6 +11,7 @@ import typer
 from index.bundle.bundle import Bundle
 from index.cli.ask import answering, open_index
 from index.cli.command import Index
+from index.cli.progress import progress_bar
 from index.cli.usage import OneLineCommand
 from index.errors import ParameterError, one_line
 
@@ -27,11 +28,12 @@ def explore(
     ] = None,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Only print the address.")] = False,
     with_map: Annotated[
-        bool, typer.Option("--map", help="Make a map of the vocabulary first, if there is none. Needs the extra `map`.")
+        bool,
+        typer.Option("--map", help="Lay out maps of the vocabulary first, if there are none. Needs the extra `map`."),
     ] = False,
     map_file: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Where the map is kept.", show_default="NAME.map.parquet beside the bundle"),
+        typer.Option(metavar="FILE", help="Where the maps are kept.", show_default="NAME.map.parquet by the bundle"),
     ] = None,
     export: Annotated[
         Path | None,
@@ -58,7 +60,8 @@ def explore(
         if explore_map.read_map(map_path, bundle) is None:
             if with_map:
                 print(f"making a map of {len(bundle):,} tokens ...", file=sys.stderr)
-                explore_map.make_map(bundle, map_path)
+                with progress_bar() as report:
+                    explore_map.make_map(bundle, map_path, report)
             elif map_file is not None:
                 raise ParameterError(f"{map_file} is no map of {bundle.name}; pass --map to make it")
         if export is not None:

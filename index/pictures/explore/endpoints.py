@@ -69,10 +69,13 @@ class Pages:
         return endpoint
 
     def home(self, request: Request, opened: OpenedBundle) -> Response:
-        """Show the map of the vocabulary; where there is none, what the bundle holds."""
+        """Show the map of the vocabulary, `?beside` both maps; where there is none, what the bundle holds."""
         if opened.map is None:
             return self.about(request, opened)
-        return self._page("atlas.html", opened, usual_choice(opened.vocabulary), figures=opened.map.fidelity)
+        layouts = list(opened.map.layouts)
+        shown = layouts if "beside" in request.query_params else layouts[:1]
+        figures = opened.map.fidelity
+        return self._page("atlas.html", opened, usual_choice(opened.vocabulary), shown=shown, figures=figures)
 
     def about(self, request: Request, opened: OpenedBundle) -> Response:
         """Show what the bundle holds, and the densest token."""

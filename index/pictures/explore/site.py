@@ -39,7 +39,7 @@ from index.questions.parameters import CAUSAL_AND_COSINE, density_k_of, list_len
 SHARD = 256
 """Tokens in a file."""
 
-FILES = frozenset({"index.html", "about.html", "token.html", "assets", "data"})
+FILES = frozenset({"index.html", "beside.html", "about.html", "token.html", "assets", "data"})
 """What an exported site holds, and nothing else."""
 
 LINK = "token.html?id="
@@ -98,9 +98,20 @@ def _write_pages(opened: OpenedBundle, folder: Path) -> None:
     about = _page(environment, opened, "site_about.html", "", **_about(opened))
     (folder / "about.html").write_text(about, encoding="utf-8")
     (folder / "token.html").write_text(_page(environment, opened, "site_token.html", "site_token.js"), encoding="utf-8")
-    if opened.map is not None:
-        about = _page(environment, opened, "site_page.html", "", layout="atlas.html", figures=opened.map.fidelity)
-    (folder / "index.html").write_text(about.replace('href="/about"', 'href="about.html"'), encoding="utf-8")
+    maps = [] if opened.map is None else list(opened.map.layouts)
+    first = {"index.html": maps[:1], "beside.html": maps} if len(maps) > 1 else {"index.html": maps}
+    for name, shown in first.items():
+        page = _map_page(environment, opened, shown) if shown else about
+        (folder / name).write_text(page, encoding="utf-8")
+
+
+def _map_page(environment: Environment, opened: OpenedBundle, shown: list[str]) -> str:
+    """Return the page of one map or of both, whose links lead to files."""
+    figures = () if opened.map is None else opened.map.fidelity
+    page = _page(environment, opened, "site_page.html", "", layout="atlas.html", shown=shown, figures=figures)
+    for address, file in (("/about", "about.html"), ("/?beside", "beside.html"), ("/", "index.html")):
+        page = page.replace(f'href="{address}"', f'href="{file}"')
+    return page
 
 
 def _page(environment: Environment, opened: OpenedBundle, name: str, script: str, **context: Any) -> str:
@@ -152,8 +163,12 @@ def _write_map(opened: OpenedBundle, data: Path) -> None:
     """Write what the scripts of the map ask the program for, under the same names."""
     for name, answer in (("points", map_data.points), ("names", map_data.names), ("colorings", map_data.colorings)):
         _write(data, f"map/{name}", _content(answer(_request(opened), opened)))
-    for name in opened.colorings:
+    for layout in () if opened.map is None else opened.map.layouts:
+        _write(data, f"map/places/{layout}", _content(map_data.places(_request(opened, layout=layout), opened)))
+    for name, coloring in opened.colorings.items():
         _write(data, f"map/coloring/{name}", _content(map_data.coloring(_request(opened, name=name), opened)))
+        if coloring.values is not None:
+            _write(data, f"map/values/{name}", _content(map_data.values(_request(opened, name=name), opened)))
 
 
 def _request(opened: OpenedBundle, **parameters: Any) -> Request:
