@@ -36,7 +36,7 @@ def site(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("exported") / "site"
     places = np.stack([np.arange(len(TEXTS)) % 20, np.arange(len(TEXTS)) // 20], axis=1).astype(np.float32)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(explore_map, "project", lambda *_: places)
+        patch.setattr(explore_map, "lay_out", lambda *_: places)
         explore_map.make_map(index.open(bundle), explore_map.default_path(bundle))
     done = invoke("query.py", "explore", "--export", folder, "--index", bundle)
     assert (done.code, done.out) == (0, f"{folder / 'index.html'}\n")
