@@ -97,7 +97,7 @@ def answer(opened: OpenedBundle, address: str) -> Any:
         "values": (map_data.values, {"name": rest}),
         "near": (map_data.near, {"row": int(rest) if rest.isdecimal() else len(opened.vocabulary)}),
     }
-    if name not in asked:
+    if not address.startswith("/map/") or name not in asked:
         return None
     endpoint, parameters = asked[name]
     try:
