@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -10,7 +11,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 
 from index.answers.answer import Answer, Row
-from index.answers.page import Block, Heading, Sentence, Words, facts
+from index.answers.page import Block, Heading, Reference, Sentence, Words, facts
 from index.bundle.bundle import Bundle
 from index.errors import ParameterError
 from index.geometry.maps import Geometry
@@ -76,7 +77,7 @@ class Findings(Answer):
                 "finding": each.name,
                 "question": each.source.question,
                 "figure": name,
-                **{key: float(value) for key, value in vars(figure).items()},
+                **{key: None if math.isnan(value) else float(value) for key, value in vars(figure).items()},
                 "sentence": said[each.name],
                 "sure": each.sure,
                 "misleads": each.misleads,
@@ -104,7 +105,9 @@ class Findings(Answer):
             rows: list[tuple[str, Words]] = [("sure", each.sure), ("but", each.misleads), ("more", each.source)]
             blocks += [Heading(said[each.name]), facts(rows)]
         if self.left_out:
-            blocks += [Heading("Not said"), facts(self.left_out.items())]
+            unsaid: list[tuple[str, Words]] = list(self.left_out.items())
+            everything = [("more", Reference("findings", "findings", {"quick": "false"}))] if self.quick else []
+            blocks += [Heading("Not said"), facts([*unsaid, *everything])]
         return blocks or [Sentence("There is nothing to say of it.")]
 
 
