@@ -15,6 +15,7 @@ from report_pages import Parsed, parsed, values, visiting
 
 import index
 from index.api import OpenVocabulary
+from index.pictures.page.answer_charts import answer_charts
 from index.questions import evaluate
 from index.questions.directions import Product
 from index.questions.shares import TRAITS
@@ -59,13 +60,12 @@ def test_the_answers_follow(page: Parsed, small: OpenVocabulary) -> None:
     for share in small.shares().found["causal"].values():  # type: ignore[index]
         if share.share == share.share:
             assert any(cell.startswith(f"{100 * share.share:.1f}") for row in text for cell in row)
-    assert "shares" not in page.headings  # what has no block has no heading
-    assert "The bundle" in page.headings
+    assert page.headings.index("shares") < page.headings.index("duplicates") < page.headings.index("The bundle")
     assert "Terms" in page.headings
 
 
 def test_the_charts_are_of_the_answers(page: Parsed, small: OpenVocabulary) -> None:
-    shares, hubness, *matrices = page.charts.values()
+    shares, hubness = page.charts.values()  # of its few words no concept has a direction
     found = small.shares()
     assert {row["trait"] for row in values(shares)} <= set(TRAITS.values())
     for row in values(shares):
@@ -73,11 +73,21 @@ def test_the_charts_are_of_the_answers(page: Parsed, small: OpenVocabulary) -> N
         assert row["share"] == found.found[row["geometry"].replace("-", "_")][trait].share
     counts = [n for each in small.hub_shares().geometries.values() for n in each.by_distance.counts]
     assert [row["tokens"] for row in values(hubness)] == counts
-    concepts = small.concept(random=19)
-    assert len(matrices) == len(Product)
-    for chart, product in zip(matrices, Product, strict=True):
-        known = [cosine for line in concepts.cosines[product] for cosine in line if cosine == cosine]
-        assert [row["cosine"] for row in values(chart)] == known
+
+
+def test_concepts_are_drawn_as_squares(small: OpenVocabulary, tmp_path: Path) -> None:
+    for name, pairs in (("sky", "planet\tstar\nmoon\tthe"), ("small", "of\tand\nthe\tplanet")):
+        (tmp_path / f"{name}.txt").write_text(pairs)
+    found = small.concept([tmp_path / "sky.txt", tmp_path / "small.txt"], random=19)
+    charts = answer_charts(found)
+    assert len(charts) == len(Product)
+    for chart, product in zip(charts, Product, strict=True):
+        assert chart.specification is not None
+        rows = values(chart.specification)
+        assert [row["cosine"] for row in rows] == [cosine for line in found.cosines[product] for cosine in line]
+        assert [(row["of"], row["with"]) for row in rows][1:3] == [("1 sky", "2"), ("2 small", "1")]
+        assert rows[1]["cosine"] == rows[2]["cosine"] != rows[0]["cosine"] == 1
+        assert len(chart.specification["layer"]) == 2  # few enough to have their numbers
 
 
 def test_the_same_bundle_gives_the_same_file(file: Path, small: OpenVocabulary, tmp_path: Path) -> None:
