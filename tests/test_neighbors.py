@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from index.errors import ParameterError
 from index.search import filter as filtering
 from index.search import graph as neighbors
-from index.search import kernels, rotation, scores
+from index.search import kernels, limits, rotation, scores, tiles
 from index.search.finder import Finder, search
 from index.search.graph import knn_graph
 from index.search.scores import BFLOAT16, DEVICE_BFLOAT16, DEVICE_FLOAT32, FLOAT32, INT8, Arithmetic, make_product
@@ -203,8 +203,8 @@ def test_every_path_gives_the_same_bits(cloud: str) -> None:
 @pytest.mark.parametrize("arithmetic", [INT8, BFLOAT16, FLOAT32])
 def test_small_tiles_and_small_buffers(arithmetic: Arithmetic, monkeypatch: pytest.MonkeyPatch) -> None:
     """Many tiles of odd sizes, and buffers that overflow at once."""
-    monkeypatch.setattr(neighbors, "TILE_ROWS", 101)
-    monkeypatch.setattr(neighbors, "PANEL_BYTES", 7000)
+    monkeypatch.setattr(tiles, "TILE_ROWS", 101)
+    monkeypatch.setattr(tiles, "PANEL_BYTES", 7000)
     monkeypatch.setattr(neighbors, "RANK_ROWS", 67)
     monkeypatch.setattr(neighbors, "SPARE", kernels.FEW + 1)
     check_graph(dense_cluster()[:2600], 12, arithmetic=arithmetic)
@@ -297,7 +297,7 @@ def test_bounds_hold_for_every_pair(make: Callable[[], np.ndarray], arithmetic: 
                 kernels._flag(tile[i], side, one, flags)
                 assert flags.all()
                 least = np.full(len(limit), np.inf, np.float32)
-                kernels._least_upper(tile[i], side, one, least)
+                limits._least_upper(tile[i], side, one, least)
                 assert (least >= half).all()
 
 
@@ -364,7 +364,65 @@ def test_dense_clusters_are_found(cloud: str) -> None:
     points = CLOUDS[cloud][0]()
     with ThreadPoolExecutor(1) as pool:
         filtered = filtering.build_filter(points, np.arange(len(points)), BFLOAT16, pool)
-    assert len(filtered.group_starts) > 2
+    assert len(filtered.centers) > 1
+
+
+def few_are_short() -> np.ndarray:
+    """Most points are far from the shortest, and near each other: limits of the shortest are of no use to them."""
+    points = normal(900, 20)
+    points[200:] = points[200:] * np.float32(0.05) + np.float32(40.0) * np.sign(points[200:])
+    return points
+
+
+@pytest.mark.parametrize("arithmetic", [INT8, BFLOAT16, FLOAT32])
+@pytest.mark.parametrize(
+    "make", [*HARD_TO_ROUND, few_are_short, dense_cluster, clusters_in_clusters, on_a_lattice, one_step_apart]
+)
+@pytest.mark.parametrize("k", [1, 30, 250])
+def test_first_limits_are_limits(
+    make: Callable[[], np.ndarray], k: int, arithmetic: Arithmetic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before a pair is measured, no limit is less than half the squared distance of the k-th nearest other point."""
+    monkeypatch.setattr(tiles, "TILE_ROWS", 70)
+    points = np.unique(make()[:600], axis=0)
+    U = len(points)
+    with ThreadPoolExecutor(1) as pool:
+        count = min(U // 3, 200)
+        filtered = filtering.build_filter(points, np.arange(U), arithmetic, pool, shortest=count)
+        limit = np.full(U, np.inf, np.float32)
+        nearest = kernels.Nearest(np.empty((0, 0), np.int32), np.empty((0, 0)), np.zeros(0, np.int32), limit)
+        sweep = tiles.Sweep(k, filtered, nearest, "cpu", pool, lambda share: None)
+        shortest, everything = sweep._panel(0, sweep._heads.stop), sweep._panel(0, len(sweep._blocks))
+        product = sweep._product(shortest, everything)
+        for _, columns in sweep._chunks(everything):
+            sweep._first_limits(product(slice(0, count), columns), columns)
+    ordered = points[filtered.bounds.rows].astype(np.float64)
+    for p in range(U):
+        half = ((ordered - ordered[p]) ** 2).sum(axis=1) / 2
+        assert k >= U or limit[p] >= np.partition(np.delete(half, p), k - 1)[k - 1] * filtered.scale**2
+    if k < count:
+        assert np.isfinite(limit).all()
+
+
+@pytest.mark.parametrize("path", ["int8-2", "bf16-1", "fp32-2"])
+@pytest.mark.parametrize("shortest", [1, 150, 800])
+def test_the_shortest_decide_the_time_alone(shortest: int, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiles, "count_shortest", lambda D, U, arithmetic: min(U, shortest))
+    monkeypatch.setattr(tiles, "TILE_ROWS", 90)
+    for make, k in ((few_are_short, 12), (dense_cluster, 20)):
+        check_graph(make()[:800], k, **PATHS[path])
+
+
+def test_the_shortest_are_met_first_in_every_group() -> None:
+    points = dense_cluster()
+    with ThreadPoolExecutor(1) as pool:
+        filtered = filtering.build_filter(points, np.arange(len(points)), INT8, pool, shortest=700)
+    lengths = np.linalg.norm(points.astype(np.float64) - filtered.centers[0], axis=1)[filtered.bounds.rows]
+    assert lengths[:700].max() <= lengths[700:].min()
+    blocks = filtered.blocks(256)
+    assert [block.start for block in blocks] == [0, *(block.stop for block in blocks[:-1])]
+    assert any(block.stop == 700 for block in blocks)
+    assert all(len(np.unique(filtered.bounds.group[block])) == 1 for block in blocks)
 
 
 @pytest.mark.parametrize("arithmetic", [DEVICE_BFLOAT16, DEVICE_FLOAT32])

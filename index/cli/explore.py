@@ -10,6 +10,7 @@ import typer
 
 from index.cli.ask import answering, open_index
 from index.cli.command import Index
+from index.cli.progress import progress_bar
 from index.cli.usage import OneLineCommand
 from index.errors import ParameterError
 
@@ -22,11 +23,12 @@ def explore(
     port: Annotated[int, typer.Option(help="Of 127.0.0.1; 0 for any that is free.")] = 8765,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Only print the address.")] = False,
     with_map: Annotated[
-        bool, typer.Option("--map", help="Make a map of the vocabulary first, if there is none. Needs the extra `map`.")
+        bool,
+        typer.Option("--map", help="Lay out maps of the vocabulary first, if there are none. Needs the extra `map`."),
     ] = False,
     map_file: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Where the map is kept.", show_default="NAME.map.parquet beside the bundle"),
+        typer.Option(metavar="FILE", help="Where the maps are kept.", show_default="NAME.map.parquet by the bundle"),
     ] = None,
 ) -> None:
     """Walk through the vocabulary in a browser, on this machine alone; Ctrl-C ends it. Needs the extra `explore`."""
@@ -44,7 +46,8 @@ def explore(
         if explore_map.read_map(map_path, bundle) is None:
             if with_map:
                 print(f"making a map of {len(bundle):,} tokens ...", file=sys.stderr)
-                explore_map.make_map(bundle, map_path)
+                with progress_bar() as report:
+                    explore_map.make_map(bundle, map_path, report)
             elif map_file is not None:
                 raise ParameterError(f"{map_file} is no map of {bundle.name}; pass --map to make it")
         with explore_server.listen(port) as listening:

@@ -32,12 +32,13 @@ The error is proportional to |u| |v|, and this is what the groups are for: thous
 training never moved, are all within the error of each other when u is counted from far away. Counted from a center
 among them, u is as small as their distances are, and so is the error, among themselves and as seen from elsewhere.
 
-Within a group positions go by |u|, shortest first: the shortest are near neighbors of most points, so that a point
-that has met them has a limit that few others are within.
+Positions begin with the shortest points, those nearest to the mean, of all groups: they are near neighbors of most
+points, so that a point that has met them has a limit that few others are within. Both parts go by group, and by |u|.
 """
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,12 +69,16 @@ class Filter:
     bounds: Bounds
     centers: NDArray[np.float64]  # (G, D)
     scale: float  # a power of two that makes every residual at most 1 long
-    group_starts: NDArray[np.int64]  # (G + 1,) positions of group g are group_starts[g] to group_starts[g + 1]
+    shortest: int  # so many positions come first, and hold the points nearest to the mean
 
     def blocks(self, height: int) -> list[slice]:
-        """Cut the positions into blocks of one group each."""
-        edges = zip(self.group_starts[:-1].tolist(), self.group_starts[1:].tolist(), strict=True)
-        return [slice(at, min(at + height, stop)) for start, stop in edges for at in range(start, stop, height)]
+        """Cut the positions into blocks of one group each, the shortest points apart from the others."""
+        group = self.bounds.group
+        changes = np.flatnonzero(np.diff(group)) + 1
+        edges = np.unique([0, self.shortest, *changes, len(group)]).tolist()
+        return [
+            slice(at, min(at + height, stop)) for start, stop in pairwise(edges) for at in range(start, stop, height)
+        ]
 
     def residuals(self, start: int, stop: int, pool: ThreadPoolExecutor) -> Tile:
         """Return the rounded residuals of positions start to stop, a row each; bfloat16 as its bits."""
@@ -89,8 +94,7 @@ class Filter:
     @property
     def width(self) -> int:
         """Return how many digits stand for a point."""
-        D = self.points.shape[1]
-        return rotated_width(D) if self.arithmetic.integers else D
+        return _rounded_width(self.points.shape[1], self.arithmetic)
 
     def _round(self, start: int, stop: int, rounded: Tile) -> None:
         """Round positions start to stop, and write what that makes of their bounds."""
@@ -103,17 +107,35 @@ class Filter:
             _round(start, stop, *space, (sums + o + sums * o) / 2.0, rounded, self.bounds)
 
 
-def build_filter(points: Floats, rows: Ints, arithmetic: Arithmetic, pool: ThreadPoolExecutor) -> Filter:
-    """Group the points of the given rows, and bound what rounding does to what is left after their centers."""
+def rounded_bytes(D: int, arithmetic: Arithmetic) -> int:
+    """Return how many bytes stand for a point of D coordinates."""
+    return _rounded_width(D, arithmetic) * np.dtype(arithmetic.bits).itemsize
+
+
+def _rounded_width(D: int, arithmetic: Arithmetic) -> int:
+    return rotated_width(D) if arithmetic.integers else D
+
+
+def build_filter(
+    points: Floats, rows: Ints, arithmetic: Arithmetic, pool: ThreadPoolExecutor, *, shortest: int = 0
+) -> Filter:
+    """Group the points of the given rows, and bound what rounding does to what is left after their centers.
+
+    So many of the shortest come first.
+    """
     labels, centers = _groups(points, rows)
     U, G = len(rows), len(centers)
-    lengths = np.empty(U)
+    lengths, to_mean = np.empty(U), np.empty(U)
 
     def measure(start: int) -> None:
-        _measure(start, min(start + BOUND_ROWS, U), points, rows, labels, centers, lengths)
+        stop = min(start + BOUND_ROWS, U)
+        _measure(start, stop, points, rows, labels, centers, lengths)
+        _measure(start, stop, points, rows, np.zeros_like(labels), centers, to_mean)
 
     list(pool.map(measure, range(0, U, BOUND_ROWS)))
-    order = np.lexsort((lengths, labels))
+    later = np.ones(U, bool)
+    later[np.argsort(to_mean, kind="stable")[:shortest]] = False
+    order = np.lexsort((lengths, labels, later))
     rows, group = rows[order], labels[order].astype(np.int32)
     largest = max(float(points.max()), -float(points.min()), 1e-45)
     bounds = Bounds(
@@ -126,7 +148,7 @@ def build_filter(points: Floats, rows: Ints, arithmetic: Arithmetic, pool: Threa
         step=np.ones(U, np.float32),
     )
     scale = 2.0 ** -np.ceil(np.log2(2 * largest * np.sqrt(points.shape[1])))
-    filtered = Filter(points, arithmetic, bounds, centers, scale, np.searchsorted(group, np.arange(G + 1)))
+    filtered = Filter(points, arithmetic, bounds, centers, scale, shortest)
 
     def offset(start: int) -> None:
         _offsets(start, min(start + BOUND_ROWS, U), points, centers, scale, bounds)

@@ -17,11 +17,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
-from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,17 +31,18 @@ if TYPE_CHECKING:
     from index.search.filter import Filter
     from index.search.kernels import Floats, Ints, Nearest
     from index.search.ranking import Twins
-    from index.search.scores import Arithmetic, Product, Tile
+    from index.search.scores import Arithmetic
+    from index.search.tile import Find
 
 Progress = Callable[[float], None]
 
 CHECKED_ROWS = 4096
 TILE_ROWS = 1024
+PANEL_BYTES = 1 << 26
 RANK_ROWS = 1024  # points that one task ranks
 RANK_STEPS = 8  # after each, the memory of the positions that are done is given back
 NEAREST_BYTES = 12  # of each: its position, its distance
 SPARE = 48  # places beyond k where the nearest so far are kept: with fewer of them, they are tidied more often
-PANEL_BYTES = 1 << 26
 SWEEP_SHARE = 0.9  # of the time, for progress
 
 
@@ -66,13 +65,15 @@ def knn_graph(
     device: str = "cpu",
     progress: Progress | None = None,
     arithmetic: Arithmetic | None = None,
+    find: Find | None = None,
 ) -> KnnGraph:
     """Return the exact k-nearest-neighbor graph of all points, (V, D) float32, finite, mapped or not.
 
     Beside the points it needs 128 MiB for rounded points, and 12 bytes per point for each of its k + 48 nearest so far,
     whose place the graph takes, 16 k bytes per point. Scores are multiplied on `device`, as torch names it:
     "cpu", "cuda", "mps"; by default on all cores. `progress` is called with the share done, on the calling thread.
-    `arithmetic` is the filter's, by default the faster one here: the answer is the same.
+    `arithmetic` is the filter's, by default the faster one here, and `find` may find the nearest elsewhere, tile by
+    tile: the answer is the same.
     ParameterError when k is not from 1 to V - 1, or points are no finite float32 matrix.
     """
     points = check_points(points)
@@ -81,9 +82,12 @@ def knn_graph(
     with one_torch_thread_each(), ThreadPoolExecutor(threads or core_count()) as pool:
         twins, rows = _twins(points)
         nearest = min(k, len(rows) - 1)
-        filtered, found = _find_nearest(points, rows, nearest, arithmetic, device, pool, report)
-        rows, ordered = filtered.bounds.rows, _in_order(twins, rows, filtered.bounds.rows)
-        return _rank((len(points), k), nearest, rows, found, ordered, pool, report)
+        if find is not None and nearest:
+            found = find(points, rows, nearest, pool, lambda share: report(SWEEP_SHARE * share))
+        else:
+            filtered, found = _find_nearest(points, rows, nearest, arithmetic, device, pool, report)
+            twins, rows = _in_order(twins, rows, filtered.bounds.rows), filtered.bounds.rows
+        return _rank((len(points), k), nearest, rows, found, twins, pool, report)
 
 
 def _find_nearest(
@@ -99,9 +103,11 @@ def _find_nearest(
     from index.search.filter import build_filter
     from index.search.kernels import Nearest
     from index.search.scores import choose_arithmetic
+    from index.search.tiles import Sweep, count_shortest
 
-    filtered = build_filter(points, rows, arithmetic or choose_arithmetic(device, points.shape[1]), pool)
     U, room = len(rows), min(k + SPARE, len(rows))
+    arithmetic = arithmetic or choose_arithmetic(device, points.shape[1])
+    filtered = build_filter(points, rows, arithmetic, pool, shortest=count_shortest(points.shape[1], U, arithmetic))
     nearest = Nearest(
         ids=np.empty((U, room), np.int32),
         squared=np.empty((U, room)),
@@ -109,80 +115,8 @@ def _find_nearest(
         limit=np.full(U, np.inf, np.float32),
     )
     if k:
-        _sweep(k, filtered, nearest, device, pool, report)
+        Sweep(k, filtered, nearest, device, pool, lambda share: report(SWEEP_SHARE * share)).run()
     return filtered, nearest
-
-
-@dataclass(frozen=True, eq=False)
-class _Panel:
-    """Consecutive blocks whose residuals are in memory."""
-
-    blocks: range
-    start: int  # position of the first residual
-    residuals: Tile
-
-    def at(self, positions: slice) -> slice:
-        """Return where the residuals of some positions are."""
-        return slice(positions.start - self.start, positions.stop - self.start)
-
-
-def _sweep(k: int, filtered: Filter, nearest: Nearest, device: str, pool: ThreadPoolExecutor, report: Progress) -> None:
-    """Offer every pair of points to each other. Scores are symmetric, so half the tiles serve both sides."""
-    from index.search.kernels import offer_tile, seed_columns
-    from index.search.scores import make_product
-
-    blocks = filtered.blocks(TILE_ROWS)
-    locks = [Lock() for _ in blocks]  # of what is known of a block
-
-    def offer(left: _Panel, right: _Panel, product: Product, pair: tuple[int, int]) -> None:
-        rows, columns = blocks[pair[0]], blocks[pair[1]]
-        tile = product(left.at(rows), right.at(columns))
-        with locks[pair[0]], nullcontext() if rows is columns else locks[pair[1]]:  # ascending, so none waits in a ring
-            seed_columns(tile, rows.start, columns.start, k, filtered.bounds, nearest.limit)
-            offer_tile(tile, rows.start, columns.start, k, filtered.scale, filtered.points, filtered.bounds, nearest)
-
-    done, total = 0, len(blocks) * (len(blocks) + 1) / 2
-    for left, right, pairs in _panel_pairs(filtered, blocks, pool):
-        product = make_product(left.residuals, right.residuals, filtered.arithmetic, device)
-        for _ in pool.map(partial(offer, left, right, product), pairs):
-            done += 1
-            report(SWEEP_SHARE * done / total)
-        del left, right, product
-
-
-def _panel_pairs(
-    filtered: Filter, blocks: list[slice], pool: ThreadPoolExecutor
-) -> Iterator[tuple[_Panel, _Panel, list[tuple[int, int]]]]:
-    """Yield panels and the pairs of their blocks, (left, right), left <= right, until every pair of blocks was there.
-
-    Every block first meets block 0, the shortest points, and those of its own panel. Rounding points again is cheaper
-    than keeping them all rounded in memory.
-    """
-    total_bytes = filtered.width * np.dtype(filtered.arithmetic.bits).itemsize * len(filtered.bounds.rows)
-    count = 1 if total_bytes <= 2 * PANEL_BYTES else -(-total_bytes // PANEL_BYTES)
-    edges = np.unique(np.linspace(0, len(blocks), count + 1).astype(int)).tolist()
-
-    def panel(first: int, last: int) -> _Panel:
-        start, stop = blocks[first].start, blocks[last - 1].stop
-        return _Panel(range(first, last), start, filtered.residuals(start, stop, pool))
-
-    def pairs(left: _Panel, right: _Panel) -> list[tuple[int, int]]:
-        # By diagonals: neighboring tasks touch different blocks.
-        both = [(a, b) for a in left.blocks for b in right.blocks if 0 < a <= b]
-        return sorted(both, key=lambda pair: (pair[1] - pair[0], pair[0]))
-
-    shortest = panel(0, 1)
-    panels = list(pairwise(edges))
-    for edge in panels:
-        both = panel(*edge)
-        yield shortest, both, [(0, b) for b in both.blocks]
-        yield both, both, pairs(both, both)
-        del both
-    for n in range(len(panels) - 1):
-        left = panel(*panels[n])
-        for edge in panels[n + 1 :]:
-            yield left, (right := panel(*edge)), pairs(left, right)
-            del right  # before the next panel is rounded
 
 
 def _rank(

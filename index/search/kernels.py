@@ -2,11 +2,10 @@
 
 Read `filter` first: it derives the bounds applied here. In the order of the work::
 
-    seed_columns    a tile of scores -> first limits of its columns, by upper bounds
     offer_tile      a tile of scores -> the pairs whose lower bound is within the limit of either point, measured;
                     the nearest so far of its rows and of its columns
 
-What is left of them is ranked in `ranking`.
+First limits come from `limits`; what is left is ranked in `ranking`.
 
 Positions p, q number the U distinct points in the order of the filter; rows number the points of the caller. Every
 kernel releases the interpreter's lock and runs on the thread that calls it: the caller decides how many there are.
@@ -194,35 +193,6 @@ class One(NamedTuple):
     limit: np.float32
 
 
-@compiled(fastmath=REORDER)
-def _least_upper(scores, side, one, least):
-    """Lower `least` to the upper bounds of a row of scores."""
-    for j in range(scores.size):
-        error = one.norm * side.error[j] + one.error * side.norm[j]
-        upper = (one.high + side.high[j]) + error - as_float(scores[j]) * (one.step * side.step[j])
-        least[j] = upper if upper < least[j] else least[j]
-
-
-@compiled()
-def seed_columns(tile, first_row, first_column, k, bounds, limit):
-    """Give the columns of a tile a first limit: the k-th smallest of the least upper bounds of equal shares of rows."""
-    M, N = tile.shape
-    columns = slice(first_column, first_column + N)
-    if k >= M or limit[columns].min() < np.inf:
-        return
-    side = _side(bounds, bounds.group[first_row], columns, limit)
-    shares = min(M, k + k // 4 + 8)
-    least = np.full((shares, N), np.inf, np.float32)
-    for i in range(M):
-        share = least[i % shares]
-        own = share[i] if first_row == first_column else np.float32(0.0)
-        _least_upper(tile[i], side, _one(bounds, bounds.group[first_column], first_row + i, limit), share)
-        if first_row == first_column:  # a point is not its own neighbor
-            share[i] = own
-    for j in range(N):
-        limit[first_column + j] = np.partition(least[:, j].copy(), k - 1)[k - 1]
-
-
 @compiled()
 def _side(bounds, group, columns, limit):
     _rows, _groups, low, high, norm, error, step = bounds
@@ -266,7 +236,7 @@ def offer_tile(tile, first_row, first_column, k, scale, points, bounds, nearest)
     ----------
     tile : ndarray of shape (M, N), int32, float32, or uint16 holding the bits of bfloat16
         Scores of positions first_row + i, all of one group, with positions first_column + j, all of one group.
-        On the diagonal (first_row == first_column) each pair stands twice, and is looked at once.
+        Where a pair stands twice, as on the diagonal, it is looked at once: with the column behind the row.
     scale : float
         Of the filter: limits are of points times this.
     """
@@ -283,7 +253,7 @@ def offer_tile(tile, first_row, first_column, k, scale, points, bounds, nearest)
     for i in range(M):
         _flag(tile[i], side, _one(bounds, bounds.group[first_column], first_row + i, limit), flags)
         for n in range(_flagged(flags, words, found)):
-            if first_row == first_column and found[n] <= i:
+            if first_column + found[n] <= first_row + i:
                 continue
             ps[count], qs[count] = first_row + i, first_column + found[n]
             a[count], b[count] = rows[ps[count]], rows[qs[count]]

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from index.search.filter import SLACK, UNDERFLOW, Filter, build_filter
+from index.search.filter import SLACK, UNDERFLOW, Filter, build_filter, rounded_bytes
 from index.search.graph import as_plain, core_count, one_torch_thread_each
 from index.search.kernels import Bounds, Doubles, Floats, Ints, Nearest
 from index.search.query_kernels import offer_to_queries, rank_queries
@@ -97,7 +97,7 @@ def _as_points(queries: Floats, filtered: Filter) -> Filter:
         error=np.empty(Q, np.float32),
         step=np.ones(Q, np.float32),
     )
-    return Filter(queries, filtered.arithmetic, bounds, centers, scale, np.array([0, Q]))
+    return Filter(queries, filtered.arithmetic, bounds, centers, scale, shortest=0)
 
 
 def _sweep(
@@ -141,7 +141,7 @@ def _sweep(
 
 def _panels(filtered: Filter) -> Iterator[list[slice]]:
     """Yield consecutive blocks of points whose residuals are in memory together."""
-    row_bytes = filtered.width * np.dtype(filtered.arithmetic.bits).itemsize
+    row_bytes = rounded_bytes(filtered.points.shape[1], filtered.arithmetic)
     panel: list[slice] = []
     for block in filtered.blocks(TILE_ROWS):
         if panel and (block.stop - panel[0].start) * row_bytes > PANEL_BYTES:

@@ -51,6 +51,7 @@ class Pages:
         """Return the endpoint of an answer, with an error page for what cannot be answered."""
 
         def endpoint(request: Request) -> Response:
+            opened = None
             try:
                 opened = self._watched.current()
                 try:
@@ -63,15 +64,18 @@ class Pages:
             except BundleError as error:
                 return self._problem(HTTPStatus.SERVICE_UNAVAILABLE, "The bundle cannot be read", str(error))
             except LogoscopeError as error:
-                return self._problem(HTTPStatus.BAD_REQUEST, "This cannot be asked", str(error))
+                return self._problem(HTTPStatus.BAD_REQUEST, "This cannot be asked", str(error), opened)
 
         return endpoint
 
     def home(self, request: Request, opened: OpenedBundle) -> Response:
-        """Show the map of the vocabulary; where there is none, what the bundle holds."""
+        """Show the map of the vocabulary, `?beside` both maps; where there is none, what the bundle holds."""
         if opened.map is None:
             return self.about(request, opened)
-        return self._page("atlas.html", opened, usual_choice(opened.vocabulary), figures=opened.map.fidelity)
+        layouts = list(opened.map.layouts)
+        shown = layouts if "beside" in request.query_params else layouts[:1]
+        figures = opened.map.fidelity
+        return self._page("atlas.html", opened, usual_choice(opened.vocabulary), shown=shown, figures=figures)
 
     def about(self, request: Request, opened: OpenedBundle) -> Response:
         """Show what the bundle holds, and the densest token."""
@@ -97,7 +101,10 @@ class Pages:
         try:
             row = opened.vocabulary.vocabulary.resolve(typed)
         except TokenError as error:
-            return self._unknown(opened, choice, typed, error)
+            of_id = opened.suggestions.of_id(typed)
+            if of_id is None or opened.suggestions.meant(typed):
+                return self._unknown(opened, choice, typed, error)
+            row = of_id
         return RedirectResponse(choice.of_token(_id(opened, row)), HTTPStatus.SEE_OTHER)
 
     def suggest(self, request: Request, opened: OpenedBundle) -> Response:
@@ -110,7 +117,6 @@ class Pages:
                 {
                     "text": each.text,
                     "number": each.number,
-                    "piece": None if each.piece is None else display(each.piece),
                     "term": term_of(opened.vocabulary, each.row),
                     "address": each.address,
                 }
@@ -150,7 +156,8 @@ class Pages:
         found, problem = None, ""
         if typed:
             try:
-                found = analogy(opened.vocabulary, typed, top=choice.top)
+                among = opened.unsuspected if choice.without_suspect else None
+                found = analogy(opened.vocabulary, typed, top=choice.top, among=among)
             except BundleError:
                 raise
             except LogoscopeError as error:
@@ -252,7 +259,11 @@ class Pages:
         """Show what is no page here, or no way to ask for one."""
         status = HTTPStatus(error.status_code if isinstance(error, HTTPException) else 500)
         detail = error.detail if isinstance(error, HTTPException) else status.description
-        return self._problem(status, status.phrase, detail)
+        try:
+            opened = self._watched.current()
+        except BundleError:
+            opened = None
+        return self._problem(status, status.phrase, detail, opened)
 
     def _unknown(self, opened: OpenedBundle, choice: Choice, typed: str, error: TokenError) -> Response:
         several = opened.suggestions.meant(typed)
@@ -278,9 +289,17 @@ class Pages:
         )
         return HTMLResponse(content, status, headers=NEW_EACH_TIME)
 
-    def _problem(self, status: HTTPStatus, title: str, problem: str) -> Response:
-        content = self._templates.get_template("problem.html").render(title=title, problem=problem)
-        return HTMLResponse(content, status, headers={"Cache-Control": "no-store"})
+    def _problem(self, status: HTTPStatus, title: str, problem: str, opened: OpenedBundle | None = None) -> Response:
+        """Return a page that says what cannot be shown, with search and navigation where there is a bundle."""
+        if opened is not None:
+            found = self._page(
+                "problem.html", opened, usual_choice(opened.vocabulary), status, title=title, problem=problem
+            )
+        else:
+            content = self._templates.get_template("problem.html").render(title=title, problem=problem, bundle=None)
+            found = HTMLResponse(content, status)
+        found.headers["Cache-Control"] = "no-store"
+        return found
 
 
 def _asked(typed: str) -> str:

@@ -2,7 +2,9 @@
 // (The libraries that draw with one take a quarter of a second and more for each picture where there is none.)
 
 const FAINT = 0.12; // opacity of what is filtered out
-const LEAST = [0.3, 0.8]; // opacity of one dot, from afar and from near
+const LEAST = [0.4, 0.8]; // opacity of one dot, from afar and from near
+const ROOM = 0.3; // radius of a dot from afar, of the way to the next one were they spread evenly
+const SMALLEST = [0.5, 2.5]; // between which that is kept
 const FULL = 48; // dots on one pixel that are wholly opaque
 const LARGEST = 5; // radius of a dot from near
 const ROOMIER = 2.2; // how fast dots grow as one comes nearer
@@ -29,9 +31,12 @@ function disc(radius, width) {
   return offsets;
 }
 
-// The radius of a dot in CSS pixels: one pixel while all of the map is seen, growing as one comes nearer.
-export function radius(plane, whole) {
-  return Math.min(LARGEST, Math.max(0.5, ROOMIER * Math.log(plane.scale / whole)));
+// The radius of a dot in CSS pixels: while all of the map is seen as large as so many that are shown have room for,
+// growing as one comes nearer.
+export function radius(plane, whole, shown) {
+  const room = ROOM * Math.sqrt((plane.width * plane.height) / Math.max(1, shown));
+  const least = Math.min(SMALLEST[1], Math.max(SMALLEST[0], room));
+  return Math.min(LARGEST, Math.max(least, ROOMIER * Math.log(plane.scale / whole)));
 }
 
 export class Dots {
@@ -107,6 +112,3 @@ export class Dots {
     this.context.putImageData(this.image, 0, 0);
   }
 }
-
-// Reads a color as the browser writes it: "rgb(0, 114, 178)".
-export const rgb = (text) => text.match(/[\d.]+/g).slice(0, 3).map(Number);

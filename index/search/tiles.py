@@ -1,0 +1,182 @@
+"""Every pair of points once, in tiles of scores: the shortest points with all others first, then the rest.
+
+Scores are symmetric, so half the tiles serve both sides. What is known of a block of points is locked while a tile
+changes it; blocks are locked in ascending order, so none waits in a ring.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass
+from itertools import pairwise
+from threading import Lock
+
+import numpy as np
+
+from index.search.filter import Filter, rounded_bytes
+from index.search.graph import PANEL_BYTES, TILE_ROWS
+from index.search.kernels import Nearest, offer_tile
+from index.search.limits import LINES, limit_columns, lower_to_upper, tighten
+from index.search.scores import Arithmetic, Product, Tile, make_product
+
+MOST_SHORTEST = 8192
+SHORTEST_SHARE = 1 / 16
+"""Of the points: to meet more of them first takes longer than the pairs that their limits save."""
+
+
+def count_shortest(D: int, U: int, arithmetic: Arithmetic) -> int:
+    """Return how many of U points, (U, D), are met first: no more than a panel holds."""
+    wanted = max(TILE_ROWS, min(MOST_SHORTEST, int(U * SHORTEST_SHARE)))
+    return max(1, min(U, wanted, PANEL_BYTES // rounded_bytes(D, arithmetic)))
+
+
+@dataclass(frozen=True, eq=False)
+class _Panel:
+    """Consecutive blocks whose residuals are in memory."""
+
+    blocks: range
+    start: int  # position of the first residual
+    residuals: Tile
+
+    def at(self, positions: slice) -> slice:
+        """Return where the residuals of some positions are."""
+        return slice(positions.start - self.start, positions.stop - self.start)
+
+
+class Sweep:
+    """Offers every pair of points to each other, and reports the share of the pairs that is done."""
+
+    def __init__(
+        self,
+        k: int,
+        filtered: Filter,
+        nearest: Nearest,
+        device: str,
+        pool: ThreadPoolExecutor,
+        report: Callable[[float], None],
+    ) -> None:
+        self._k, self._filter, self._nearest, self._device, self._pool = k, filtered, nearest, device, pool
+        self._blocks = filtered.blocks(TILE_ROWS)
+        self._locks = [Lock() for _ in self._blocks]  # of what is known of a block
+        self._heads = range(sum(block.stop <= filtered.shortest for block in self._blocks))
+        self._report, self._done = report, 0
+
+    def run(self) -> None:
+        """Sweep. Rounding points again is cheaper than keeping them all rounded in memory."""
+        panels = self._panels()
+        shortest = self._panel(self._heads.start, self._heads.stop)
+        self._limit_shortest(shortest)
+        self._meet_shortest(shortest, shortest)
+        for edge in panels:
+            both = self._panel(*edge)
+            self._meet_shortest(shortest, both)
+            self._meet(both, both)
+            del both
+        del shortest
+        for n in range(len(panels) - 1):
+            left = self._panel(*panels[n])
+            for edge in panels[n + 1 :]:
+                self._meet(left, right := self._panel(*edge))
+                del right  # before the next panel is rounded
+            del left
+
+    def _panels(self) -> list[tuple[int, int]]:
+        """Return the first and the last block of each panel of those that are not the shortest, the last exclusive."""
+        row_bytes = rounded_bytes(self._filter.points.shape[1], self._filter.arithmetic)
+        others = len(self._filter.bounds.rows) - self._filter.shortest
+        if (others + self._filter.shortest) * row_bytes <= 2 * PANEL_BYTES:
+            count = 1
+        else:
+            count = -(-others * row_bytes // PANEL_BYTES)
+        edges = np.unique(np.linspace(self._heads.stop, len(self._blocks), count + 1).astype(int)).tolist()
+        return list(pairwise(edges))
+
+    def _panel(self, first: int, stop: int) -> _Panel:
+        start, end = self._blocks[first].start, self._blocks[stop - 1].stop
+        return _Panel(range(first, stop), start, self._filter.residuals(start, end, self._pool))
+
+    def _product(self, left: _Panel, right: _Panel) -> Product:
+        return make_product(left.residuals, right.residuals, self._filter.arithmetic, self._device)
+
+    def _chunks(self, panel: _Panel) -> Iterator[tuple[int, slice]]:
+        """Yield the blocks of a panel in parts that make a tile with all the shortest points: number, positions."""
+        width = max(1, 2 * TILE_ROWS**2 // self._filter.shortest)
+        for number in panel.blocks:
+            block = self._blocks[number]
+            for start in range(block.start, block.stop, width):
+                yield number, slice(start, min(start + width, block.stop))
+
+    def _first_limits(self, tile: Tile, columns: slice) -> None:
+        """Limit columns by their upper bounds, a tile of the scores of all the shortest points with them."""
+        limit, heads = self._nearest.limit, self._filter.shortest
+        least = np.full((min(LINES * self._k + 8, heads), columns.stop - columns.start), np.inf, np.float32)
+        if self._k >= len(least):
+            return
+        for number in self._heads:
+            rows = self._blocks[number]
+            lower_to_upper(tile[rows], rows.start, columns.start, self._filter.bounds, limit, least)
+        limit_columns(least, self._k, limit[columns])
+
+    def _limit_shortest(self, shortest: _Panel) -> None:
+        """Limit the shortest points by each other, before a pair of them is offered."""
+        product, rows = self._product(shortest, shortest), slice(0, self._filter.shortest)
+
+        def limit(chunk: tuple[int, slice]) -> None:
+            self._first_limits(product(rows, chunk[1]), chunk[1])
+
+        list(self._pool.map(limit, self._chunks(shortest)))
+
+    def _meet_shortest(self, shortest: _Panel, panel: _Panel) -> None:
+        """Offer the shortest points to a panel: to themselves, or to one of others, which are limited first."""
+        product, rows = self._product(shortest, panel), slice(0, self._filter.shortest)
+        filtered, nearest, among = self._filter, self._nearest, panel is shortest
+
+        def offer(chunk: tuple[int, slice]) -> int:
+            number, columns = chunk
+            tile = product(rows, panel.at(columns))
+            if not among:
+                self._first_limits(tile, columns)
+            for head in range(number + 1) if among else self._heads:
+                self._offer(tile[self._blocks[head]], head, number, columns)
+            with self._locks[number]:
+                tighten(columns.start, columns.stop, self._k, filtered.scale, filtered.bounds.rows, nearest)
+            width = columns.stop - columns.start
+            return width * columns.start + width * (width + 1) // 2 if among else tile.size
+
+        self._count(self._pool.map(offer, self._chunks(panel)))
+
+    def _meet(self, left: _Panel, right: _Panel) -> None:
+        """Offer the blocks of two panels to each other, by diagonals: neighboring tasks touch different blocks."""
+        product = self._product(left, right)
+
+        def offer(pair: tuple[int, int]) -> int:
+            rows, columns = self._blocks[pair[0]], self._blocks[pair[1]]
+            tile = product(left.at(rows), right.at(columns))
+            self._offer(tile, *pair, columns)
+            return (tile.size + len(tile)) // 2 if rows is columns else tile.size
+
+        both = [(a, b) for a in left.blocks for b in right.blocks if a <= b]
+        self._count(self._pool.map(offer, sorted(both, key=lambda pair: (pair[1] - pair[0], pair[0]))))
+
+    def _offer(self, tile: Tile, a: int, b: int, columns: slice) -> None:
+        """Offer block a to columns of block b, a <= b: the tile holds their scores."""
+        filtered = self._filter
+        with self._locks[a], nullcontext() if a == b else self._locks[b]:
+            offer_tile(
+                tile,
+                self._blocks[a].start,
+                columns.start,
+                self._k,
+                filtered.scale,
+                filtered.points,
+                filtered.bounds,
+                self._nearest,
+            )
+
+    def _count(self, pairs: Iterator[int]) -> None:
+        U = len(self._filter.bounds.rows)
+        for some in pairs:
+            self._done += some
+            self._report(self._done / (U * (U + 1) / 2))
