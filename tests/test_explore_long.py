@@ -135,7 +135,7 @@ def test_an_error_that_comes_late_is_told_once_at_its_field(bundles: Path) -> No
 
 def test_other_sites_begin_nothing_and_few_are_begun_at_once(bundles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     waiting = Waiting(bundles / "bundle")
-    monkeypatch.setattr("index.pictures.explore.endpoints.PATIENCE", 0.01)
+    monkeypatch.setattr("index.pictures.explore.question_page.PATIENCE", 0.01)
     page = request(waiting.app, "/ask/waiting?top=7", headers={"Sec-Fetch-Site": "cross-site"})
     assert (page.status_code, waiting.asked) == (200, 0)
     assert Shown(page.text).controls["top"][0]["value"] == "7"
