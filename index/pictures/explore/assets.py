@@ -51,6 +51,10 @@ class Assets:
         """Return the address of a file, a new one when its content is new."""
         return f"/static/{name}?{self._digests[name]}"
 
+    def content(self, name: str) -> bytes:
+        """Return a file that is there."""
+        return self._contents[name]
+
     def get(self, name: str) -> Asset | None:
         """Return a file by its name, None where there is none."""
         if name not in self._digests:
@@ -74,6 +78,12 @@ def templates(assets: Assets) -> Environment:
         lstrip_blocks=True,
     )
     environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
-    environment.globals |= {"static": assets.address, "example": EXAMPLE, "geometries": tuple(Geometry)}
+    environment.globals |= {
+        "static": assets.address,
+        "example": EXAMPLE,
+        "geometries": tuple(Geometry),
+        "home": "/",
+        "site": False,
+    }
     environment.globals |= {"counted": counted, "longest": LONGEST}
     return environment

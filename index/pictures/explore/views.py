@@ -93,14 +93,14 @@ def token_view(opened: OpenedBundle, row: int, choice: Choice) -> TokenView:
         max(0, len(found.twins) - LISTED_TWINS),
         found.overlap,
         "none" if found.verdict is None else found.verdict.value,
-        _brief(found),
+        brief(found),
         words.verdict_sentences(found, bundle.spaces, series.overlap.expected(found.overlap)),
         _compared_lists(bundle, found, choice),
         neighborhood_charts(series, lambda token: choice.of_token(token.id)),
     )
 
 
-def _brief(found: Neighborhood) -> str:
+def brief(found: Neighborhood) -> str:
     """Return the overlap in a sentence or two: the count, and what is left without untrained tokens and hubs."""
     if found.overlap is None:
         return found.meaning

@@ -41,7 +41,7 @@ async function copy(table, button) {
 // Puts the buttons of a table beside its name, or above it.
 export function tools(table) {
   const place = document.createElement("span");
-  place.className = "tools";
+  place.className = "keep-table";
   for (const [name, act] of [["copy", copy], ["CSV", save]]) {
     const button = document.createElement("button");
     button.type = "button";
