@@ -3,9 +3,10 @@
 python benchmarks/frames.py data/indexes/smollm2-135m --points 151936
 
 In headless Chromium (CHROMIUM, or `chromium` of the path), 1280 x 800, of a bundle with maps. With `--points` the page
-is given so many points, drawn at random in clumps, in place of the bundle's: the page alone is measured. Moved by the
-pointer from the whole map and from nearer, colored, filtered, and both maps beside each other. A picture is one of
-`requestAnimationFrame`, and the next one waits for all that the page does.
+is given so many points, drawn at random in clumps, in place of the bundle's: the page alone is measured. Moved by keys,
+with each picture, from the whole map and from nearer, colored, filtered, and beside the other map. A picture is one of
+`requestAnimationFrame`, and the next one waits for all that the page does. Processor: of the page's main thread, for
+each picture, which depends less on what else runs.
 """
 
 import argparse
@@ -17,20 +18,23 @@ from pathlib import Path
 
 import numpy as np
 from explore import start
-from playwright.sync_api import Page, Route, sync_playwright
+from playwright.sync_api import CDPSession, Page, Route, sync_playwright
 
 SIZE = {"width": 1280, "height": 800}
-STEPS = """async () => {
-    window.times = [];
-    let before = performance.now();
-    window.going = true;
-    const note = (now) => {
-        window.times.push(now - before);
+MOVES = """async (moves) => {
+    const canvas = document.querySelector(".plane canvas");
+    const keys = ["ArrowLeft", "ArrowUp", "ArrowRight", "ArrowDown"];
+    const times = [];
+    let before = await new Promise(requestAnimationFrame);
+    for (let move = 0; move < moves; move += 1) {
+        canvas.dispatchEvent(new KeyboardEvent("keydown", { key: keys[move % 4] }));
+        const now = await new Promise(requestAnimationFrame);
+        times.push(now - before);
         before = now;
-        if (window.going) requestAnimationFrame(note);
-    };
-    requestAnimationFrame(note);
+    }
+    return times;
 }"""
+"""Moves the map with each picture; the first one comes before anything was drawn."""
 
 
 def main() -> None:
@@ -47,40 +51,38 @@ def main() -> None:
         page = playwright.chromium.launch(executable_path=executable, args=arguments).new_page(viewport=SIZE)
         if options.points is not None:
             page.route("**/map/**", clumps(options.points))
-        print(f"\n{'':<34}{'median ms':>10}{'90th':>8}{'a second':>10}")
+        metrics = page.context.new_cdp_session(page)
+        metrics.send("Performance.enable", {"timeDomain": "threadTicks"})
+        print(f"\n{'':<34}{'median ms':>10}{'90th':>8}{'a second':>10}{'processor ms':>14}")
         colored = "?color=number&only=number:100,250"
         for what, query in (("whole", ""), ("colored and filtered", colored), ("beside each other", "?beside")):
             page.goto(address + query)
             page.locator('.plane[aria-busy="false"]').first.wait_for(timeout=120_000)
-            tell(f"{what}, from afar", moved(page, options.moves))
+            tell(f"{what}, from afar", *moved(page, metrics, options.moves))
             for _ in range(6):
                 page.locator(".zoom button[value=closer]").first.click()
-            tell(f"{what}, from near", moved(page, options.moves))
+            tell(f"{what}, from near", *moved(page, metrics, options.moves))
     process.kill()
     process.wait()
 
 
-def tell(what: str, milliseconds: np.ndarray) -> None:
-    """Print the median and the 90th percentile of the times between pictures."""
-    median = np.median(milliseconds)
-    print(f"{what:<34}{median:>10.1f}{np.percentile(milliseconds, 90):>8.1f}{1000 / median:>10.0f}", flush=True)
+def tell(what: str, milliseconds: np.ndarray, processor: float) -> None:
+    """Print the median and the 90th percentile of the times between pictures, and the processor's for each."""
+    median, most = np.median(milliseconds), np.percentile(milliseconds, 90)
+    print(f"{what:<34}{median:>10.1f}{most:>8.1f}{1000 / median:>10.0f}{processor:>14.1f}", flush=True)
 
 
-def moved(page: Page, moves: int) -> np.ndarray:
-    """Drag the first map about, and return the milliseconds from one picture to the next."""
-    box = page.locator(".plane canvas").first.bounding_box()
-    assert box is not None
-    left, top = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    page.mouse.move(left, top)
-    page.mouse.down()
-    page.evaluate(STEPS)
-    for move in range(moves):
-        angle = move / 5
-        page.mouse.move(left + 80 * np.cos(angle), top + 80 * np.sin(angle))
-        page.evaluate("() => new Promise(requestAnimationFrame)")
-    times = page.evaluate("() => { window.going = false; return window.times; }")
-    page.mouse.up()
-    return np.array(times[1:])
+def moved(page: Page, metrics: CDPSession, moves: int) -> tuple[np.ndarray, float]:
+    """Move the first map about: the milliseconds from one picture to the next, and those of the processor for each."""
+    before = busy(metrics)
+    times = page.evaluate(MOVES, moves)
+    return np.array(times[1:]), 1000 * (busy(metrics) - before) / moves
+
+
+def busy(metrics: CDPSession) -> float:
+    """Return the processor's seconds of the page's main thread so far."""
+    found = metrics.send("Performance.getMetrics")["metrics"]
+    return next(each["value"] for each in found if each["name"] == "TaskDuration")
 
 
 def clumps(points: int) -> Callable[[Route], None]:

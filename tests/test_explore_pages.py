@@ -220,6 +220,7 @@ def test_tokens_without_text_are_called_by_their_ids(tmp_path: Path) -> None:
     assert request(app, "/suggest?q=%233").json()[0] == {
         "text": "#3",
         "number": "",
+        "term": "#3",
         "address": "/token/3",
     }
 

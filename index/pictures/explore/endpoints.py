@@ -16,21 +16,15 @@ from index.pictures.explore.address import Choice, link, links, read_choice, usu
 from index.pictures.explore.assets import LONGEST, Assets, templates
 from index.pictures.explore.map_data import IMMUTABLE
 from index.pictures.explore.opened import OpenedBundle, WatchedBundle
+from index.pictures.explore.question_page import LOOK_AGAIN, question_page
 from index.pictures.explore.views import plain_lists, quoted_finding, token_view
 from index.pictures.page import tables, words
-from index.pictures.page.answer_charts import answer_charts, specifications
 from index.questions.analogy import analogy
 from index.questions.question import Question
 from index.questions.terms import term_of
 from index.tokens.display import display
 
 NEW_EACH_TIME = {"Cache-Control": "no-cache"}
-
-PATIENCE = 1.0
-"""Seconds that a page waits for an answer that takes long, before it says how far it is."""
-
-LOOK_AGAIN = 2
-"""After so many seconds a browser asks for such a page again; HTML alone could not without a script."""
 
 Answer = Callable[[Request, OpenedBundle], Response]
 
@@ -205,41 +199,9 @@ class Pages:
         why = "there is no such question" if question is None else ask.why_not(question)
         if question is None or why is not None:
             raise HTTPException(HTTPStatus.NOT_FOUND, why if question is None else f"{question.name}: {why}")
-        sent = request.query_params
-        typed = {name: [value[:LONGEST] for value in sent.getlist(name)] for name in sent}
-        choice, fields = usual_choice(opened.vocabulary), ask.fields(question, typed, opened.vocabulary)
-        found, job, problem = None, None, ""
-        # What takes long is begun by this site's own forms and links, and by what a person types.
-        begun = not (question.reports_progress and request.headers.get("Sec-Fetch-Site") == "cross-site")
-        if begun and (typed or ask.answered_at_once(question)):
-            try:
-                given = ask.arguments(question, typed, opened.vocabulary)
-                if question.reports_progress:
-                    job = opened.job(question, given, PATIENCE)
-                    found = job.answer
-                else:
-                    found = question(opened.vocabulary, **given)
-            except BundleError:
-                raise
-            except LogoscopeError as error:
-                if typed:
-                    fields, problem = ask.with_problem(fields, error, opened.vocabulary), str(error)
-        charts = () if found is None else answer_charts(found)
-        response = self._page(
-            "question.html",
-            opened,
-            choice,
-            HTTPStatus.BAD_REQUEST if problem else HTTPStatus.OK,
-            question=question,
-            fields=fields,
-            problem="" if any(field.problem for field in fields) else problem,
-            job=job,
-            answer=found,
-            parts=[] if found is None else ask.shown(found.page(), choice),
-            charts=charts,
-            specifications=specifications(charts),
-        )
-        if job is not None and found is None and not problem:
+        page = question_page(request, opened, question)
+        response = self._page("question.html", opened, page.choice, page.status, **page.context)
+        if page.is_on_its_way:
             response.headers["Refresh"] = str(LOOK_AGAIN)
         return response
 

@@ -109,23 +109,28 @@ function slider(end, column, width, changed) {
 // A pointer that is dragged over a histogram chooses the bars it crosses; a click chooses all again.
 function brush(image, column, width, changed) {
   let began = null;
+  let dragged = false;
   const bar = (event) => {
     const box = image.getBoundingClientRect();
     return Math.min(BARS - 1, Math.max(0, Math.floor((BARS * (event.clientX - box.left)) / box.width)));
   };
+  const choose = (event) => {
+    const ends = [began, bar(event)];
+    dragged ||= ends[0] !== ends[1];
+    changed(dragged ? { from: Math.min(...ends) * width, to: (Math.max(...ends) + 1) * width } : whole(column));
+  };
   image.addEventListener("pointerdown", (event) => {
-    began = bar(event);
+    [began, dragged] = [bar(event), false];
     image.setPointerCapture(event.pointerId);
   });
   image.addEventListener("pointermove", (event) => {
-    if (began !== null && bar(event) !== began) {
-      const ends = [began, bar(event)];
-      changed({ from: Math.min(...ends) * width, to: (Math.max(...ends) + 1) * width });
+    if (began !== null && (dragged || bar(event) !== began)) {
+      choose(event);
     }
   });
   image.addEventListener("pointerup", (event) => {
-    if (began !== null && bar(event) === began) {
-      changed(whole(column));
+    if (began !== null) {
+      choose(event);
     }
     began = null;
   });
