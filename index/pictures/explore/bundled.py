@@ -32,7 +32,7 @@ def bundled(entry: str, read: Callable[[str], str], token_address: str) -> str:
     visit(entry)
     parts = [_module(name, read(name).replace(ADDRESS, f"`{token_address}${{")) for name in order]
     return (
-        f'"use strict";\n(({{ fetch, history, run }}) => {{\nconst modules = {{}};\n{"".join(parts)}}})(logoscope);\n'
+        f'"use strict";\n(({{ fetch, history, location, run }}) => {{\nconst modules = {{}};\n{"".join(parts)}}})(logoscope);\n'
     )
 
 
