@@ -88,6 +88,7 @@ def test_trustworthiness_and_continuity_are_those_of_scikit_learn(k: int) -> Non
     )
     kept = [len(set(a) & set(b)) / k for a, b in zip(true.tolist(), near.tolist(), strict=True)]
     np.testing.assert_allclose(kept_shares(true, near), kept)
+    np.testing.assert_allclose(kept_shares(true[:9], near[:9]), kept[:9])  # of a few rows, neighbors are of all
 
 
 def test_a_map_that_is_true_and_one_that_is_not() -> None:
