@@ -126,7 +126,7 @@ def test_a_walk(kind: str, site: Path, bundle: Path, browser: Browser) -> None:
         page.get_by_role("combobox", name="Token").fill("token5")
         page.keyboard.press("Enter")
         expect(page.locator("h1 bdi")).to_have_text("token5")
-        page.goto(f"{address}/index.html?token=4&color=marks")
+        page.goto(f"{address}/index.html?token=4&color=hubness")
         expect(page.locator(".picked h2")).to_contain_text("filler4")
         page.locator(".picked h2 a").click()
         expect(page.locator("h1 bdi")).to_have_text("filler4")

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -44,7 +45,8 @@ class Assets:
         paths = [PAGE / "report.css", *(path for path in _FOLDER.iterdir() if path.suffix in _TYPES)]
         self._contents = {path.name: path.read_bytes() for path in paths}
         # What the script of the charts is made of stands for it.
-        names = {**self._contents, CHARTS: _CHARTS_SOURCE.read_bytes() + version("vl-convert-python").encode()}
+        drawn_by = version("vl-convert-python") if find_spec("vl_convert") else ""  # a notebook's map has no charts
+        names = {**self._contents, CHARTS: _CHARTS_SOURCE.read_bytes() + drawn_by.encode()}
         self._digests = {name: hashlib.sha256(content).hexdigest()[:16] for name, content in names.items()}
 
     def address(self, name: str) -> str:

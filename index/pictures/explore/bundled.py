@@ -16,9 +16,9 @@ ADDRESS = "`/token/${"
 def bundled(entry: str, read: Callable[[str], str], token_address: str) -> str:
     """Return a module and all that it imports, (names as `read` takes them), as one script.
 
-    The script takes `fetch`, `history` and what runs another script from `logoscope`, which is there before it; tokens
-    have `token_address` with their id behind. Of the language of modules it knows what the pages use: named imports and
-    exports of functions, classes and constants.
+    The script takes `fetch`, `history`, `location` and what runs another script from `logoscope`, which is there before
+    it; tokens have `token_address` with their id behind. Of the language of modules it knows what the pages use: named
+    imports and exports of functions, classes and constants.
     """
     order: list[str] = []
 

@@ -162,22 +162,22 @@ def _vocabulary(opened: OpenedBundle) -> dict[str, Any]:
 def _write_map(opened: OpenedBundle, data: Path) -> None:
     """Write what the scripts of the map ask the program for, under the same names."""
     for name, answer in (("points", map_data.points), ("names", map_data.names), ("colorings", map_data.colorings)):
-        _write(data, f"map/{name}", _content(answer(_request(opened), opened)))
+        _write(data, f"map/{name}", answered(answer(requested(opened), opened)))
     for layout in () if opened.map is None else opened.map.layouts:
-        _write(data, f"map/places/{layout}", _content(map_data.places(_request(opened, layout=layout), opened)))
+        _write(data, f"map/places/{layout}", answered(map_data.places(requested(opened, layout=layout), opened)))
     for name, coloring in opened.colorings.items():
-        _write(data, f"map/coloring/{name}", _content(map_data.coloring(_request(opened, name=name), opened)))
+        _write(data, f"map/coloring/{name}", answered(map_data.coloring(requested(opened, name=name), opened)))
         if coloring.values is not None:
-            _write(data, f"map/values/{name}", _content(map_data.values(_request(opened, name=name), opened)))
+            _write(data, f"map/values/{name}", answered(map_data.values(requested(opened, name=name), opened)))
 
 
-def _request(opened: OpenedBundle, **parameters: Any) -> Request:
+def requested(opened: OpenedBundle, **parameters: Any) -> Request:
     """Return the request that a script would make."""
     fingerprint = "" if opened.map is None else opened.map.fingerprint
     return Request({"type": "http", "path_params": {"fingerprint": fingerprint, **parameters}})
 
 
-def _content(response: Response) -> Any:
+def answered(response: Response) -> Any:
     """Return what an answer holds: JSON, or bytes as text."""
     body = bytes(response.body)
     return json.loads(body) if response.media_type == "application/json" else base64.b64encode(body).decode()
@@ -193,7 +193,7 @@ def _write_tokens(opened: OpenedBundle, data: Path, report: Report) -> None:
         report("tokens", at, V)
         _write(data, f"tokens/{at // SHARD}", [_token(opened, row) for row in rows])
         if opened.map is not None:
-            near = [_content(map_data.near(_request(opened, row=row), opened)) for row in rows]
+            near = [answered(map_data.near(requested(opened, row=row), opened)) for row in rows]
             _write(data, f"near/{at // SHARD}", near)
     report("tokens", V, V)
 

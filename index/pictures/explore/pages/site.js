@@ -92,5 +92,5 @@ window.logoscope = (() => {
     },
   };
 
-  return { put, load, ofRow, rows, fetch, run, history };
+  return { put, load, ofRow, rows, fetch, run, history, location: window.location };
 })();
