@@ -53,6 +53,11 @@ class LogoscopeError(Exception):
         """Return the message with each `parameter` as the caller spells a name and a value."""
         return one_line(_PARAMETER.sub(lambda found: spelled(found[1], found[2]), super().__str__()))
 
+    @property
+    def parameters(self) -> list[str]:
+        """The names of the parameters that the message names, in its order."""
+        return [found[1] for found in _PARAMETER.finditer(super().__str__())]
+
     def __str__(self) -> str:
         return self.told(in_python)
 

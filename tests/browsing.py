@@ -6,11 +6,12 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -168,13 +169,20 @@ def bundle_of(folder: Path, texts: list[str], *, seed: int = 0, D: int = 6, K: i
     return folder / "bundle"
 
 
-def request(app: Starlette, path: str, *, method: str = "GET", host: str = "127.0.0.1:8765") -> httpx.Response:
+def request(
+    app: Starlette,
+    path: str,
+    *,
+    method: str = "GET",
+    host: str = "127.0.0.1:8765",
+    headers: Mapping[str, str] = MappingProxyType({}),
+) -> httpx.Response:
     """One request to the application itself."""
 
     async def send() -> httpx.Response:
         transport = httpx.ASGITransport(app=app)
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
-            return await client.request(method, path, headers={"Host": host})
+            return await client.request(method, path, headers={"Host": host, **headers})
 
     with ThreadPoolExecutor(1) as pool:  # this thread may have a loop of its own, Playwright's
         return pool.submit(asyncio.run, send()).result()

@@ -27,13 +27,15 @@ from index.api import QUESTIONS, OpenVocabulary
 from index.bundle.bundle import Bundle
 from index.pictures.explore import map as explore_map
 from index.pictures.explore.app import HEADERS, application
-from index.pictures.explore.ask import why_not
+from index.pictures.explore.ask import offered, why_not
 from index.questions.question import Doc, Limit, Parameter, Question
 from index.tokens.display import display
 from index.tokens.vocabulary import Token
 
 FILLERS = tuple(f"filler{place}" for place in range(12))
 OFFERED = [name for name, question in QUESTIONS.items() if why_not(question) is None]
+LONG = [name for name in OFFERED if QUESTIONS[name].reports_progress]
+QUICK = [name for name in OFFERED if name not in LONG]
 TEXTS = tuple(dict.fromkeys((*FILLERS, *MARKUP, *(text for text in WORST if text and text.isprintable()))))
 
 
@@ -87,7 +89,8 @@ def example(question: Question[Any, Any]) -> dict[str, str]:
         elif not word.startswith("--"):
             each = next(arguments, None)  # a command may take several, a page takes one
             typed |= {} if each is None else {each.name: word}
-    return typed
+    names = {each.name for each in offered(question)}
+    return {name: value for name, value in typed.items() if name in names}
 
 
 def address(name: str, **typed: str) -> str:
@@ -133,7 +136,7 @@ def vocabulary(smollm2: Built) -> OpenVocabulary:
 # --- answers ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", OFFERED)
+@pytest.mark.parametrize("name", QUICK)
 def test_a_page_shows_what_a_terminal_shows(name: str, smollm2_app: Starlette, vocabulary: OpenVocabulary) -> None:
     typed = example(QUESTIONS[name])
     answer = asked(QUESTIONS[name], vocabulary, typed)
@@ -155,9 +158,11 @@ def test_tokens_lead_to_their_pages(smollm2_app: Starlette, vocabulary: OpenVoca
 def test_every_question_is_listed(app: Starlette) -> None:
     page = request(app, "/ask").text
     shown = Shown(page)
-    assert [each for each in shown.addresses if each.startswith("/ask/")] == [f"/ask/{name}" for name in OFFERED]
+    findings, *listed = [each for each in shown.addresses if each.startswith("/ask/")]
+    assert findings == "/ask/findings?quick=true"  # in the navigation
+    assert listed == [f"/ask/{name}" for name in OFFERED]
     assert {"densest", "neighbors", "within", "find", "info", "overlap"} <= set(OFFERED)
-    for name in ("plot", "report", "export", "crosscheck", "verify"):
+    for name in ("plot", "report", "export", "search"):
         assert f"<dt>{name}, " in page
         refused = request(app, f"/ask/{name}")
         assert (refused.status_code, f"{name}: {why_not(QUESTIONS[name])}" in refused.text) == (404, True)
@@ -220,9 +225,9 @@ def test_a_form_has_a_field_for_each_parameter(name: str, app: Starlette) -> Non
     shown = Shown(page.text)
     assert page.status_code == 200
     question = QUESTIONS[name]
-    assert list(shown.controls)[1:] == [each.name for each in question.parameters]  # the first is the search box
+    assert list(shown.controls)[1:] == [each.name for each in offered(question)]  # the first is the search box
     text = " ".join(shown.words)
-    for each in question.parameters:
+    for each in offered(question):
         assert " ".join(each.doc.text.rstrip(".").split()) in text
         if each.doc.default:
             assert f"Default: {each.doc.default}." in text
@@ -269,8 +274,8 @@ def test_the_worst_texts_change_no_answer(row: int, app: Starlette) -> None:
 @pytest.mark.parametrize("text", [*MARKUP, *WORST])
 def test_the_worst_texts_typed_are_texts(text: str, app: Starlette) -> None:
     text = text.encode("utf-8", "replace").decode()
-    for name in OFFERED:
-        for each in QUESTIONS[name].parameters:
+    for name in QUICK:
+        for each in offered(QUESTIONS[name]):
             page = request(app, address(name, **{**example(QUESTIONS[name]), each.name: text[:480]}))
             assert page.status_code in (200, 400)
             shown = Shown(page.text)

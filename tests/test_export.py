@@ -25,13 +25,13 @@ from sklearn.cluster import DBSCAN
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
 import index
-from index.bundle.bundle import Bundle
+from index.bundle.bundle import Bundle, Space
 from index.errors import ParameterError
 from index.export import distances as export_distances
 from index.export import export as export_question
 from index.export import vectors as export_vectors
-from index.export.atlas import distinct_graph
 from index.export.export import Exported, Format, export
+from index.export.layout import NEIGHBORS, _neighbors, laid_out
 from index.files import placing
 from index.geometry.maps import Geometry
 from index.tokens.display import display
@@ -250,7 +250,7 @@ def test_edges_name_ids_and_carry_similarities(gamma: NDArray[np.float32], tmp_p
 def atlas(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("atlas") / "atlas.parquet"
     said = run(bundle, "atlas", "--out", path)
-    assert said["content"] == "14 nearest by the causal metric, and a map by UMAP"
+    assert said["content"] == "14 nearest by the causal metric, and a map by t-SNE"
     return path
 
 
@@ -308,6 +308,22 @@ def test_a_zero_row_has_no_place_in_an_angular_map(bundle: Bundle, tmp_path: Pat
     assert table["neighbors"][ZERO].as_py() == {"ids": [ZERO] * 5, "distances": [0.0] * 5}
 
 
+def oracle_points(rows: NDArray[np.float32]) -> NDArray[np.float64]:
+    _, cov = oracles.covariance(rows)
+    return oracles.causal_points(rows, oracles.metric(cov, 1e-6))
+
+
+def assert_neighbors_of_the_map(bundle: Bundle, space: Space, *, points: NDArray[np.float64]) -> None:
+    """What is drawn to each point are its nearest, of those that are laid out."""
+    rows = laid_out(bundle, space)
+    points = points[rows]
+    found, distances = _neighbors(space, rows), oracles.all_distances(points)
+    assert found.shape == (len(rows), NEIGHBORS)
+    for place, near in enumerate(found):
+        apart = distances[place][near]
+        oracles.assert_nearest_up_to_ties(near, apart, distances[place], place, oracles.rounding_tolerance(points))
+
+
 def test_twins_that_fill_the_lists_do_not_break_the_map(tmp_path: Path) -> None:
     """Sixty copies of the mean row are near everyone: with 20 neighbors kept, most lists hold nothing else."""
     rows = np.random.default_rng(3).normal(size=(V, D)).astype(np.float32)
@@ -315,19 +331,8 @@ def test_twins_that_fill_the_lists_do_not_break_the_map(tmp_path: Path) -> None:
     np.save(tmp_path / "gamma.npy", rows)
     build(tmp_path / "gamma.npy", "--out", tmp_path / "bundle", "--neighbors", 20)
     crowded = index.open(tmp_path / "bundle")
-    graph = distinct_graph(crowded, crowded.causal)
-    assert graph.rows.tolist() == [0, *range(60, V)]
-    _, cov = oracles.covariance(rows)
-    points = oracles.causal_points(rows, oracles.metric(cov, 1e-6))[graph.rows]
-    distances = oracles.all_distances(points)
-    for place in range(len(points)):
-        oracles.assert_nearest_up_to_ties(
-            graph.places[place],
-            graph.distances[place],
-            distances[place],
-            place,
-            oracles.rounding_tolerance(points),
-        )
+    assert laid_out(crowded, crowded.causal).tolist() == [*range(60, V)]  # the copies are untrained
+    assert_neighbors_of_the_map(crowded, crowded.causal, points=oracle_points(rows))
     run(crowded, "atlas", "--out", tmp_path / "atlas.parquet")
     x = pq.read_table(tmp_path / "atlas.parquet")["projection_x"].to_numpy()
     assert np.isfinite(x).all()
@@ -342,34 +347,18 @@ def test_different_rows_of_one_direction_are_one_point_of_an_angular_map(tmp_pat
     np.save(tmp_path / "gamma.npy", rows)
     build(tmp_path / "gamma.npy", "--out", tmp_path / "bundle", "--neighbors", 20)
     bundle = index.open(tmp_path / "bundle")
-    graph = distinct_graph(bundle, bundle.cosine)
-    assert graph.rows.tolist() == [0, *range(19, 120)]
-    directions = rows[graph.rows].astype(np.float64)
-    points = directions / np.linalg.norm(directions, axis=1, keepdims=True)
-    distances = oracles.all_distances(points)
-    for place in range(len(points)):
-        oracles.assert_nearest_up_to_ties(
-            graph.places[place], graph.distances[place], distances[place], place, oracles.rounding_tolerance(points)
-        )
+    assert laid_out(bundle, bundle.cosine).tolist() == [0, *range(19, 120)]
+    with np.errstate(invalid="ignore"):
+        directions = rows.astype(np.float64) / np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True)
+    assert_neighbors_of_the_map(bundle, bundle.cosine, points=directions)
     run(bundle, "atlas", "--geometry", "cosine", "--out", tmp_path / "atlas.parquet")
     x = pq.read_table(tmp_path / "atlas.parquet")["projection_x"].to_pylist()
     assert len(set(x[:18])) == 1
     assert [row for row, place in enumerate(x) if place is None] == [18]
 
 
-def test_the_stored_lists_give_the_distinct_graph(bundle: Bundle) -> None:
-    """Where twins leave room, the graph is read off the lists; searched again, it would be the same."""
-    from index.search.graph import knn_graph
-
-    graph = distinct_graph(bundle, bundle.causal)
-    assert graph.rows.tolist() == [row for row in range(V) if row != TWINS[1]]
-    searched = knn_graph(bundle.causal.points[graph.rows], k=14)
-    assert np.array_equal(graph.places, searched.ids)
-    assert np.array_equal(graph.distances, searched.distances)
-
-
-def test_without_umap_the_extra_is_named(bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "umap", None)
+def test_without_opentsne_the_extra_is_named(bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("index.files.find_spec", lambda library: None)
     assert "uv run --extra map query.py export atlas" in refused(bundle, "atlas", "--out", tmp_path / "atlas.parquet")
     assert not any(tmp_path.iterdir())
 

@@ -1,5 +1,6 @@
 """`hubness`: how unevenly lists are filled, among some tokens, and by local scaling, against float64 brute force."""
 
+import csv
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,11 @@ def test_all_lists_against_brute_force(vocabulary: OpenVocabulary, geometry: str
     asked: dict[str, Any] = {} if among is None else {"among": rows.tolist()}
     found = vocabulary.hub_shares(top=k, geometries=geometry, scaled=True, **asked).json()[geometry]  # type: ignore[arg-type]
     apart = squared(space.points[there])
-    require_same(found, counts(np.sqrt(apart), k, tied=1e-6), k)
+    found_in = counts(np.sqrt(apart), k, tied=1e-6)
+    require_same(found, found_in, k)
+    untrained = np.array(vocabulary.tokens["untrained"].to_pylist())[there]
+    assert untrained.any()
+    assert found["share_untrained"] == pytest.approx(found_in[untrained].sum() / found_in.sum(), rel=1e-6)
     scaled = found["scaled"]
     assert list(scaled) == ["csls", "mutual_proximity"]
     require_same(scaled["csls"], counts(by_csls(apart, min(10, len(there) - 1)), k), k)
@@ -135,8 +140,9 @@ def test_every_form_says_the_same(vocabulary: OpenVocabulary, tmp_path: Path) ->
     plain, scaled = query(*given), query(*given, "--scaled")
     assert "scaled" not in plain["cosine"]
     assert plain["cosine"] == {name: value for name, value in scaled["cosine"].items() if name != "scaled"}
-    lines = invoke("query.py", *given, "--scaled", "--csv").out.splitlines()
-    assert [line.rsplit(",", 1)[1] for line in lines] == ["scaling", "", "csls", "mutual-proximity"]
+    lines = list(csv.DictReader(invoke("query.py", *given, "--scaled", "--csv").out.splitlines()))
+    assert [line["scaling"] for line in lines] == ["", "csls", "mutual-proximity"]
+    assert [line["share_untrained"] for line in lines] == [str(plain["cosine"]["share_untrained"]), "", ""]
     shown = invoke("query.py", *given, "--scaled").out
     assert f"{scaled['cosine']['scaled']['csls']['skewness']:.2f}" in shown
     assert "by mutual proximity" in shown

@@ -1,5 +1,6 @@
 """`shares` against brute force over every place of every list, and intervals against a control."""
 
+import math
 import re
 import unicodedata
 from pathlib import Path
@@ -11,6 +12,7 @@ import smollm2_oracle
 from conftest import Built, build, invoke, query
 
 import index
+from index.answers.page import share_bar
 from index.api import OpenVocabulary
 from index.measures.shares import Trait, shares
 from index.questions.shares import TRAITS
@@ -109,6 +111,21 @@ def test_intervals_allow_for_tokens_that_stand_in_most_lists() -> None:
         ((_, (low, high)),) = shares(np.arange(V), lists, [trait], V)
         hits += low <= trait.chance(np.arange(V)) <= high
     assert hits / trials > 0.85  # draws of lists alone would hold it in a few of ten
+
+
+def test_bars_are_as_long_as_shares_and_marked_at_chance() -> None:
+    """A cell is a fourteenth, an eighth of one the least that is drawn; the line is between two cells."""
+    assert share_bar(0.5, 0.25) == "████│███░░░░░░░"
+    assert share_bar(1, 1) == "██████████████│"
+    assert share_bar(0, 0) == "│░░░░░░░░░░░░░░"
+    assert share_bar(1.5 / 14, 0.5) == "█▌░░░░░│░░░░░░░"
+    assert share_bar(math.nan, 0.5) == ""
+    assert share_bar(0.5, math.nan) == "███████░░░░░░░"
+    for share in np.linspace(0, 1, 113):
+        bar = share_bar(share, 0.3).replace("│", "")
+        assert len(bar) == 14
+        eighths = sum("░▏▎▍▌▋▊▉█".index(cell) for cell in bar)
+        assert eighths == pytest.approx(share * 112, abs=0.5001)
 
 
 def test_forms_and_words(small: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from enum import Enum
 from html import escape
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from index.answers.control import COLUMN, Control
 from index.answers.page import Block, Sentence, Words
@@ -78,6 +78,10 @@ class Answer:
     def ok(self) -> bool:
         """Whether the answer is not no."""
         return self.refusal is None
+
+    def complete(self) -> Self:
+        """Work out now what `json` and `page` say beyond the rows, where that is left until it is asked for."""
+        return self
 
     def about(self, control: Control | None) -> None:
         """Note that the answer is about a control; of None, that it is about a model."""

@@ -7,21 +7,48 @@ the texts they are shown as, and tokens as records, because each place has its o
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from index.tokens.vocabulary import Token
 
-Words: TypeAlias = "str | Token | tuple[str | Token, ...]"
-"""A text, a token, or several of them one behind the other."""
+
+@dataclass(frozen=True)
+class Reference:
+    """Another question, to be asked next: a page leads to its answer, elsewhere it is named."""
+
+    said: str  # as a command line names it
+    question: str
+    typed: Mapping[str, str] = field(default_factory=dict)  # the values of its parameters, as they are typed
+
+
+Part: TypeAlias = "str | Token | Reference"
+Words: TypeAlias = "Part | tuple[Part, ...] | Several"
+"""A text, a token, a question, or several of them one behind the other."""
+
+MOST_OF_SEVERAL = 12
+"""How many tokens of a group are named before the rest is only counted."""
 
 SMALLEST = 1e-4
 """Six decimals of less than this would be two digits, or none: a distance that is not zero shown as one."""
 
 TEXT = "text"
 """The name of a column of tokens, always the last: no script, width or direction of writing can move another column."""
+
+
+@dataclass(frozen=True)
+class Several:
+    """Tokens of a group side by side: a place names as many as it has room for, and counts the rest."""
+
+    tokens: tuple[Token, ...]
+
+    def parts(self, named: int = MOST_OF_SEVERAL) -> tuple[str | Token, ...]:
+        """Return the first tokens, two spaces between them, and how many more there are."""
+        texts = [part for token in self.tokens[:named] for part in ("  ", token)][1:]
+        rest = len(self.tokens) - named
+        return (*texts, f"  and {rest:,} more") if rest > 0 else tuple(texts)
 
 
 @dataclass(frozen=True)
@@ -85,8 +112,10 @@ def table(columns: Sequence[str | Column], rows: Iterable[Sequence[Words]]) -> T
     return Table(tuple(columns), tuple(tuple(row) for row in rows))
 
 
-def parts(words: Words) -> tuple[str | Token, ...]:
-    """Return texts and tokens one by one."""
+def parts(words: Words) -> tuple[Part, ...]:
+    """Return texts, tokens and questions one by one."""
+    if isinstance(words, Several):
+        return words.parts()
     return words if isinstance(words, tuple) else (words,)
 
 
@@ -105,6 +134,9 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
+SHARE_CELLS = 14
+"""How long the bar of a whole is."""
+
 BAR_CELLS = 10
 """How long the longest bar in a table is."""
 
@@ -116,3 +148,16 @@ def bars(counts: Sequence[int]) -> list[str]:
     most = math.log(1 + max(counts, default=0)) or 1.0
     eighths = [max(1, round(8 * BAR_CELLS * math.log(1 + count) / most)) if count else 0 for count in counts]
     return [("█" * (length // 8) + _EIGHTHS[length % 8]).rstrip() for length in eighths]
+
+
+def share_bar(share: float, chance: float) -> str:
+    """Return a bar of a share from 0 to 1, as long as that of a whole, with a line at chance; none where there is none.
+
+    The line stands between two cells, the nearest to chance.
+    """
+    if math.isnan(share):
+        return ""
+    eighths = round(8 * SHARE_CELLS * share)
+    cells = ("█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()).ljust(SHARE_CELLS, "░")
+    at = SHARE_CELLS if math.isnan(chance) else round(SHARE_CELLS * chance)
+    return f"{cells[:at]}{'' if math.isnan(chance) else '│'}{cells[at:]}"

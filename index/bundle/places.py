@@ -18,6 +18,13 @@ def named_folder(path: Path) -> Path:
     return named if alone and os.path.isfile(named / MANIFEST) else path
 
 
+def names_beside(folder: Path) -> list[str]:
+    """Return the names of the other bundles that lie where one does, but for those that are being built."""
+    here = folder.resolve()
+    found = (manifest.parent for manifest in here.parent.glob(f"[!.]*/{MANIFEST}"))
+    return sorted(each.name for each in found if each != here)
+
+
 def is_control(folder: Path) -> bool:
     """Whether there is a bundle in a folder that is a control, as far as its manifest can be read."""
     try:

@@ -59,12 +59,16 @@ def build_index(
     ] = None,
     workers: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Build so many steps of a sweep at a time. Needs the extra `cluster`."),
+        typer.Option(
+            metavar="N",
+            help="Make the graphs, or the steps of a sweep, by so many processes. Needs the extra `cluster`.",
+        ),
     ] = None,
     scheduler: Annotated[
         str | None,
         typer.Option(
-            metavar="tcp://HOST:PORT", help="Have the workers of a Dask scheduler build the steps of a sweep."
+            metavar="tcp://HOST:PORT",
+            help="Have the workers of a Dask scheduler make the graphs, or the steps of a sweep.",
         ),
     ] = None,
     bits: Annotated[
@@ -107,6 +111,9 @@ def build_index(
     cache: Annotated[
         Path, typer.Option(metavar="DIR", help="Where what is fetched of a file on the Hub is kept.")
     ] = Path("data/cache"),
+    with_map: Annotated[
+        bool, typer.Option("--map", help="Also lay out the maps that `explore` shows. Needs the extra `map`.")
+    ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     threads: Annotated[
         int | None, typer.Option(help="For everything that runs in parallel.", show_default="all cores")
@@ -150,10 +157,15 @@ def build_index(
             if sweep is not None:
                 from index.cli.sweep import sweep_and_report
 
+                if with_map:
+                    raise ParameterError(
+                        f"{parameter('map', True)} does not go with {parameter('sweep')}: lay out the maps of a step "
+                        f"with query.py explore {parameter('map', True)}"
+                    )
                 done = sweep_and_report(sweep, settings, bits, workers, scheduler, as_json=as_json)
             else:
-                require_sweep(**{"as": bits, "workers": workers, "scheduler": scheduler})
-                done = _build_and_report(settings, as_json=as_json)
+                require_sweep(**{"as": bits})
+                done = _build_and_report(settings, workers, scheduler, with_map=with_map, as_json=as_json)
     except KeyboardInterrupt as stop:
         print(f"stopped: {_left_behind(stop)}", file=sys.stderr)
         raise typer.Exit(130) from None
@@ -168,16 +180,22 @@ def require_sweep(**given: object) -> None:
             raise ParameterError(f"{parameter(name, value)} goes with {parameter('sweep')}; leave it out")
 
 
-def _build_and_report(settings: Settings, *, as_json: bool) -> bool:
+def _build_and_report(
+    settings: Settings, workers: int | None, scheduler: str | None, *, with_map: bool, as_json: bool
+) -> bool:
     """Build, say what was built, print the densest token; return whether the stored distances agreed."""
     from index.answers.answer import json_of, page_of
     from index.build.build import build
     from index.bundle.bundle import open_bundle
     from index.cli.progress import progress_bar
+    from index.export.layout import require_layout
+    from index.pictures.explore.map import default_path, make_map
     from index.questions.densest import densest
 
+    if with_map:
+        require_layout("--map", program="build_index.py")
     with progress_bar() as progress:
-        built = build(settings, progress)
+        built = build(settings, progress, workers=workers, scheduler=scheduler)
     bundle = open_bundle(built.folder)
     V, D, K = bundle.manifest.V, bundle.manifest.D, bundle.manifest.K
     notes = [
@@ -190,6 +208,9 @@ def _build_and_report(settings: Settings, *, as_json: bool) -> bool:
         notes.append(f"{outcome} (query.py crosscheck says more)")
     for note in notes:
         print(one_line(note), file=sys.stderr)
+    if with_map:
+        with progress_bar() as progress:
+            make_map(bundle, default_path(bundle.folder), progress)
     found = densest(bundle)
     found.about(bundle.manifest.control)
     if as_json:
@@ -228,7 +249,8 @@ def _left_behind(stop: KeyboardInterrupt) -> str:
 
     if isinstance(stop, Interrupted):
         return f"what has come is kept for the next run, in {stop.path}"
-    if not isinstance(stop, Stopped) or not stop.kept:
+    if not isinstance(stop, Stopped) or not (stop.kept or stop.tiles):
         return "nothing was left behind"
     kept = f"{len(stop.kept)} of {len(Geometry)} spaces {'is' if len(stop.kept) == 1 else 'are'}"
-    return f"{kept} kept for the next run, in {stop.folder}"
+    more = ", with tiles of another," if stop.tiles else ""
+    return f"{kept}{more} kept for the next run, in {stop.folder}"

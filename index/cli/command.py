@@ -115,7 +115,7 @@ def add_command(app: typer.Typer, question: Question[Any, Any]) -> None:
                 opened = {name: open_index(given[name]) for name in others}
                 with progress_of(question) as progress:
                     found: Answer = question(bundle, **{**given, **opened}, **progress)
-                    return found
+                    return found if form.shows_rows_alone else found.complete()
 
             bundle, found = ask_opened(folder, ask)
             keeper.add(found)

@@ -27,6 +27,11 @@ class Form:
             *others, last = map(parameter, ("json", "csv", "parquet", "svg"))
             raise ParameterError(f"{', '.join(others)} and {last} exclude each other; pass one")
 
+    @property
+    def shows_rows_alone(self) -> bool:
+        """Whether nothing of an answer is seen but its rows."""
+        return self.csv or self.parquet is not None
+
     def require_use(self) -> None:
         """Raise ParameterError for a leave to overwrite where no file is written."""
         if self.overwrite and self._file[1] is None and self.save_set is None:

@@ -54,7 +54,8 @@ def ask_many(
 
     def ask_all(bundle: Bundle, texts: Iterable[tuple[str, str]]) -> Iterator[Answer]:
         keeper.require(question, bundle)
-        return _answers(partial(question, bundle, **given), name, texts, refused, keeper)
+        found = _answers(partial(question, bundle, **given), name, texts, refused, keeper)
+        return found if form.shows_rows_alone else (each.complete() for each in found)
 
     def columns(bundle: Bundle) -> Mapping[str, type]:
         return with_label(question.answer.columns, bundle.manifest.control)

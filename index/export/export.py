@@ -180,6 +180,7 @@ def _export_graph(
 ) -> Exported:
     from index.export.atlas import MAP_NEIGHBORS, write_atlas
     from index.export.graph import graph_of, write_edges, write_knn_csr, write_umap
+    from index.export.layout import LAYOUT
 
     space, kept = bundle.spaces[geometry], bundle.manifest.K
     if top is None:
@@ -196,7 +197,7 @@ def _export_graph(
                 write_edges(bundle, space, graph, path)
             case _:
                 write_atlas(bundle, space, graph, path)
-                content += ", and a map by UMAP"
+                content += f", and a map by {LAYOUT}"
     return _exported(form, content, len(bundle), [out])
 
 

@@ -43,6 +43,14 @@ class Subset:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def holds(self, rows: np.ndarray) -> np.ndarray:
+        """Return which of some rows, (n,), are among these, (n,) bool."""
+        if len(self.rows) == 0:
+            return np.zeros(len(rows), bool)
+        wanted = np.asarray(rows, self.rows.dtype)
+        places = np.searchsorted(self.rows, wanted).clip(max=len(self.rows) - 1)
+        return np.asarray(self.rows[places] == wanted)
+
     @property
     def note(self) -> str | None:
         """Say which words of a list are no single token; None where all are."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -75,6 +75,13 @@ class Densest(Answer):
         """As a person would ask for it."""
         return "the densest token"
 
+    def complete(self) -> Self:
+        """Complete its neighborhood, and the other bundle's."""
+        self.neighborhood.complete()
+        if self.beside is not None:
+            self.beside.answer.complete()
+        return self
+
     def rows(self) -> list[Row]:
         """Return the rows of its neighborhood."""
         return beside_rows(self.neighborhood.rows(), self.beside)
@@ -125,7 +132,7 @@ class Densest(Answer):
             around.center(),
             Heading("Densest under each rule"),
             self.winners(),
-            *around.lists_and_overlap(),
+            *around.overlap_and_lists(),
             *self._lists_beside(),
         ]
 

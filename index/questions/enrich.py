@@ -155,6 +155,7 @@ def enrich(
             "And the tokens whose text a regular expression finds; may be given again.",
             metavar="REGEX",
             option="--pattern",
+            page=False,
         ),
     ] = None,
     among: Among = None,

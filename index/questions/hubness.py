@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 
 from index.answers.answer import Row
-from index.answers.page import Block, Heading, Sentence, Words, bars, facts, table
+from index.answers.page import Block, Heading, Sentence, Words, bars, counted, facts, table
 from index.bundle.bundle import Bundle
 from index.errors import ParameterError, parameter
 from index.geometry.maps import Geometry
@@ -41,12 +41,14 @@ class Filled:
     """How the lists of one geometry are filled, and how they would be by local scaling."""
 
     by_distance: Unevenness
+    untrained: float  # the share of all places that untrained tokens hold, by distance
     scaled: dict[str, Unevenness] = field(default_factory=dict)  # by the keys of `SCALINGS`; empty where not asked
 
     def json(self) -> dict[str, Any]:
         """Return the figures; of scaled lists under `scaled`, where they were asked for."""
         scaled = {name: each.json() for name, each in self.scaled.items()}
-        return {**self.by_distance.json(), **({"scaled": scaled} if scaled else {})}
+        held = {"share_untrained": self.untrained}
+        return {**self.by_distance.json(), **held, **({"scaled": scaled} if scaled else {})}
 
     def lines(self, geometry: Geometry) -> Iterator[tuple[str, str, Unevenness]]:
         """Yield what the lists are ranked by, for a table and for a column, with the figures."""
@@ -60,6 +62,7 @@ class Hubness(AmongSome):
     """How unevenly neighbor lists are filled."""
 
     geometries: dict[Geometry, Filled]
+    untrained: int  # tokens among these
     among: Subset | None = None  # whose lists these are, of these tokens alone
     beside: Beside[Hubness] | None = None  # another bundle's
 
@@ -70,6 +73,7 @@ class Hubness(AmongSome):
         **{f"share_{percent}": float for percent in PERCENTS},
         "in_no_list": int,
         "scaling": str,
+        "share_untrained": float,
     }
 
     @property
@@ -87,6 +91,7 @@ class Hubness(AmongSome):
                 **{f"share_{percent}": share for percent, share in found.share.items()},
                 "in_no_list": found.in_no_list,
                 "scaling": scaling,
+                "share_untrained": None if scaling else filled.untrained,
             }
             for geometry, filled in self.geometries.items()
             for _, scaling, found in filled.lines(geometry)
@@ -115,9 +120,10 @@ class Hubness(AmongSome):
         scaled = any(filled.scaled for filled in self.geometries.values())
         return [
             *([facts(among_facts(self.among))] if self.among is not None else []),
-            Heading(f"Places in lists of {self._k}, in percent, held by the tokens that are in most lists"),
+            Heading(f"Places in lists of {self.length}, in percent, held by the tokens that are in most lists"),
             table(columns if not scaled else ("", *columns[1:]), lines),
             *([] if self.beside is None else self.beside.blocks()),
+            *([Sentence(self._untrained_said())] if self.untrained else []),
             Sentence(said, aside=True),
             *([Sentence(_SCALED, aside=True)] if scaled else []),
             *self._distribution("Tokens, by how many lists they are in"),
@@ -132,22 +138,34 @@ class Hubness(AmongSome):
             for words, scaling, found in self.beside.answer.geometries[geometry].lines(geometry):
                 yield f"  {self.beside.other}{',' + words[1:] if scaling else ''}", found
 
+    def _untrained_said(self) -> str:
+        """Say how much of the lists is of tokens that training never moved."""
+        held = [f"{100 * filled.untrained:.1f} % ({geometry.label})" for geometry, filled in self.geometries.items()]
+        whose = f"{counted(self.untrained, 'untrained token')} {'holds' if self.untrained == 1 else 'hold'}"
+        return f"Of these places {whose} {', '.join(held)}."
+
     @property
-    def _k(self) -> int:
+    def length(self) -> int:
+        """How long the lists are."""
         return next(iter(self.geometries.values())).by_distance.k
+
+    @property
+    def bins(self) -> list[str]:
+        """How many lists the tokens of each count of a distribution are in."""
+        edges = borders(self.length)
+        return ["none", *(f"up to {edge:,g}" for edge in edges[1:]), f"over {edges[-1]:,g}"]
 
     def _distribution(self, title: str) -> list[Block]:
         """Return how many tokens are in how many lists by distance, with bars; the last line is of hubs."""
-        edges = borders(self._k)
-        names = ["none", *(f"up to {edge:,g}" for edge in edges[1:]), f"over {edges[-1]:,g}"]
+        edges = borders(self.length)
         counts = [filled.by_distance.counts for filled in self.geometries.values()]
         lines: Iterator[tuple[Words, ...]] = zip(
-            names,
+            self.bins,
             *(column for each in counts for column in ([f"{count:,}" for count in each], bars(each))),
             strict=True,
         )
         heads = [head for geometry in self.geometries for head in (geometry.label, "")]
-        said = f"over {edges[-1]:,g}: hubs, in over {HUB_TIMES} times the mean, {self._k}; bars are logarithmic"
+        said = f"over {edges[-1]:,g}: hubs, in over {HUB_TIMES} times the mean, {self.length}; bars are logarithmic"
         return [
             Heading(title),
             table(("lists", *heads), lines),
@@ -204,7 +222,8 @@ def hubness(
         geometries=geometries,
         among=some,
     )
-    return Hubness(found, some, other)
+    untrained = bundle.untrained if some is None else bundle.untrained[some.rows]
+    return Hubness(found, int(untrained.sum()), some, other)
 
 
 def _named(progress: Progress, other: Bundle) -> Progress:
@@ -231,4 +250,6 @@ def _filled(
         points = space.points[:] if some is None else space.points[rows]
         counts |= scaled_hubness(lists, points, k, lambda share: progress(f"scaling {geometry.label}", share))
     by_distance, *others = (unevenness(each[there], k) for each in counts.values())
-    return Filled(by_distance, dict(zip(SCALINGS, others, strict=False)))
+    found_in = counts[""]
+    untrained = float(found_in[bundle.untrained[rows]].sum() / found_in.sum())
+    return Filled(by_distance, untrained, dict(zip(SCALINGS, others, strict=False)))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -92,20 +93,20 @@ def ranked(space: Space, row: int, top: int, among: Subset | None = None) -> tup
     """
     if row in space.excluded:
         return np.empty(0, np.int32), np.empty(0, np.float32)
-    rows = None if among is None else among.rows
     ids = space.ids[row]
     kept = ids >= 0
-    if rows is not None:
-        kept &= np.isin(ids, rows)
+    if among is not None:
+        kept &= among.holds(ids)
     ids, distances = ids[kept], space.distances[row][kept]
-    left_out = (row, *space.excluded)
-    others = len(space.ids) - len(left_out) if rows is None else int((~np.isin(rows, left_out)).sum())
+    left_out = np.array([row, *space.excluded])
+    others = len(space.ids) - len(left_out) if among is None else len(among) - int(among.holds(left_out).sum())
     # A stored list is enough when it ends beyond the ties at the last place asked for.
     if len(ids) == others or (len(ids) > top and distances[-1] > distances[top - 1] + space.resolution):
         return ids, distances
-    ids, distances = _twins_expanded(space, row, top, rows)
+    ids, distances = _twins_expanded(space, row, top, among)
     if len(ids) > top and distances[-1] > distances[top - 1] + space.resolution:
         return ids, distances
+    rows = None if among is None else among.rows
     found = space.finder.search_with_ties(space.points[row], top, space.resolution, exclude=left_out, rows=rows)
     return _in_the_graphs_order(space, row, *found)
 
@@ -123,26 +124,26 @@ def lists_among(space: Space, among: Subset | None, k: int) -> NeighborLists:
     return lists_within(space.lists, space.points, among.rows, k)
 
 
-def _twins_expanded(space: Space, row: int, top: int, rows: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+def _twins_expanded(space: Space, row: int, top: int, among: Subset | None) -> tuple[np.ndarray, np.ndarray]:
     """Return a longer list than the stored one, of ids and distances, where twins crowd that: off the distinct points.
 
     It ends with the first point beyond the ties at the last place asked for, or with the last point that is stored;
-    of `rows` alone, ascending, with that.
+    of some tokens alone, with that.
     """
     firsts = space.distinct_ids[row]
     stored = firsts >= 0
     firsts, apart = firsts[stored], space.distinct_distances[row][stored]
     own, sizes = space.groups.others(row), space.groups.sizes(firsts)
     n = len(firsts)
-    if rows is None:
+    if among is None:
         filled = len(own) + np.concatenate([[0], np.cumsum(sizes)])  # places taken before each point
         reached = int(np.searchsorted(filled, top))  # so many points fill the places asked for
         border = (apart[reached - 1] if 0 < reached <= len(firsts) else np.float32(0)) + space.resolution
         n = int(np.searchsorted(apart, border, side="right")) + 1
     ids = np.concatenate([own, *(space.groups.members(first) for first in firsts[:n].tolist())])
     distances = np.repeat(np.concatenate([[np.float32(0)], apart[:n]]), [len(own), *sizes[:n]])
-    if rows is not None:
-        kept = np.isin(ids, rows)
+    if among is not None:
+        kept = among.holds(ids)
         ids, distances = ids[kept], distances[kept]
     order = np.lexsort((ids, distances))
     found = ids[order], distances[order]
@@ -227,18 +228,31 @@ def twins_said(twins: Sequence[Token]) -> Words:
     return (*named, ", …" if len(twins) > NAMED_TWINS else "")
 
 
-def neighbors_table(geometry: Geometry, neighbors: Iterable[Neighbor]) -> Table:
-    """Return a neighbor list: logometers, or similarity and chord; then how far a neighbor is to be believed."""
+@dataclass(frozen=True)
+class OtherList:
+    """The list that one is compared with."""
+
+    label: str  # of its geometry
+    ranks: Mapping[int, int]  # of the tokens that both hold, by their rows
+
+    def rank(self, token: Token) -> str:
+        """Return where that list holds a token, `-` where it does not."""
+        return str(self.ranks.get(token.row, "-"))
+
+
+def neighbors_table(geometry: Geometry, neighbors: Iterable[Neighbor], other: OtherList | None = None) -> Table:
+    """Return a neighbor list: ranks, here and in another list; logometers, or similarity and chord; marks."""
     figures = ("similarity", "chord") if geometry.angular else ("logometers",)
 
     def line(neighbor: Neighbor) -> tuple[Words, ...]:
         token = neighbor.token
+        ranks = (str(neighbor.rank), *([] if other is None else [other.rank(token)]))
         similarity = () if neighbor.similarity is None else (f"{neighbor.similarity:.6f}",)
-        places = map(str, (neighbor.rank, token.row, token.id))
-        distance = as_length(neighbor.distance)
-        return (*places, *similarity, distance, f"{neighbor.hubness:,.0f}", signs(neighbor.marks), token)
+        measured = (*similarity, as_length(neighbor.distance), f"{neighbor.hubness:,.0f}")
+        return (*ranks, str(token.row), str(token.id), *measured, signs(neighbor.marks), token)
 
-    return table(("rank", "row", "id", *figures, "hubness", "", TEXT), map(line, neighbors))
+    ranks = ("rank", *([] if other is None else [f"by {other.label}"]))
+    return table((*ranks, "row", "id", *figures, "hubness", "", TEXT), map(line, neighbors))
 
 
 def legends(neighbors: Iterable[Neighbor]) -> list[Block]:
@@ -247,16 +261,21 @@ def legends(neighbors: Iterable[Neighbor]) -> list[Block]:
     return [Sentence(each, aside=True) for each in said]
 
 
-def list_blocks(lists: Lists, why_none: Callable[[Geometry], str], nearest: str = "nearest") -> list[Block]:
+def list_blocks(
+    lists: Lists,
+    why_none: Callable[[Geometry], str],
+    nearest: str = "nearest",
+    others: Mapping[Geometry, OtherList] = MappingProxyType({}),
+) -> list[Block]:
     """Return lists under their headings, and what their marks mean; of an empty one, why it is.
 
-    `nearest` is what a heading calls the tokens of lists that may lack some.
+    `nearest` is what a heading calls the tokens of lists that may lack some; `others` are what lists are compared with.
     """
     blocks: list[Block] = []
     for geometry, neighbors in lists.items():
         if neighbors:
             blocks.append(Heading(f"{len(neighbors)} {nearest} {NEAREST_BY[geometry]}"))
-            blocks.append(neighbors_table(geometry, neighbors))
+            blocks.append(neighbors_table(geometry, neighbors, others.get(geometry)))
         else:
             blocks.append(Heading(f"None {NEAREST_BY[geometry]}: {why_none(geometry)}"))
     listed = [neighbor for neighbors in lists.values() for neighbor in neighbors]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Annotated, Any, ClassVar
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from functools import cached_property, partial
+from typing import Annotated, Any, ClassVar, Self
 
 from index.answers.answer import Row, json_number
-from index.answers.page import TEXT, Block, Heading, Sentence, Table, Words, counted, facts, table
+from index.answers.page import Block, Heading, Sentence, Words, counted, facts
 from index.bundle.bundle import Bundle
 from index.geometry.maps import Geometry
 from index.measures import density
@@ -23,6 +24,7 @@ from index.questions.agreement import (
     beside,
     count_sentence,
     no_verdict,
+    others_of,
     verdict_of,
 )
 from index.questions.among import AmongSome, Subset, kept
@@ -81,7 +83,7 @@ class Neighborhood(AmongSome):
     lists: Lists  # one is empty where it is `undefined`, and where no other token, or none of the subset, has a place
     overlap: Overlap | None  # of the first two lists; None where one of them is empty, or there is one list
     shared: tuple[Shared, ...]  # by rank in the first list
-    without: Apart | None = None  # where there is an overlap
+    compare_without: Callable[[], Apart] | None = field(default=None, repr=False, compare=False)  # of `without`
     among: Subset | None = None  # what the lists, but not the density, keep to
     undefined: tuple[Geometry, ...] = ()  # where the token's row is zero and has no direction
     approximate: Approximation | None = None  # what the lists are by, and the overlap is none; None: they are exact
@@ -102,6 +104,16 @@ class Neighborhood(AmongSome):
     def verdict(self) -> Verdict | None:
         """The overlap in a word; None where a list is empty or too short."""
         return None if self.overlap is None else verdict_of(self.overlap, self.shared, self.twins)
+
+    @cached_property
+    def without(self) -> Apart | None:
+        """The lists without untrained tokens and hubs, searched for at the first look; None without an overlap."""
+        return None if self.compare_without is None else self.compare_without()
+
+    def complete(self) -> Self:
+        """Search for the lists without untrained tokens and hubs."""
+        self.without  # noqa: B018 - is kept
+        return self
 
     def why_none(self, geometry: Geometry) -> str:
         """Return why the list in a geometry is empty."""
@@ -136,8 +148,8 @@ class Neighborhood(AmongSome):
         }
 
     def page(self) -> list[Block]:
-        """Return the token, the lists, and their overlap."""
-        return [Heading(self.token), self.center(), *self.lists_and_overlap()]
+        """Return the token, how far its lists agree, and the lists."""
+        return [Heading(self.token), self.center(), *self.overlap_and_lists()]
 
     def center(self) -> Block:
         """Return what there is to say of the token itself."""
@@ -162,9 +174,8 @@ class Neighborhood(AmongSome):
             density = f"not defined{rule}: all its nearest are twins; it counts as {self.density:.7g}"
         mean = "undefined" if math.isnan(self.mean_distance) else f"{self.mean_distance:.7g} {unit}"
         rows = [("density", density), ("mean distance", f"{mean}, {self.averaging()}")]
-        if self.rule is not Rule.DISTINCT:
-            rows.append(("as compared", f"{self.distinct_density:.7g} {self.density_unit} (rule 'distinct')"))
-        return rows
+        compared = f"{self.distinct_density:.7g} {self.density_unit} (rule 'distinct')"
+        return rows if self.rule is Rule.DISTINCT else [*rows, ("as compared", compared)]
 
     def hubness_said(self) -> str:
         """Return in how many causal lists it is, and what that makes of it."""
@@ -182,16 +193,15 @@ class Neighborhood(AmongSome):
         there = "vectors" if self.rule is Rule.DISTINCT else "tokens"
         return f"{neighbors}: {self.averaged} averaged, there are no more {there}"
 
-    def lists_and_overlap(self) -> list[Block]:
-        """Return both lists, how many tokens they share, and which."""
+    def overlap_and_lists(self) -> list[Block]:
+        """Return how many tokens both lists share, then the lists, each with a token's rank in the other."""
         if self.approximate is not None:
             return [*list_blocks(self.lists, self.why_none, "found"), Sentence(LACKING, aside=True)]
-        blocks = list_blocks(self.lists, self.why_none)
         if self.overlap is None:
-            return blocks
+            return list_blocks(self.lists, self.why_none)
         said = (count_sentence(self.overlap), self.meaning, self.beside)
-        blocks += [Heading("Overlap"), *(Sentence(each) for each in said)]
-        return [*blocks, self.shared_table()] if self.shared else blocks
+        lists = list_blocks(self.lists, self.why_none, others=others_of(list(self.lists)[:2], self.shared))
+        return [Heading("Overlap"), *(Sentence(each) for each in said), *lists]
 
     @property
     def meaning(self) -> str:
@@ -205,13 +215,6 @@ class Neighborhood(AmongSome):
     def beside(self) -> str:
         """How many of the shared tokens are untrained or hubs, and what the lists share without such tokens."""
         return "" if self.without is None else beside(self.without, len(self.shared))
-
-    def shared_table(self) -> Table:
-        """Return the tokens of both lists with their ranks in each."""
-        lines: Iterator[tuple[Words, ...]] = (
-            (*map(str, each.ranks), str(each.token.id), each.token) for each in self.shared
-        )
-        return table((*[geometry.label for geometry in self.lists][:2], "id", TEXT), lines)
 
     def _overlap_json(self) -> dict[str, Any] | None:
         if self.overlap is None or self.without is None:
@@ -239,8 +242,7 @@ def neighbors(
     Example: uv run query.py neighbors planet '#9966' --top 10
 
     Lists longer than the K kept are searched among the points themselves; `approximate` lists are by an index that may
-    miss tokens. The density is of the first geometry, and
-    stays that in the whole vocabulary where the lists are `among` some tokens, or `without` some.
+    miss tokens. The density is of the first geometry, in the whole vocabulary also where lists are `among` some tokens.
 
     >>> index.open("data/indexes/smollm2-135m").neighbors("planet").overlap.count
     27
@@ -291,7 +293,7 @@ def neighborhood(
         {space.geometry: neighbor_list(bundle, space, *found[space.geometry], length, others) for space in spaces},
         agreement,
         shared,
-        None if agreement is None else apart(bundle, row, spaces[:2], agreement.k, shared, twins, among),
+        None if agreement is None else partial(apart, bundle, row, spaces[:2], agreement.k, shared, twins, among),
         among,
         tuple(space.geometry for space in spaces if row in space.excluded),
         approximate,

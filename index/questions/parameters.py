@@ -61,7 +61,7 @@ Among = Annotated[
     ),
 ]
 Without = Annotated[Subset | None, Doc("All but these tokens, named as for among: @hubs,@untrained.", metavar="SUBSET")]
-Overwrite = Annotated[bool, Doc("Replace what is there.")]
+Overwrite = Annotated[bool, Doc("Replace what is there.", page=False)]
 
 
 def list_length(bundle: Bundle, top: int | None, usual: int = 30) -> int:

@@ -47,6 +47,7 @@ class Doc:
     option: str | None = None  # its name on a command line, where that is another
     many: bool = False  # a command takes several, and asks for each
     minus: bool = False  # it may begin with a minus, and is no option then
+    page: bool = True  # whether a page has a field for it: not for what is done with files, nor for what may run away
 
 
 @dataclass(frozen=True)

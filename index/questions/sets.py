@@ -68,10 +68,10 @@ class Sets(Answer):
 def sets(
     bundle: Bundle,
     action: Annotated[
-        Action | None, Doc("import or export, of one set; without it all are listed.", metavar="ACTION")
+        Action | None, Doc("import or export, of one set; without it all are listed.", metavar="ACTION", page=False)
     ] = None,
     source: Annotated[
-        str | None, Doc("What is imported, as --among takes it; or the name of the set that is exported.")
+        str | None, Doc("What is imported, as --among takes it; or the name of the set that is exported.", page=False)
     ] = None,
     target: Annotated[
         Path | None, Doc("The name that is imported as; or the FILE to write: .npy, .safetensors (a mask), or a text.")

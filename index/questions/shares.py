@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 
 from index.answers.answer import Answer, Row, json_number
-from index.answers.page import Block, Heading, Sentence, Words, facts, table
+from index.answers.page import Block, Heading, Sentence, Words, facts, parts, share_bar, table
 from index.bundle.bundle import Bundle
 from index.errors import ParameterError, parameter
 from index.geometry.maps import Geometry
@@ -107,7 +107,7 @@ class Shares(Answer):
             )
             for trait, words in TRAITS.items()
         )
-        head: list[tuple[str, Words]] = [("lists", (f"the {self.k} nearest of ", *_parts(whose)))]
+        head: list[tuple[str, Words]] = [("lists", (f"the {self.k} nearest of ", *parts(whose)))]
         blocks: list[Block] = [
             facts([*head, *among_facts(self.among)]),
             Heading("Percent of their places with what the token has"),
@@ -115,9 +115,21 @@ class Shares(Answer):
         ]
         if self.token is None:
             blocks.append(Sentence(self.verdict))
+        blocks += self._bars()
+        if self.token is None:
             blocks.append(Sentence("±: half of what 95 % of bootstrap draws of tokens span", aside=True))
         blocks.append(Sentence(f"near: within {100 // NEAR} % of all tokens, in the order of norms or ids", aside=True))
         return blocks
+
+    def _bars(self) -> list[Block]:
+        """Return the shares as bars; nothing where no token has anything."""
+        lines = [
+            (words, *(share_bar(one[trait].share, self.chance[trait]) for one in self.found.values()))
+            for trait, words in TRAITS.items()
+            if not any(math.isnan(one[trait].share) for one in self.found.values())
+        ]
+        columns = ("", *(geometry.label for geometry in self.found))
+        return [Heading("Bars from 0 to 100 %, with a line at chance"), table(columns, lines)] if lines else []
 
     @property
     def verdict(self) -> str:
@@ -215,7 +227,3 @@ def _percent(share: Share) -> str:
         return ""
     sure = "" if math.isnan(share.low) else f" ±{50 * (share.high - share.low):.1f}"
     return f"{100 * share.share:.1f}{sure}"
-
-
-def _parts(words: Words) -> tuple[str | Token, ...]:
-    return words if isinstance(words, tuple) else (words,)

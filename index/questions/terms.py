@@ -63,6 +63,15 @@ def parse_terms(expression: str) -> list[tuple[int, str]]:
     return terms
 
 
+def term_of(bundle: Bundle, row: int) -> str:
+    """Return how a token is written in a signed sum: by its text in quotes, where that names it alone, or its id."""
+    vocabulary = bundle.vocabulary
+    text = vocabulary.text(row)
+    if text and text.isprintable() and vocabulary.resolve_all([text])[text] == row:
+        return f"'{text.replace(chr(39), chr(39) * 2)}'"
+    return f"#{vocabulary.token_ids[row]}"
+
+
 def mapped(bundle: Bundle, geometry: Geometry, vector: np.ndarray) -> np.ndarray:
     """Map a vector of gamma's space, (D,), into a geometry as its tokens are, (D,) float64; zero without direction."""
     row = vector[np.newaxis]

@@ -53,13 +53,16 @@ def application(folder: Path, map_path: Path, questions: Questions) -> Starlette
         "/name/{token}": pages.name,
         "/analogy": pages.analogy,
         "/vocabulary": pages.vocabulary,
+        "/findings": pages.findings,
         "/ask": pages.questions,
         "/ask/{name}": pages.ask,
         "/about": pages.about,
         "/map/{fingerprint}": map_data.points,
+        "/map/{fingerprint}/places/{layout}": map_data.places,
         "/map/{fingerprint}/names": map_data.names,
         "/map/{fingerprint}/colorings": map_data.colorings,
         "/map/{fingerprint}/coloring/{name}": map_data.coloring,
+        "/map/{fingerprint}/values/{name}": map_data.values,
         "/map/{fingerprint}/near/{row:int}": map_data.near,
     }
     return Starlette(

@@ -14,7 +14,7 @@ NONE = 255
 """The byte of a token that has no value."""
 
 STEPS = 250
-"""Into how many steps numbers are divided."""
+"""Into how many steps numbers are divided: five to a bar of a histogram."""
 
 NAMED = 10
 """Values of a category with a color of their own; the rest share one."""
@@ -34,6 +34,7 @@ class Coloring:
     low: float = 0.0  # of a number: what the first step begins with
     high: float = 0.0
     logarithmic: bool = False
+    values: np.ndarray | None = None  # (V,) float64 of a number, NaN without one
 
     def described(self) -> dict[str, Any]:
         """Return all but the codes, as the page reads it."""
@@ -57,7 +58,8 @@ def colorings(bundle: Bundle, kept: Mapping[str, np.ndarray]) -> dict[str, Color
         if name in table.column_names:
             values = np.array([np.nan if value is None else value for value in table[name].to_pylist()], np.float64)
             made.append(number(name, title, meaning, values, logarithmic=logarithmic))
-    made += [number(name, f"neighbors kept, {name}", _KEPT, values) for name, values in kept.items()]
+    for name, values in kept.items():
+        made.append(number(f"kept_{name}", f"neighbors kept, {name} map", _KEPT.format(name), values))
     return {each.name: each for each in made if _tells(each)}
 
 
@@ -93,14 +95,14 @@ def number(name: str, title: str, meaning: str, values: np.ndarray, *, logarithm
     """
     known = values[np.isfinite(values) & ((values > 0) if logarithmic else True)]
     if len(known) == 0:
-        return Coloring(name, title, meaning, np.full(len(values), NONE, dtype=np.uint8))
+        return Coloring(name, title, meaning, np.full(len(values), NONE, dtype=np.uint8), values=values)
     low, high = float(known.min()), float(known.max())
     scale: Callable[[Any], Any] = np.log if logarithmic else np.asarray
     with np.errstate(divide="ignore", invalid="ignore"):
         share = (scale(np.maximum(values, low)) - scale(low)) / ((scale(high) - scale(low)) or 1.0)
     steps = np.clip(np.nan_to_num(share * STEPS, posinf=STEPS), 0, STEPS - 1).astype(np.uint8)
     steps[np.isnan(values)] = NONE
-    return Coloring(name, title, meaning, steps, (), low, high, logarithmic)
+    return Coloring(name, title, meaning, steps, (), low, high, logarithmic, values)
 
 
 def _tells(coloring: Coloring) -> bool:
@@ -122,4 +124,7 @@ _NUMBERS = (
     ("overlap_30", "overlap", "The share of its 30 nearest that is in both lists, causal and cosine.", False),
     ("token_id", "id", "Where tokens are merges: the order in which they were made, a proxy of frequency.", False),
 )
-_KEPT = "The share of a token's true nearest neighbors that are nearest on the map, too."
+_KEPT = (
+    "The share of a token's 15 nearest by {} that are among its 15 nearest on that map. Where it is low, "
+    "the map misleads. Among tokens that training moved."
+)

@@ -16,10 +16,12 @@ from index.pictures.explore.address import Choice, link, links, read_choice, usu
 from index.pictures.explore.assets import LONGEST, Assets, templates
 from index.pictures.explore.map_data import IMMUTABLE
 from index.pictures.explore.opened import OpenedBundle, WatchedBundle
-from index.pictures.explore.views import plain_lists, token_view
+from index.pictures.explore.question_page import LOOK_AGAIN, question_page
+from index.pictures.explore.views import plain_lists, quoted_finding, token_view
 from index.pictures.page import tables, words
 from index.questions.analogy import analogy
 from index.questions.question import Question
+from index.questions.terms import term_of
 from index.tokens.display import display
 
 NEW_EACH_TIME = {"Cache-Control": "no-cache"}
@@ -43,6 +45,7 @@ class Pages:
         """Return the endpoint of an answer, with an error page for what cannot be answered."""
 
         def endpoint(request: Request) -> Response:
+            opened = None
             try:
                 opened = self._watched.current()
                 try:
@@ -55,15 +58,18 @@ class Pages:
             except BundleError as error:
                 return self._problem(HTTPStatus.SERVICE_UNAVAILABLE, "The bundle cannot be read", str(error))
             except LogoscopeError as error:
-                return self._problem(HTTPStatus.BAD_REQUEST, "This cannot be asked", str(error))
+                return self._problem(HTTPStatus.BAD_REQUEST, "This cannot be asked", str(error), opened)
 
         return endpoint
 
     def home(self, request: Request, opened: OpenedBundle) -> Response:
-        """Show the map of the vocabulary; where there is none, what the bundle holds."""
+        """Show the map of the vocabulary, `?beside` both maps; where there is none, what the bundle holds."""
         if opened.map is None:
             return self.about(request, opened)
-        return self._page("atlas.html", opened, usual_choice(opened.vocabulary), figures=opened.map.fidelity)
+        layouts = list(opened.map.layouts)
+        shown = layouts if "beside" in request.query_params else layouts[:1]
+        figures = opened.map.fidelity
+        return self._page("atlas.html", opened, usual_choice(opened.vocabulary), shown=shown, figures=figures)
 
     def about(self, request: Request, opened: OpenedBundle) -> Response:
         """Show what the bundle holds, and the densest token."""
@@ -89,7 +95,10 @@ class Pages:
         try:
             row = opened.vocabulary.vocabulary.resolve(typed)
         except TokenError as error:
-            return self._unknown(opened, choice, typed, error)
+            of_id = opened.suggestions.of_id(typed)
+            if of_id is None or opened.suggestions.meant(typed):
+                return self._unknown(opened, choice, typed, error)
+            row = of_id
         return RedirectResponse(choice.of_token(_id(opened, row)), HTTPStatus.SEE_OTHER)
 
     def suggest(self, request: Request, opened: OpenedBundle) -> Response:
@@ -102,7 +111,7 @@ class Pages:
                 {
                     "text": each.text,
                     "number": each.number,
-                    "piece": None if each.piece is None else display(each.piece),
+                    "term": term_of(opened.vocabulary, each.row),
                     "address": each.address,
                 }
                 for each in found
@@ -141,7 +150,8 @@ class Pages:
         found, problem = None, ""
         if typed:
             try:
-                found = analogy(opened.vocabulary, typed, top=choice.top)
+                among = opened.unsuspected if choice.without_suspect else None
+                found = analogy(opened.vocabulary, typed, top=choice.top, among=among)
             except BundleError:
                 raise
             except LogoscopeError as error:
@@ -172,6 +182,10 @@ class Pages:
         ]
         return self._page("vocabulary.html", opened, choice, found=found, ends=ends)
 
+    def findings(self, request: Request, opened: OpenedBundle) -> Response:
+        """Return what one would quote of the vocabulary, as JSON: what is counted in a second or two."""
+        return JSONResponse([quoted_finding(each) for each in opened.findings.found])
+
     def questions(self, request: Request, opened: OpenedBundle) -> Response:
         """List all questions, and say of those without a page why they have none."""
         reasons = [(each, ask.why_not(each)) for each in self._questions.values()]
@@ -185,27 +199,11 @@ class Pages:
         why = "there is no such question" if question is None else ask.why_not(question)
         if question is None or why is not None:
             raise HTTPException(HTTPStatus.NOT_FOUND, why if question is None else f"{question.name}: {why}")
-        sent = request.query_params
-        typed = {name: [value[:LONGEST] for value in sent.getlist(name)] for name in sent}
-        choice, found, problem = usual_choice(opened.vocabulary), None, ""
-        if typed or not question.parameters:
-            try:
-                found = question(opened.vocabulary, **ask.arguments(question, typed))
-            except BundleError:
-                raise
-            except LogoscopeError as error:
-                problem = str(error)
-        return self._page(
-            "question.html",
-            opened,
-            choice,
-            HTTPStatus.BAD_REQUEST if problem else HTTPStatus.OK,
-            question=question,
-            fields=ask.fields(question, typed, opened.vocabulary),
-            problem=problem,
-            answer=found,
-            parts=[] if found is None else ask.shown(found.page(), choice),
-        )
+        page = question_page(request, opened, question)
+        response = self._page("question.html", opened, page.choice, page.status, **page.context)
+        if page.is_on_its_way:
+            response.headers["Refresh"] = str(LOOK_AGAIN)
+        return response
 
     def static(self, request: Request) -> Response:
         """Return a style sheet, a script or the icon.
@@ -223,7 +221,11 @@ class Pages:
         """Show what is no page here, or no way to ask for one."""
         status = HTTPStatus(error.status_code if isinstance(error, HTTPException) else 500)
         detail = error.detail if isinstance(error, HTTPException) else status.description
-        return self._problem(status, status.phrase, detail)
+        try:
+            opened = self._watched.current()
+        except BundleError:
+            opened = None
+        return self._problem(status, status.phrase, detail, opened)
 
     def _unknown(self, opened: OpenedBundle, choice: Choice, typed: str, error: TokenError) -> Response:
         several = opened.suggestions.meant(typed)
@@ -249,9 +251,17 @@ class Pages:
         )
         return HTMLResponse(content, status, headers=NEW_EACH_TIME)
 
-    def _problem(self, status: HTTPStatus, title: str, problem: str) -> Response:
-        content = self._templates.get_template("problem.html").render(title=title, problem=problem)
-        return HTMLResponse(content, status, headers={"Cache-Control": "no-store"})
+    def _problem(self, status: HTTPStatus, title: str, problem: str, opened: OpenedBundle | None = None) -> Response:
+        """Return a page that says what cannot be shown, with search and navigation where there is a bundle."""
+        if opened is not None:
+            found = self._page(
+                "problem.html", opened, usual_choice(opened.vocabulary), status, title=title, problem=problem
+            )
+        else:
+            content = self._templates.get_template("problem.html").render(title=title, problem=problem, bundle=None)
+            found = HTMLResponse(content, status)
+        found.headers["Cache-Control"] = "no-store"
+        return found
 
 
 def _asked(typed: str) -> str:

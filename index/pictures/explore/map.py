@@ -1,4 +1,4 @@
-"""A map of the vocabulary: every token's place in the plane, made once and kept in a file beside the bundle.
+"""Maps of the vocabulary: every token's places in the plane, made once and kept in a file beside the bundle.
 
 The file stands beside and not in the bundle, whose files are sealed by their checksums. It names the bundle it was made
 of, so that a map is not shown for another one.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,41 +21,43 @@ from index.bundle.arrow import columns_table, numbers, read_parquet
 from index.bundle.bundle import Bundle
 from index.bundle.manifest import MANIFEST
 from index.errors import ParameterError, parameter
-from index.export.atlas import project
-from index.files import brief, placing, require
+from index.export.layout import enough_points, lay_out, require_layout
+from index.files import brief, placing
 from index.geometry.maps import Geometry
-from index.pictures.numbers.fidelity import Fidelity, fidelity
+from index.pictures.numbers.fidelity import NEIGHBORS, Fidelity, fidelity, kept_neighbors
 
-GEOMETRY = Geometry.CAUSAL
-"""The one whose exact graph is laid out."""
+GEOMETRIES = (Geometry.CAUSAL, Geometry.COSINE)
+"""Those whose exact graphs are laid out, each on a map of its own."""
 
-COMPARED = (Geometry.CAUSAL, Geometry.COSINE)
-"""Those whose neighborhoods are looked for on the map."""
-
-COLUMNS = ("token_id", "projection_x", "projection_y")
-KEPT = "kept_"
-"""What the names of columns begin with that say how much of each neighborhood is kept."""
-_FORMAT = 2
+IDS = "token_id"
+_FORMAT = 3
 _BUNDLE, _FIDELITY = b"bundle_fingerprint", b"fidelity"
+
+Report = Callable[[str, int, int], None]
+"""Called with the step in words, how much of it is done, and how much there is."""
 
 
 @dataclass(frozen=True, eq=False)
 class VocabularyMap:
-    """Places in the plane."""
+    """Places in the plane, by the label of the geometry whose map they are of: `causal` first."""
 
     token_ids: np.ndarray  # (V,) int64
-    places: np.ndarray  # (V, 2) float32; NaN for a row without a point
-    kept: dict[str, np.ndarray]  # (V,) float64, by names such as `causal, 15`: the share of neighbors kept
+    layouts: dict[str, np.ndarray]  # (V, 2) float32; NaN for a row without a point
+    kept: dict[str, np.ndarray]  # (V,) float64: the share of 15 neighbors that each map keeps, NaN where none is told
     fidelity: tuple[Fidelity, ...]
 
     @cached_property
     def fingerprint(self) -> str:
-        """A short name for the content of `packed`."""
-        return hashlib.sha256(self.packed()).hexdigest()[:16]
+        """A short name for the content of all `packed` places."""
+        return hashlib.sha256(b"".join(map(self.packed, self.layouts))).hexdigest()[:16]
 
-    def packed(self) -> bytes:
-        """Return V abscissas, V ordinates (float32) and V token ids (int32), little-endian, as the page reads them."""
-        return self.places.T.astype("<f4").tobytes() + self.token_ids.astype("<i4").tobytes()
+    def packed(self, layout: str) -> bytes:
+        """Return V abscissas and V ordinates, float32, little-endian, as a page reads them."""
+        return self.layouts[layout].T.astype("<f4").tobytes()
+
+    def packed_ids(self) -> bytes:
+        """Return V token ids, int32, little-endian."""
+        return self.token_ids.astype("<i4").tobytes()
 
 
 def default_path(folder: Path) -> Path:
@@ -63,22 +66,28 @@ def default_path(folder: Path) -> Path:
     return resolved.with_name(f"{resolved.name}.map.parquet")
 
 
-def make_map(bundle: Bundle, path: Path) -> None:
-    """Lay out the exact causal graph with UMAP, keep the places and how true they are: minutes for a large vocabulary.
+def make_map(bundle: Bundle, path: Path, report: Report = lambda step, done, total: None) -> None:
+    """Lay out the exact graph of each of `GEOMETRIES`, and keep the places and how true they are.
 
-    ParameterError without umap-learn, with too few points, and where `path` cannot be written, or is there and no map.
+    A geometry with too few points has no map. ParameterError without openTSNE, where no geometry has one, and where
+    `path` cannot be written, or is there and no map.
     """
     read_map(path, bundle)  # a map of another bundle is replaced, nothing else
-    require("umap", extra="explore --extra map", command="explore --map")
+    require_layout("explore --map", extra="explore --extra map")
     # Entered before the long work, to see whether its outcome can be kept.
     with placing([path], overwrite=True, manifest=MANIFEST, named="map_file") as (written,):
-        places = project(bundle, bundle.spaces[GEOMETRY])
-        columns = dict(zip(COLUMNS, (bundle.vocabulary.token_ids, places[:, 0], places[:, 1]), strict=True))
-        figures = []
-        for geometry in COMPARED:
-            for k, (kept, figure) in fidelity(bundle, places, geometry).items():
-                columns[f"{KEPT}{geometry.label}_{k}"] = kept
-                figures.append(figure)
+        columns, figures = {IDS: bundle.vocabulary.token_ids}, []
+        for geometry in GEOMETRIES:
+            label, space = geometry.label, bundle.spaces[geometry]
+            if geometry is not GEOMETRIES[0] and not enough_points(bundle, space):
+                continue
+            places = lay_out(bundle, space, _reporting(report, f"laying out the {label} map"))
+            checking = f"checking the {label} map"
+            report(checking, 0, 1)
+            columns |= dict(zip(_axes(label), places.T, strict=True))
+            columns[_kept(label)] = kept_neighbors(bundle, places, geometry)
+            figures += fidelity(bundle, places, geometry)
+            report(checking, 1, 1)
         about = {_BUNDLE: _fingerprint(bundle), _FIDELITY: msgspec.json.encode(figures)}
         pq.write_table(columns_table(columns).replace_schema_metadata(about), written)
 
@@ -96,14 +105,25 @@ def read_map(path: Path, bundle: Bundle) -> VocabularyMap | None:
         raise ParameterError(f"{path} is a Parquet file, but no map; pass another {parameter('map_file')}")
     if made_of != _fingerprint(bundle):
         return None
-    ids, x, y = (numbers(table[name]) for name in COLUMNS)
-    kept = {
-        ", ".join(name.removeprefix(KEPT).split("_")): numbers(table[name])
-        for name in table.column_names
-        if name.startswith(KEPT)
-    }
+    labels = [each.label for each in GEOMETRIES if _kept(each.label) in table.column_names]
+    layouts = {label: np.stack([numbers(table[name]) for name in _axes(label)], axis=1) for label in labels}
+    kept = {label: numbers(table[_kept(label)]) for label in labels}
     figures = msgspec.json.decode(table.schema.metadata[_FIDELITY], type=tuple[Fidelity, ...])
-    return VocabularyMap(ids, np.stack([x, y], axis=1), kept, figures)
+    return VocabularyMap(numbers(table[IDS]), layouts, kept, figures)
+
+
+def _reporting(report: Report, step: str) -> Callable[[float], None]:
+    """Return what reports the share of one step that is done."""
+    return lambda share: report(step, round(1000 * share), 1000)
+
+
+def _axes(label: str) -> tuple[str, str]:
+    """Return the names of the columns with places on the map of a geometry."""
+    return f"{label}_x", f"{label}_y"
+
+
+def _kept(label: str) -> str:
+    return f"{label}_kept_{NEIGHBORS[0]}"
 
 
 def _fingerprint(bundle: Bundle) -> bytes:

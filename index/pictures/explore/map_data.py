@@ -11,7 +11,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from index.geometry.maps import Geometry
-from index.pictures.explore.map import COMPARED, VocabularyMap
+from index.pictures.explore.colorings import Coloring
+from index.pictures.explore.map import GEOMETRIES, VocabularyMap
 from index.pictures.explore.opened import OpenedBundle
 from index.questions.marks import suspect
 
@@ -24,8 +25,17 @@ LISTED = 30
 
 
 def points(request: Request, opened: OpenedBundle) -> Response:
-    """Return every token's place in the plane, packed as `VocabularyMap.packed` says."""
-    return Response(_map(request, opened).packed(), media_type=BYTES, headers=IMMUTABLE)
+    """Return every token's place on the first map, V abscissas and V ordinates (float32), and V token ids (int32)."""
+    found = _map(request, opened)
+    return Response(found.packed(next(iter(found.layouts))) + found.packed_ids(), media_type=BYTES, headers=IMMUTABLE)
+
+
+def places(request: Request, opened: OpenedBundle) -> Response:
+    """Return every token's place on one of the maps, V abscissas and V ordinates (float32)."""
+    found, layout = _map(request, opened), request.path_params["layout"]
+    if layout not in found.layouts:
+        raise HTTPException(HTTPStatus.NOT_FOUND, "there is no such map")
+    return Response(found.packed(layout), media_type=BYTES, headers=IMMUTABLE)
 
 
 def names(request: Request, opened: OpenedBundle) -> Response:
@@ -44,11 +54,15 @@ def colorings(request: Request, opened: OpenedBundle) -> Response:
 
 def coloring(request: Request, opened: OpenedBundle) -> Response:
     """Return a byte for each token."""
-    _map(request, opened)
-    found = opened.colorings.get(request.path_params["name"])
+    return Response(_coloring(request, opened).codes.tobytes(), media_type=BYTES, headers=IMMUTABLE)
+
+
+def values(request: Request, opened: OpenedBundle) -> Response:
+    """Return a number for each token (float64, NaN without one), of what tokens have numbers of."""
+    found = _coloring(request, opened).values
     if found is None:
-        raise HTTPException(HTTPStatus.NOT_FOUND, "there is no such coloring")
-    return Response(found.codes.tobytes(), media_type=BYTES, headers=IMMUTABLE)
+        raise HTTPException(HTTPStatus.NOT_FOUND, "these are no numbers")
+    return Response(found.astype("<f8").tobytes(), media_type=BYTES, headers=IMMUTABLE)
 
 
 def near(request: Request, opened: OpenedBundle) -> Response:
@@ -57,7 +71,7 @@ def near(request: Request, opened: OpenedBundle) -> Response:
     bundle, row = opened.vocabulary, request.path_params["row"]
     if row >= len(bundle):
         raise HTTPException(HTTPStatus.NOT_FOUND, "there is no such token")
-    lists = {geometry.label: _nearest(opened, geometry, row) for geometry in COMPARED}
+    lists = {geometry.label: _nearest(opened, geometry, row) for geometry in GEOMETRIES}
     first = bundle.twins.first
     twins = [int(each) for each in np.flatnonzero(first == first[row]) if each != row]
     suspects = suspect(bundle)
@@ -69,6 +83,14 @@ def _map(request: Request, opened: OpenedBundle) -> VocabularyMap:
     found = opened.map
     if found is None or request.path_params["fingerprint"] != found.fingerprint:
         raise HTTPException(HTTPStatus.NOT_FOUND, "there is no such map")
+    return found
+
+
+def _coloring(request: Request, opened: OpenedBundle) -> Coloring:
+    _map(request, opened)
+    found = opened.colorings.get(request.path_params["name"])
+    if found is None:
+        raise HTTPException(HTTPStatus.NOT_FOUND, "there is no such coloring")
     return found
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 from threading import RLock
 from typing import Any, TypeVar, cast
 
 import numpy as np
 
+from index.answers.answer import Answer
 from index.bundle.bundle import Bundle, open_bundle
 from index.bundle.manifest import MANIFEST
 from index.errors import BundleError
@@ -16,13 +17,18 @@ from index.files import brief
 from index.geometry.maps import Geometry
 from index.measures.density import Rule
 from index.pictures.explore.colorings import Coloring, colorings, named_rows
+from index.pictures.explore.jobs import Job, Jobs
 from index.pictures.explore.map import VocabularyMap, read_map
 from index.pictures.explore.suggest import Suggestions
 from index.pictures.numbers.densities import Densities, all_densities
 from index.pictures.numbers.vocabulary_series import overlap_census
+from index.questions.agreement import unsuspected
+from index.questions.among import Subset
 from index.questions.densest import Densest, densest
+from index.questions.findings import Findings, findings
 from index.questions.neighbors import Neighborhood
 from index.questions.overlap import OverlapCensus
+from index.questions.question import Progress, Question
 
 ABOUT = ("kind", "script", "reachable", "euclidean_norm", "causal_norm")
 """Columns of `tokens.parquet` that the page of a token shows."""
@@ -39,6 +45,7 @@ class OpenedBundle:
 
     def __init__(self, vocabulary: Bundle, map_path: Path) -> None:
         self.vocabulary = vocabulary
+        self._jobs = Jobs()
         self._map_path = map_path
         self._made: dict[Hashable, Any] = {}
         self._locks: dict[Hashable, RLock] = {}
@@ -53,6 +60,11 @@ class OpenedBundle:
     def densest(self) -> Densest:
         """The densest token, with the winner under each rule."""
         return self._once("densest", lambda: densest(self.vocabulary, top=1))
+
+    @property
+    def findings(self) -> Findings:
+        """What one would quote of the vocabulary, without what takes long."""
+        return self._once("findings", lambda: findings(self.vocabulary, quick=True))
 
     @property
     def map(self) -> VocabularyMap | None:
@@ -70,6 +82,11 @@ class OpenedBundle:
         """The rows in the order in which the map names them: words first, as they were merged, the untrained never."""
         return self._once("named rows", lambda: named_rows(self.vocabulary))
 
+    @property
+    def unsuspected(self) -> Subset:
+        """The tokens that are neither untrained nor hubs."""
+        return self._once("unsuspected", lambda: unsuspected(self.vocabulary))
+
     def densities(self, found: Neighborhood) -> Densities:
         """Return all densities, of an answer's first geometry and k, by the rule that orders every token."""
         geometry = next(iter(found.lists))
@@ -84,6 +101,16 @@ class OpenedBundle:
         """Return what `tokens.parquet` says of a token, by the names of `ABOUT`; older bundles lack some."""
         table = self._once("about", lambda: self.vocabulary.columns(*ABOUT))
         return {name: table[name][row].as_py() for name in table.column_names}
+
+    def job(self, question: Question[Any, Any], given: Mapping[str, Any], patience: float) -> Job:
+        """Return the answer to a question that takes long, or how far it is after some seconds."""
+        key = (question.name, tuple(sorted((name, str(value)) for name, value in given.items())))
+
+        def ask(progress: Progress) -> Answer:
+            answer: Answer = question(self.vocabulary, **given, progress=progress)
+            return answer
+
+        return self._jobs.get(key, ask, patience)
 
     def _once(self, key: Hashable, make: Callable[[], Made]) -> Made:
         with self._lock:

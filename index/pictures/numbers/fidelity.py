@@ -7,14 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from index.bundle.bundle import Bundle
+from index.export.layout import laid_out
 from index.geometry.maps import Geometry
 from index.measures.layout import kept_shares, nearest_places, neighborhood_scores
+from index.search.queries import nearest_points
 from index.search.ranks import plane_ranks, ranks_of
+from index.search.subset import lists_within
 
 NEIGHBORS = (15, 100)
 """How many are looked at, where there are so many."""
 
-DRAWN = 4096
+DRAWN = 2048
 """Tokens whose neighbors are ranked among all others: a share of the quadratic cost of ranking those of all."""
 
 _SEED = 42
@@ -22,11 +25,11 @@ _SEED = 42
 
 @dataclass(frozen=True)
 class Fidelity:
-    """What a map keeps of neighborhoods, in one geometry."""
+    """What a map keeps of neighborhoods, in the geometry that it is of; of tokens that are laid out, among these."""
 
     geometry: str
     k: int
-    kept: float  # share of the k nearest that are among the k nearest on the map, the mean of all tokens
+    kept: float  # share of the k nearest that are among the k nearest on the map, the mean of `ranked` tokens
     trustworthiness: float  # as scikit-learn defines it, of `ranked` tokens among all
     trustworthiness_error: float  # one standard error, of drawing these; 0 where they are all
     continuity: float
@@ -34,43 +37,46 @@ class Fidelity:
     ranked: int
 
 
-def fidelity(bundle: Bundle, places: np.ndarray, geometry: Geometry) -> dict[int, tuple[np.ndarray, Fidelity]]:
-    """Return what places in the plane, (V, 2) with NaN for none, keep of neighborhoods at each of `NEIGHBORS`.
+def kept_neighbors(bundle: Bundle, places: np.ndarray, geometry: Geometry) -> np.ndarray:
+    """Return the share of each token's 15 nearest that are among its 15 nearest on a map, (V,) float64.
 
-    Of each k: the kept share of every token, (V,) float64 with NaN where it has no place, and the figures of all.
-    Tokens with the same point are one. Where the vocabulary has fewer than k others, k is left out; where a token with
-    a point has no place, all are.
+    `places` are of all tokens, (V, 2). Tokens with one point are one. NaN for tokens that are not laid out, and for all
+    where there are no more than 15.
     """
     space = bundle.spaces[geometry]
-    first = space.groups.first
-    placed = ~np.isnan(places).any(axis=1)
-    chosen = (first == np.arange(len(bundle))) & placed
-    chosen[list(space.excluded)] = False
-    rows = np.flatnonzero(chosen)
-    row_of = np.full(len(bundle), -1, dtype=np.int64)
-    row_of[rows] = np.arange(len(rows))
+    rows = laid_out(bundle, space)
+    kept = np.full(len(bundle), np.nan)
+    k = NEIGHBORS[0]
+    if len(rows) - 1 > k:
+        true = lists_within(space.lists, space.points, rows, k).distinct_ids[:, :k]
+        kept[rows] = kept_shares(np.asarray(true), nearest_places(places[rows], k))
+    shares: np.ndarray = kept[space.groups.first]
+    shares[list(space.excluded)] = np.nan
+    return shares
+
+
+def fidelity(bundle: Bundle, places: np.ndarray, geometry: Geometry) -> list[Fidelity]:
+    """Return the figures of a map, (V, 2) places of all tokens, at each of `NEIGHBORS` that there are.
+
+    Of `DRAWN` tokens among all that are laid out; their nearest are searched for, because of the stored ones many may
+    be untrained.
+    """
+    space = bundle.spaces[geometry]
+    rows = laid_out(bundle, space)
     U = len(rows)
-    sizes = [k for k in NEIGHBORS if k <= space.distinct_ids.shape[1] and k < U - 1]
+    sizes = [k for k in NEIGHBORS if k < U - 1]
     if not sizes:
-        return {}
-    true = row_of[space.distinct_ids[rows][:, : sizes[-1]]]
-    if (true < 0).any():
-        return {}  # some have a point and no place: what is kept of their neighborhoods cannot be said
-    near = nearest_places(places[rows], sizes[-1])
+        return []
+    points, on_map = np.asarray(space.points[rows]), places[rows]
     drawn = np.sort(np.random.default_rng(_SEED).permutation(U)[:DRAWN])
-    found = {}
-    in_truth = ranks_of(np.asarray(space.points[rows]), drawn, near[drawn])
-    on_map = plane_ranks(places[rows], drawn, true[drawn])
+    true = nearest_points(points, np.arange(U), points[drawn], sizes[-1] + 1)[0][:, 1:]  # the nearest is itself
+    near = nearest_places(on_map, sizes[-1])[drawn]
+    in_truth, in_plane = ranks_of(points, drawn, near), plane_ranks(on_map, drawn, true)
+    found = []
     for k in sizes:
         shares = kept_shares(true[:, :k], near[:, :k])
-        kept = np.full(len(bundle), np.nan)
-        kept[rows] = shares
-        kept = np.where(placed, kept[first], np.nan)
-        kept[list(space.excluded)] = np.nan
-        scores = [neighborhood_scores(ranks[:, :k], U) for ranks in (in_truth, on_map)]
-        (trust, trust_error), (continuity, continuity_error) = (_mean(each, U) for each in scores)
-        figures = (float(shares.mean()), trust, trust_error, continuity, continuity_error)
-        found[k] = kept, Fidelity(geometry.label, k, *figures, len(drawn))
+        trust, continuity = (_mean(neighborhood_scores(ranks[:, :k], U), U) for ranks in (in_truth, in_plane))
+        found.append(Fidelity(geometry.label, k, float(shares.mean()), *trust, *continuity, len(drawn)))
     return found
 
 

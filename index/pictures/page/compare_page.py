@@ -11,7 +11,7 @@ from index.bundle.manifest import MANIFEST
 from index.files import placing, require
 from index.geometry.maps import Geometry
 from index.pictures.page import vega
-from index.pictures.page.charts import Chart
+from index.pictures.page.chart import Chart
 from index.pictures.page.render import PAGE, render
 from index.pictures.page.vega import BOTH, PAIR, SOFT, axis, specification, tip
 from index.questions.comparison import Comparison
@@ -48,7 +48,7 @@ def write_page(found: Comparison, out: Path, *, overwrite: bool) -> None:
     drawn = charts(found)
     context = {
         "title": f"{found.a.name} and {found.b.name}, compared",
-        "parts": _parts(found.page()),
+        "parts": named_parts([Heading("The bundles"), *found.page()]),
         "drawn": drawn,
     }
     specifications = {
@@ -132,9 +132,9 @@ def _lines(title: str, values: list[dict[str, object]], x: dict[str, object]) ->
     return specification(title, values, layers)
 
 
-def _parts(page: list[Block]) -> list[Named]:
-    """Return the blocks of a page under their headings; those before the first are of the bundles."""
-    parts = [Named("The bundles")]
+def named_parts(page: list[Block]) -> list[Named]:
+    """Return the blocks of a page, which begins with a heading, under their headings."""
+    parts: list[Named] = []
     for block in page:
         if isinstance(block, Heading):
             parts.append(Named(str(block.text)))

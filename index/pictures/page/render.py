@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from index.answers.page import Words, parts
+from index.answers.page import Part, Reference, Words, parts
 from index.tokens.display import display
 
 PAGE = Path(__file__).parent
@@ -42,7 +42,13 @@ def render(template: str, context: dict[str, Any], charts: dict[str, Any], scrip
 
 
 def _text(words: Words) -> str:
-    return "".join(part if isinstance(part, str) else display(part.text, part.piece) for part in parts(words))
+    return "".join(map(_plain, parts(words)))
+
+
+def _plain(part: Part) -> str:
+    if isinstance(part, str | Reference):
+        return part if isinstance(part, str) else part.said
+    return display(part.text, part.piece)
 
 
 def _json(value: Any) -> str:

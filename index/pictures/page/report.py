@@ -17,21 +17,25 @@ from index.answers.answer import Answer, Row
 from index.answers.page import TEXT, Block, Facts, Sentence, Table
 from index.bundle.bundle import Bundle
 from index.bundle.manifest import MANIFEST
-from index.errors import one_line
+from index.errors import ParameterError, one_line, parameter
 from index.files import placing, require
 from index.measures.density import Rule
 from index.pictures.numbers.beside import series_beside
 from index.pictures.numbers.densities import all_densities
-from index.pictures.numbers.series import NeighborhoodSeries, called, neighborhood_series
+from index.pictures.numbers.series import NeighborhoodSeries, called, model_of, neighborhood_series
 from index.pictures.page import tables, vega, words
-from index.pictures.page.charts import Chart, neighborhood_charts
+from index.pictures.page.chart import Chart
+from index.pictures.page.charts import neighborhood_charts
 from index.pictures.page.render import PAGE, render
+from index.pictures.page.vocabulary_page import write_vocabulary_page
+from index.questions.agreement import shared_table
 from index.questions.beside import BesideBundle, notes_beside
 from index.questions.densest import Densest, densest
 from index.questions.lists import NEAREST_BY
 from index.questions.neighbors import Neighborhood, neighbors
 from index.questions.parameters import (
     CAUSAL_AND_COSINE,
+    KEPT,
     Among,
     DensityK,
     DensityRuleOrUsual,
@@ -41,13 +45,13 @@ from index.questions.parameters import (
     Without,
     list_length,
 )
-from index.questions.question import Doc
+from index.questions.question import Doc, Progress, silent
 from index.tokens.vocabulary import Token
 
 NAMED = 5
 """How many tokens a title names before it counts the rest."""
 
-DENSEST = "densest"
+DENSEST, VOCABULARY = "densest", "vocabulary"
 """What a report can be of, besides a token."""
 
 
@@ -83,8 +87,9 @@ def report(
     asked: Annotated[
         list[str] | None,
         Doc(
-            "The densest token, the default, or tokens as in `neighbors`; one called 'densest' by its #id.",
-            metavar="[densest|TOKEN...]",
+            "The densest token, the default, the whole vocabulary, or tokens as in `neighbors`; 'densest' or "
+            "'vocabulary' as a token by its #id.",
+            metavar="[densest|vocabulary|TOKEN...]",
         ),
     ] = None,
     *,
@@ -97,12 +102,14 @@ def report(
     without: Without = None,
     beside: BesideBundle = None,
     overwrite: Overwrite = False,
+    progress: Progress = silent,
 ) -> Reported:
     """Write an answer as one HTML file that needs no network: verdict, tables, charts. Needs the extra `report`.
 
     Example: uv run --extra report query.py report planet --out planet.html
 
-    The same bundle and question give the same file, byte for byte.
+    The same bundle and question give the same file, byte for byte. That of the vocabulary begins with its `findings`,
+    asks what they are taken from, and takes a minute; what people judged needs the extra `evaluate`, too.
     """
     settings: dict[str, Any] = {
         "top": top,
@@ -111,6 +118,11 @@ def report(
         "among": among,
         "without": without,
     }
+    notes = () if beside is None else tuple(notes_beside(bundle, beside))
+    if VOCABULARY in (asked or ()):
+        _require_alone(bundle, asked or [], top, {"rule": rule, **settings})
+        write_vocabulary_page(bundle, out, top=top, beside=beside, overwrite=overwrite, progress=progress)
+        return Reported(out, notes)
     answers = [
         densest(bundle, rule=rule or Rule.NOTEBOOK, **settings)
         if question == DENSEST
@@ -118,7 +130,19 @@ def report(
         for question in asked or [DENSEST]
     ]
     write_html_report(bundle, answers, out, top=list_length(bundle, top), beside=beside, overwrite=overwrite)
-    return Reported(out, () if beside is None else tuple(notes_beside(bundle, beside)))
+    return Reported(out, notes)
+
+
+def _require_alone(bundle: Bundle, asked: list[str], top: int | None, settings: dict[str, Any]) -> None:
+    """Raise ParameterError for what the report of a vocabulary is asked with besides, and would leave out."""
+    if len(asked) > 1:
+        raise ParameterError(f"'{VOCABULARY}' has a report of its own; ask for that of tokens by itself")
+    if top is not None:
+        KEPT.check("top", top, bundle)
+    usual = {**dict.fromkeys(settings), "top": top, "geometries": CAUSAL_AND_COSINE}
+    given = [name for name, value in settings.items() if value != usual[name]]
+    if given:
+        raise ParameterError(f"{parameter(given[0])} is of tokens, and '{VOCABULARY}' is asked for; leave it out")
 
 
 @dataclass(frozen=True)
@@ -150,8 +174,8 @@ def html_report(
         names = ["the densest token" if isinstance(answer, Densest) else _named(answer.token) for answer in answers]
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
         context = {
-            "title": f"Nearest tokens of {', '.join(names[:NAMED])}{more} in {bundle.name}",
-            "control": None if bundle.manifest.control is None else bundle.manifest.control.sentence,
+            "title": f"Nearest tokens of {', '.join(names[:NAMED])}{more} in {model_of(bundle)}",
+            "control": None if (control := tables.mailed(bundle.manifest).control) is None else control.sentence,
             "beside": said,
             "sections": sections,
             "question": tables.question_facts(names, [_around(answer) for answer in answers], top),
@@ -229,7 +253,7 @@ def _section(bundle: Bundle, answer: Densest | Neighborhood, series: Neighborhoo
 
 def _shared(found: Neighborhood) -> dict[str, Table]:
     ranks = (f"rank, {geometry.label}" for geometry in found.lists)
-    table = replace(found.shared_table(), columns=(*ranks, "id", TEXT))
+    table = replace(shared_table(found.lists, found.shared), columns=(*ranks, "id", TEXT))
     return {f"In both lists: {len(found.shared)}": table} if found.shared else {}
 
 

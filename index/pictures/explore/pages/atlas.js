@@ -1,268 +1,205 @@
-// The map of the whole vocabulary: dots, names, colors, and the true neighbors of a token that is picked. The address
-// keeps what is seen, so that a link shows the same.
+// The maps of the whole vocabulary, one or two beside each other: what is colored, shown, picked and lit is the same in
+// both. The address keeps what is seen, so that a link shows the same.
 
-import { Dots, radius } from "./dots.js";
-import { Labels } from "./labels.js";
-import * as legend from "./legend.js";
-import { Plane, bounds, listen, nearest, readPlaces } from "./plane.js";
+import { addressOf, fromAddress } from "./address.js";
+import { Columns } from "./columns.js";
+import { legend } from "./legend.js";
+import { made } from "./made.js";
+import { describe, linkTo, pickedToken } from "./picked.js";
+import { readPlaces } from "./plane.js";
+import { inside } from "./region.js";
+import { TokenTable } from "./table.js";
+import { View } from "./view.js";
 
-const REACH_PIXELS = 16; // how far from a dot still means it
-const SHOWN_HERE = 12; // tokens on one spot that are named
-const SETTLED_MS = 200; // after which a moved map is drawn finely, and its address kept
-
-const frame = document.querySelector(".plane");
-const canvas = frame.querySelector("canvas");
-const joins = frame.querySelector(".joins");
+const frames = [...document.querySelectorAll(".plane")];
 const panel = document.querySelector(".panel");
-const under = panel.querySelector(".under");
+const lines = document.querySelector(".tokens");
 const select = panel.querySelector("[name=color]");
-const source = frame.dataset.map;
-
-const plane = new Plane(canvas);
-const dots = new Dots(canvas);
-let x, y, ids, rowOf;
-let texts = [];
-let labels = null;
-let wholeScale = 1;
-let colorings = [];
-let coloring = null;
-let codes = null;
-let filter = legend.whole(null);
-let hidden = null;
-let picked = null; // {row, lists, twins}
-let timer = 0;
-let waiting = false;
-
-const address = (row) => `/token/${ids[row]}`;
+const source = frames[0].dataset.map;
 const json = async (path) => (await fetch(`${source}/${path}`)).json();
 
-function draw(fine) {
-  dots.draw(plane, {
-    ...{ x, y, codes, hidden },
-    palette: legend.palette(coloring, legend.plainColor(canvas)),
-    soft: [128, 128, 128],
-    size: radius(plane, wholeScale),
-    ratio: fine ? window.devicePixelRatio : 1,
-  });
-  const first = picked === null ? [] : [picked.row, ...joined().map(([row]) => row)];
-  labels?.draw(plane, { whole: wholeScale, hidden, first, free: buttonsBox() });
-  drawJoins();
-}
+const state = { column: null, codes: null, hidden: null, shown: null, picked: null, lit: -1, region: null, tool: "move" };
+const layouts = new Map(); // {x, y} by their names
+let ids, rowOf, texts, columns, table;
+let legends = []; // those that are on the page
+let ready = false;
 
-function buttonsBox() {
-  const { offsetLeft, offsetTop, offsetWidth, offsetHeight } = frame.querySelector(".zoom");
-  return { left: offsetLeft, right: offsetLeft + offsetWidth, top: offsetTop, bottom: offsetTop + offsetHeight };
-}
+const address = (row) => `/token/${ids[row]}`;
+const link = (row) => linkTo(texts[row] ?? "", ids[row], address(row));
 
-function moved() {
-  if (!waiting) {
-    waiting = true;
-    requestAnimationFrame(() => {
-      waiting = false;
-      draw(false);
-    });
+async function places(layout) {
+  if (!layouts.has(layout)) {
+    const packed = await (await fetch(`${source}/places/${layout}`)).arrayBuffer();
+    const V = packed.byteLength / 8;
+    layouts.set(layout, { x: new Float32Array(packed, 0, V), y: new Float32Array(packed, 4 * V, V) });
   }
-  clearTimeout(timer);
-  timer = setTimeout(() => {
-    draw(true);
-    keepAddress();
-  }, SETTLED_MS);
+  return layouts.get(layout);
 }
 
-// --- the address --------------------------------------------------------------------------------------------------
+// --- what is told of it -------------------------------------------------------------------------------------------
+
+const told = {
+  picked: (row) => pick(row),
+  hovered: (row) => {
+    panel.querySelector(".under").textContent = row < 0 ? "" : `${texts[row] ?? ""} #${ids[row]}`;
+    if (views.length > 1 && row !== state.lit) {
+      state.lit = row;
+      views.forEach((view) => view.drawOver());
+    }
+  },
+  drawn: async (layout, corners) => {
+    if (corners !== null) {
+      await keepTo({ layout, corners });
+      filtered();
+    }
+  },
+  settled: keepAddress,
+};
+
+let views = [];
 
 function keepAddress() {
-  const said = new URLSearchParams();
-  const short = (number) => Number(number.toPrecision(5));
-  said.set("at", [plane.x, plane.y, plane.span].map(short).join(","));
-  if (picked !== null) {
-    said.set("token", ids[picked.row]);
+  if (!ready) {
+    return;
   }
-  if (coloring !== null) {
-    said.set("color", coloring.name);
-    if (!legend.isWhole(coloring, filter)) {
-      said.set("only", coloring.labels ? `not ${filter.hidden.join(",")}` : `${filter.from},${filter.to}`);
-    }
+  const said = addressOf(views, state, columns, (row) => ids[row]);
+  history.replaceState(null, "", said);
+  const other = new URLSearchParams(said);
+  if (views.length > 1) {
+    other.delete("beside");
+  } else {
+    other.set("beside", "");
   }
-  history.replaceState(null, "", `?${said}`);
+  panel.querySelector(".beside").href = `/?${other}`;
 }
 
-function readFilter(text) {
-  const numbers = (text.match(/\d+/g) ?? []).map(Number);
-  if (coloring.labels) {
-    return { hidden: numbers.filter((code) => code < coloring.labels.length || code === legend.NONE) };
+// --- colors and filters -------------------------------------------------------------------------------------------
+
+async function color(name) {
+  state.column = columns.get(name);
+  state.codes = state.column && (await columns.codes(name));
+  select.value = state.column?.name ?? "";
+  panel.querySelector(".meaning").textContent = state.column?.meaning ?? "";
+  const parts = [...panel.querySelectorAll(".filters details")];
+  parts.forEach((part) => (part.hidden = part.dataset.name === state.column?.name));
+  const chosen = panel.querySelector(".chosen");
+  legends = legends.filter((each) => !each.colored);
+  chosen.replaceChildren();
+  if (state.column !== null) {
+    const made = legend(columns, name, { colored: true, changed: filtered });
+    chosen.append(made.element);
+    legends.push({ ...made, colored: true });
   }
-  return numbers.length === 2 ? { from: numbers[0], to: numbers[1] } : legend.whole(coloring);
+  filtered();
 }
 
-async function readAddress() {
-  const said = new URLSearchParams(location.search);
-  const [atX, atY, span] = (said.get("at") ?? "").split(",").map(Number);
-  if (span > 0 && Number.isFinite(atX) && Number.isFinite(atY)) {
-    Object.assign(plane, { x: atX, y: atY, span });
-  }
-  await color(said.get("color") ?? "", said.get("only"));
-  const row = said.has("token") ? rowOf.get(Number(said.get("token"))) : undefined;
-  if (row !== undefined) {
-    await pick(row);
-  }
+// Each column under its name: its histogram or its boxes are made when it is first opened.
+function offerFilters() {
+  const parts = [...columns.all.values()].map((column) => {
+    const part = made("details", {}, made("summary", { textContent: column.title }), made("p", { className: "meaning", textContent: column.meaning }));
+    part.dataset.name = column.name;
+    part.addEventListener("toggle", async () => {
+      if (part.open && part.querySelector(".legend") === null) {
+        const own = legend(columns, column.name, { colored: false, changed: filtered });
+        part.append(own.element);
+        legends.push(own);
+        await own.update();
+      }
+    });
+    return part;
+  });
+  panel.querySelector(".filters").append(...parts);
 }
 
-// --- colors -------------------------------------------------------------------------------------------------------
-
-async function color(name, only = null) {
-  coloring = colorings.find((each) => each.name === name) ?? null;
-  codes = coloring && new Uint8Array(await (await fetch(`${source}/coloring/${name}`)).arrayBuffer());
-  select.value = coloring?.name ?? "";
-  panel.querySelector(".meaning").textContent = coloring?.meaning ?? "";
-  show(only === null || coloring === null ? legend.whole(coloring) : readFilter(only));
+async function keepTo(region) {
+  const at = region && (await places(region.layout));
+  columns.within(region, at && ((row) => inside(region.corners, at.x[row], at.y[row])));
 }
 
-function show(wanted) {
-  filter = wanted;
-  hidden = legend.hiddenRows(coloring, codes, filter);
-  legend.draw(panel.querySelector(".legend"), coloring, codes, filter, show);
-  moved();
+// Shows what passes the filters, wherever tokens stand.
+function filtered() {
+  state.hidden = columns.hidden;
+  state.region = columns.region;
+  const { shown, V } = columns;
+  state.shown = shown;
+  const all = shown === V;
+  panel.querySelector(".shown").textContent = all ? `All ${V.toLocaleString("en")} tokens are shown` : `${shown.toLocaleString("en")} of ${V.toLocaleString("en")} tokens are shown`;
+  panel.querySelector(".all").hidden = all && columns.region === null;
+  panel.querySelectorAll(".filters details").forEach((part) => part.classList.toggle("filtering", columns.filtered.includes(part.dataset.name)));
+  legends.forEach((each) => each.update());
+  if (lines.open) {
+    table.update();
+  }
+  views.forEach((view) => view.changed());
 }
 
 // --- picking ------------------------------------------------------------------------------------------------------
 
-const meant = (at) => nearest(plane, { x, y, hidden }, at, REACH_PIXELS);
-
-const on = (row) => x.reduce((rows, each, other) => (each === x[row] && y[other] === y[row] ? [...rows, other] : rows), []);
-
-// The rows that are joined with the picked one, and why.
-function joined() {
-  const [first, second] = Object.values(picked.lists).map((rows) => new Set(rows));
-  return [...new Set([...first, ...second])]
-    .filter((row) => !Number.isNaN(x[row]))
-    .map((row) => [row, first.has(row) && second.has(row) ? "both" : first.has(row) ? "first" : "second"]);
+function onTheSameSpot(row) {
+  const { x, y } = views[0];
+  return Array.from(x.keys()).filter((other) => other !== row && x[other] === x[row] && y[other] === y[row]);
 }
 
 async function pick(row) {
-  if (row < 0) {
-    picked = null;
-    panel.querySelector(".picked").hidden = true;
-    moved();
-    return;
-  }
-  picked = { row, ...(await json(`near/${row}`)) };
-  const section = panel.querySelector(".picked");
-  section.hidden = false;
-  section.querySelector("h2").replaceChildren(link(row));
-  const counts = { both: 0, first: 0, second: 0 };
-  joined().forEach(([, why]) => (counts[why] += 1));
-  const suspect = new Set(picked.suspect);
-  const doubted = joined().filter(([each, why]) => why === "both" && suspect.has(each)).length;
-  const [first, second] = Object.keys(picked.lists);
-  section.querySelector(".joined").textContent =
-    `Lines lead to its true neighbors: ${counts.both} in both lists, ${counts.first} in ${first} only, ${counts.second} in ${second} only. ` +
-    `${doubted} of the ${counts.both} are untrained tokens or hubs, which are in many lists whoever's they are.`;
-  const others = on(row).filter((other) => other !== row);
-  const lines = others.slice(0, SHOWN_HERE).map((other) => {
-    const line = document.createElement("li");
-    line.append(link(other));
-    return line;
-  });
-  if (others.length > SHOWN_HERE) {
-    const more = document.createElement("li");
-    more.textContent = `and ${(others.length - SHOWN_HERE).toLocaleString("en")} more on the same spot`;
-    lines.push(more);
-  }
-  section.querySelector(".here").replaceChildren(...lines);
-  moved();
-}
-
-function link(row) {
-  const made = document.createElement("a");
-  made.href = address(row);
-  const text = document.createElement("bdi");
-  text.className = "token";
-  text.translate = false;
-  text.textContent = texts[row] ?? "";
-  made.append(text, ` #${ids[row]}`);
-  return made;
-}
-
-function drawJoins() {
-  joins.replaceChildren();
-  if (picked === null || Number.isNaN(x[picked.row])) {
-    return;
-  }
-  const part = (name, attributes) => {
-    const made = document.createElementNS("http://www.w3.org/2000/svg", name);
-    Object.entries(attributes).forEach(([key, each]) => made.setAttribute(key, each));
-    joins.append(made);
-    return made;
-  };
-  const [left, top] = plane.pixel(x[picked.row], y[picked.row]);
-  for (const [row, why] of joined()) {
-    const [x2, y2] = plane.pixel(x[row], y[row]);
-    part("line", { x1: left, y1: top, x2, y2 }).classList.add(why);
-  }
-  part("circle", { cx: left, cy: top, r: 7 });
+  state.picked = row < 0 ? null : await pickedToken(source, row);
+  describe(panel.querySelector(".picked"), state.picked, { link, here: row < 0 ? [] : onTheSameSpot(row) });
+  views.forEach((view) => view.changed());
 }
 
 // --- the whole ----------------------------------------------------------------------------------------------------
 
-function showAll() {
-  plane.show(bounds(x, y, x.keys()));
-  wholeScale = plane.scale;
-}
-
-const views = {
-  closer: () => plane.zoom(1.5),
-  further: () => plane.zoom(1 / 1.5),
-  whole: showAll,
-};
-
 function listenToAll() {
-  listen(plane, {
-    moved,
-    wheel: true,
-    clicked: (at) => pick(meant(at)),
-    hovered: (at) => {
-      const row = meant(at);
-      under.textContent = row < 0 ? "" : `${texts[row] ?? ""} #${ids[row]}`;
-    },
-  });
-  frame.querySelector(".zoom").addEventListener("click", (event) => {
-    views[event.target.value]?.();
-    moved();
-  });
-  canvas.addEventListener("keydown", (event) => {
-    if (event.key === "0") {
-      showAll();
-      moved();
-    } else if (event.key === "Enter" && picked !== null) {
-      location.assign(address(picked.row));
-    }
+  views.forEach((view) => {
+    view.listen();
+    view.canvas.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" && state.picked !== null) {
+        location.assign(address(state.picked.row));
+      }
+    });
   });
   document.addEventListener("keydown", (event) => {
-    if (event.key === "/" && !event.target.matches("input, textarea, select")) {
+    if (event.key === "/" && !event.target.matches("input:not([type=checkbox], [type=range]), textarea, select")) {
       event.preventDefault();
       document.getElementById("search").focus();
     }
   });
   select.addEventListener("change", () => color(select.value));
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", moved);
-  new ResizeObserver(moved).observe(canvas);
+  panel.querySelectorAll("[name=tool]").forEach((tool) => tool.addEventListener("change", () => (state.tool = tool.value)));
+  panel.querySelector(".all").addEventListener("click", async () => {
+    await columns.showAll();
+    filtered();
+  });
+  lines.addEventListener("toggle", () => lines.open && table.update());
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => views.forEach((view) => view.changed()));
 }
 
 async function start() {
-  [x, y, ids] = await readPlaces(source);
+  const [x, y, tokenIds] = await readPlaces(source);
+  ids = tokenIds;
   rowOf = new Map(Array.from(ids, (id, row) => [id, row]));
-  showAll();
-  draw(true);
-  const [names, offered] = await Promise.all([json("names"), json("colorings")]);
+  layouts.set(frames[0].dataset.layout, { x, y });
+  for (const frame of frames) {
+    views.push(new View(frame, await places(frame.dataset.layout), state, told));
+  }
+  views.forEach((view) => view.draw(1));
+  const [names, described] = await Promise.all([json("names"), json("colorings")]);
   texts = names.texts;
-  colorings = offered;
-  labels = new Labels(frame.querySelector(".names"), { x, y, texts, order: names.order, address });
-  select.append(...colorings.map((each) => new Option(each.title, each.name)));
-  await readAddress();
+  columns = new Columns(source, described, ids.length);
+  table = new TokenTable(lines, columns, { ids, texts, address }, pick);
+  views.forEach((view) => view.name(texts, names.order, address));
+  select.append(...described.map((each) => new Option(each.title, each.name)));
+  offerFilters();
+  const said = await fromAddress(views, columns);
+  await keepTo(said.area);
+  await color(said.color);
+  const row = said.token === null ? undefined : rowOf.get(Number(said.token));
+  if (row !== undefined) {
+    await pick(row);
+  }
+  ready = true;
   listenToAll();
-  draw(true);
-  frame.setAttribute("aria-busy", "false");
+  views.forEach((view) => view.draw(window.devicePixelRatio));
+  frames.forEach((frame) => frame.setAttribute("aria-busy", "false"));
 }
 
 start();

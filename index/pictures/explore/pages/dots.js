@@ -2,8 +2,11 @@
 // (The libraries that draw with one take a quarter of a second and more for each picture where there is none.)
 
 const FAINT = 0.12; // opacity of what is filtered out
-const LEAST = [0.3, 0.8]; // opacity of one dot, from afar and from near
+const LEAST = [0.4, 0.8]; // opacity of one dot, from afar and from near
+const ROOM = 0.3; // radius of a dot from afar, of the way to the next one were they spread evenly
+const SMALLEST = [0.5, 2.5]; // between which that is kept
 const FULL = 48; // dots on one pixel that are wholly opaque
+const MIXED = 5; // pixels of a dot up to which the colors of those on one pixel are mixed; of larger ones the last is seen
 const LARGEST = 5; // radius of a dot from near
 const ROOMIER = 2.2; // how fast dots grow as one comes nearer
 
@@ -29,9 +32,12 @@ function disc(radius, width) {
   return offsets;
 }
 
-// The radius of a dot in CSS pixels: one pixel while all of the map is seen, growing as one comes nearer.
-export function radius(plane, whole) {
-  return Math.min(LARGEST, Math.max(0.5, ROOMIER * Math.log(plane.scale / whole)));
+// The radius of a dot in CSS pixels: while all of the map is seen as large as so many that are shown have room for,
+// growing as one comes nearer.
+export function radius(plane, whole, shown) {
+  const room = ROOM * Math.sqrt((plane.width * plane.height) / Math.max(1, shown));
+  const least = Math.min(SMALLEST[1], Math.max(SMALLEST[0], room));
+  return Math.min(LARGEST, Math.max(least, ROOMIER * Math.log(plane.scale / whole)));
 }
 
 export class Dots {
@@ -63,10 +69,15 @@ export class Dots {
     this.#resize(ratio);
     const { counts, faint, sums, pixels, canvas } = this;
     const { width, height } = canvas;
+    const offsets = disc(size * ratio, width);
+    const mixed = offsets.length <= MIXED;
     counts.fill(0);
     faint.fill(0);
-    sums.forEach((sum) => sum.fill(0));
-    const offsets = disc(size * ratio, width);
+    pixels.fill(0);
+    if (mixed) {
+      sums.forEach((sum) => sum.fill(0));
+    }
+    const packed = Uint32Array.from(palette, pack);
     const margin = Math.ceil(size * ratio);
     const scale = plane.scale * ratio;
     const left = width / 2 - plane.x * scale;
@@ -83,30 +94,40 @@ export class Dots {
         faint[at] = 1;
         continue;
       }
-      const color = palette[codes === null ? 0 : codes[row]];
-      for (const offset of offsets) {
-        counts[at + offset] += 1;
-        red[at + offset] += color[0];
-        green[at + offset] += color[1];
-        blue[at + offset] += color[2];
+      const code = codes === null ? 0 : codes[row];
+      if (mixed) {
+        const color = palette[code];
+        for (const offset of offsets) {
+          counts[at + offset] += 1;
+          red[at + offset] += color[0];
+          green[at + offset] += color[1];
+          blue[at + offset] += color[2];
+        }
+      } else {
+        for (let place = 0; place < offsets.length; place += 1) {
+          counts[at + offsets[place]] += 1;
+          pixels[at + offsets[place]] = packed[code];
+        }
       }
     }
     const opacity = opacities(size);
-    const grey = (Math.round(255 * FAINT) << 24) | (soft[2] << 16) | (soft[1] << 8) | soft[0];
+    const grey = (Math.round(255 * FAINT) << 24) | pack(soft);
     for (let at = 0; at < pixels.length; at += 1) {
       const dots = counts[at];
-      pixels[at] = dots
-        ? (opacity[Math.min(dots, FULL)] << 24) |
-          (Math.round(blue[at] / dots) << 16) |
-          (Math.round(green[at] / dots) << 8) |
-          Math.round(red[at] / dots)
-        : faint[at]
-          ? grey
-          : 0;
+      if (dots) {
+        const color = mixed
+          ? (Math.round(blue[at] / dots) << 16) | (Math.round(green[at] / dots) << 8) | Math.round(red[at] / dots)
+          : pixels[at];
+        pixels[at] = (opacity[Math.min(dots, FULL)] << 24) | color;
+      } else if (faint[at]) {
+        pixels[at] = grey;
+      }
     }
     this.context.putImageData(this.image, 0, 0);
   }
 }
 
-// Reads a color as the browser writes it: "rgb(0, 114, 178)".
-export const rgb = (text) => text.match(/[\d.]+/g).slice(0, 3).map(Number);
+// A color in the bytes of a pixel, without its opacity.
+function pack([red, green, blue]) {
+  return (Math.round(blue) << 16) | (Math.round(green) << 8) | Math.round(red);
+}

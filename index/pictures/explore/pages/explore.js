@@ -1,10 +1,19 @@
 // Suggests tokens while one is typed: ARIA comboboxes with a list each. Without this script the forms still work. In the
 // search box a suggestion is a page to go to; in the form of a question it is filled in.
-// Loads what draws charts and maps when these come near the window: the tables do not wait for it.
+// Loads what draws charts and maps last: the tables do not wait for it.
+
+import { tools } from "./tables.js";
 
 const WAIT_MS = 80;
 
 const status = document.getElementById("suggested");
+
+// Of the sum that is being typed its last term, behind its sign: what suggestions are for, and what one replaces.
+const LAST_TERM = /(?:^|[+-])\s*('[^']*|"[^"]*|[^'"+\s-][^+\s-]*)$/;
+
+function lastTerm(text) {
+  return LAST_TERM.exec(text)?.[1] ?? "";
+}
 
 // Token texts become text nodes, never markup.
 function option(suggestion, id) {
@@ -14,12 +23,13 @@ function option(suggestion, id) {
   item.setAttribute("aria-selected", "false");
   item.dataset.address = suggestion.address;
   item.dataset.named = suggestion.number || suggestion.text;
+  item.dataset.term = suggestion.term;
   const text = document.createElement("bdi");
   text.className = "token";
   text.translate = false;
   text.textContent = suggestion.text;
   const about = document.createElement("small");
-  about.textContent = suggestion.piece === null ? suggestion.number : `${suggestion.piece} ${suggestion.number}`;
+  about.textContent = suggestion.number;
   item.append(text, " ", about);
   return item;
 }
@@ -55,15 +65,23 @@ function combobox(input) {
   function take(item) {
     if (searches) {
       location.assign(item.dataset.address);
+    } else if ("terms" in input.dataset) {
+      input.value = input.value.slice(0, input.value.length - lastTerm(input.value).length) + item.dataset.term;
+      close();
     } else {
       input.value = item.dataset.named;
       close();
     }
   }
 
+  // What suggestions are asked for: a quoted term without its quotation mark.
+  function wanted() {
+    return "terms" in input.dataset ? lastTerm(input.value).replace(/^['"]/, "") : input.value;
+  }
+
   async function suggest() {
     const number = (asked += 1);
-    const query = new URLSearchParams(searches ? new FormData(input.form) : { q: input.value });
+    const query = new URLSearchParams(searches ? new FormData(input.form) : { q: wanted() });
     const answer = await fetch(`/suggest?${query}`);
     if (number !== asked || !answer.ok) {
       return;
@@ -78,7 +96,7 @@ function combobox(input) {
 
   input.addEventListener("input", () => {
     clearTimeout(timer);
-    if (input.value) {
+    if (wanted()) {
       timer = setTimeout(suggest, WAIT_MS);
     } else {
       close();
@@ -114,13 +132,50 @@ function combobox(input) {
 
 document.querySelectorAll("[role=combobox]").forEach(combobox);
 
-const near = new IntersectionObserver(
-  (entries) => {
-    for (const entry of entries.filter((each) => each.isIntersecting)) {
-      near.unobserve(entry.target);
-      import(entry.target.dataset.script);
+// Findings are counted when the page is there, which takes a second or two: it does not wait for them.
+async function showFindings(section) {
+  const status = section.querySelector("[role=status]");
+  status.textContent = "Counting …";
+  const answer = await fetch(section.dataset.findings).catch(() => null);
+  if (!answer?.ok) {
+    status.textContent = "They cannot be shown: the program does not answer.";
+    return;
+  }
+  section.querySelector("ul").replaceChildren(
+    ...(await answer.json()).map(({ said, misleads, question, address }) => {
+      const item = document.createElement("li");
+      item.title = misleads;
+      const link = document.createElement("a");
+      link.href = address;
+      link.textContent = question;
+      item.append(`${said} `, link);
+      return item;
+    }),
+  );
+  status.textContent = "";
+}
+
+document.querySelectorAll("[data-findings]").forEach(showFindings);
+
+document.querySelectorAll(".scroll table").forEach(tools);
+
+// Whoever chooses the geometry that the other field has means to swap them.
+document.querySelectorAll(".choice").forEach((form) => {
+  const pair = ["first", "second"].map((name) => form.elements[name]).filter(Boolean);
+  let before = pair.map((field) => field.value);
+  form.addEventListener("change", () => {
+    const changed = pair.findIndex((field, place) => field.value !== before[place]);
+    if (changed >= 0 && pair[0].value === pair[1].value) {
+      pair[1 - changed].value = before[changed];
     }
-  },
-  { rootMargin: "50%" },
-);
-document.querySelectorAll(".drawn").forEach((part) => near.observe(part));
+    before = pair.map((field) => field.value);
+  });
+});
+
+// Charts and maps come when all else is there, and not when they are first seen: a page may be printed before.
+const draw = () => document.querySelectorAll(".drawn").forEach((part) => import(part.dataset.script));
+if (document.readyState === "complete") {
+  draw();
+} else {
+  addEventListener("load", draw);
+}

@@ -5,6 +5,7 @@ const GAP = 6; // between a dot and its name, and around a name
 const WIDEST = 160;
 const FEWEST = 60; // names while the whole map is seen
 const MOST = 160;
+const TRIES = 20; // of dots in the window for each name: where so many have no room, others hardly have
 const GROWTH = 40; // more of them, each time that the map is seen from half as far
 
 export class Labels {
@@ -12,7 +13,7 @@ export class Labels {
 
   // `layer` is an element over the canvas; `order` the rows in the order in which they are named; `address` of a row.
   constructor(layer, { x, y, texts, order, address }) {
-    Object.assign(this, { layer, x, y, texts, order, address });
+    Object.assign(this, { layer, x, y, texts, address, order: Uint32Array.from(order) });
     this.context = document.createElement("canvas").getContext("2d");
     this.context.font = getComputedStyle(layer).font;
   }
@@ -48,11 +49,14 @@ export class Labels {
       take(box);
       return true;
     };
+    const { x, y } = this;
+    const [[west, north], [east, south]] = [plane.point(0, 0), plane.point(plane.width, plane.height)];
+    const seen = (row) => x[row] >= west && x[row] < east && y[row] <= north && y[row] > south;
     const name = (row) => {
-      const [left, top] = plane.pixel(this.x[row], this.y[row]);
-      if (given.has(row) || !(left >= 0 && top >= 0 && left < plane.width && top < plane.height)) {
+      if (given.has(row)) {
         return;
       }
+      const [left, top] = plane.pixel(x[row], y[row]);
       const width = this.#width(row);
       if (left + GAP + width < plane.width && top > LINE && top + LINE < plane.height && fits(left + GAP, top - LINE / 2, width)) {
         placed.push({ row, left: left + GAP, top: top - LINE / 2 });
@@ -60,12 +64,12 @@ export class Labels {
       }
     };
     take(free);
-    first.forEach(name);
-    for (const row of this.order) {
-      if (placed.length >= most + first.length) {
-        break;
-      }
-      if (hidden === null || !hidden[row]) {
+    first.filter(seen).forEach(name);
+    let tries = 0;
+    for (let place = 0; place < this.order.length && placed.length < most + first.length && tries < TRIES * most; place += 1) {
+      const row = this.order[place];
+      if (seen(row) && (hidden === null || !hidden[row])) {
+        tries += 1;
         name(row);
       }
     }

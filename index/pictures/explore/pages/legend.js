@@ -1,137 +1,138 @@
-// What the colors mean, and which tokens are shown: boxes to tick for a category, two ends to move for a number.
+// The filter of a column, which is the legend of its colors as well: boxes to tick for a category; for a number a
+// histogram to brush, with two ends that keys move. Counts are of the tokens that all other filters show.
 
-import { rgb } from "./dots.js";
+import { NONE, printed, value, whole } from "./columns.js";
+import { GREY, css, palette } from "./colors.js";
+import { made, shape } from "./made.js";
 
-export const NONE = 255;
-// Okabe and Ito's colors, which color-blind readers tell apart, and greys for what is left.
-const CATEGORIES = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6bb1", "#a6761d", "#66a61e", "#e7298a", "#888888"];
-// Five colors of viridis, between which others are mixed.
-const RAMP = [[68, 1, 84], [59, 82, 139], [33, 145, 140], [94, 201, 98], [253, 231, 37]];
-const GREY = [128, 128, 128];
+const BARS = 50; // of a histogram
+const LEAST_HEIGHT = 2; // of a bar that is not empty, in hundredths
 
-const hex = (text) => [1, 3, 5].map((at) => Number.parseInt(text.slice(at, at + 2), 16));
-
-function mixed(share) {
-  const at = Math.min(share * (RAMP.length - 1), RAMP.length - 1.001);
-  const [from, to] = [RAMP[Math.floor(at)], RAMP[Math.floor(at) + 1]];
-  return from.map((value, part) => value + (to[part] - value) * (at % 1));
+// Returns {element, update}. `changed` is called after each new filter; `colored` says whether the map has its colors.
+export function legend(columns, name, { colored, changed }) {
+  const column = columns.get(name);
+  const filter = async (wanted) => {
+    await columns.keep(name, wanted);
+    changed();
+  };
+  return column.labels ? boxes(columns, column, colored, filter) : histogram(columns, column, colored, filter);
 }
 
-// The color of each code: of all tokens alike where there is no coloring.
-export function palette(coloring, plain) {
-  if (coloring === null) {
-    return Array.from({ length: 256 }, () => plain);
-  }
-  const colors = Array.from({ length: 256 }, (_, code) => {
-    if (coloring.labels) {
-      return hex(CATEGORIES[Math.min(code, CATEGORIES.length - 1)]);
+function boxes(columns, column, colored, changed) {
+  const colors = palette(column, GREY);
+  const numbers = new Map();
+  const element = made("div", { className: "legend" });
+  const choice = (label, code) => {
+    const box = made("input", { type: "checkbox", checked: true });
+    box.addEventListener("change", () => {
+      const { hidden } = columns.filter(column.name);
+      changed({ hidden: box.checked ? hidden.filter((each) => each !== code) : [...hidden, code] });
+    });
+    const number = made("span");
+    numbers.set(code, { box, number });
+    const text = made("span", { textContent: label });
+    return made("label", {}, box, colored ? swatch(colors[code]) : "", text, number);
+  };
+  column.labels.forEach((label, code) => element.append(choice(label, code)));
+  const none = choice("none", NONE);
+  const update = async () => {
+    const counts = await columns.counts(column.name);
+    const { hidden } = columns.filter(column.name);
+    if (counts[NONE] && !none.isConnected) {
+      element.append(none);
     }
-    return mixed(Math.min(1, code / (coloring.steps - 1)));
-  });
-  colors[NONE] = GREY;
-  return colors;
-}
-
-// The value at which a step of a number begins.
-export function value(coloring, step) {
-  const share = step / coloring.steps;
-  if (coloring.scale === "log") {
-    return coloring.low * (coloring.high / coloring.low) ** share;
-  }
-  return coloring.low + (coloring.high - coloring.low) * share;
-}
-
-const shown = (number) => (Math.abs(number) >= 1000 ? Math.round(number).toLocaleString("en") : Number(number.toPrecision(3)).toString());
-const css = (color) => `rgb(${color.map(Math.round).join(" ")})`;
-
-// Fills `element` with the legend of a coloring. `filter` is {hidden: [codes]} or {from, to}; `changed` is called with a
-// new one.
-export function draw(element, coloring, codes, filter, changed) {
-  element.replaceChildren();
-  if (coloring === null) {
-    return;
-  }
-  const counts = new Uint32Array(256);
-  codes.forEach((code) => (counts[code] += 1));
-  const colors = palette(coloring, GREY);
-  if (coloring.labels) {
-    const all = [...coloring.labels.map((label, code) => [label, code]), ...(counts[NONE] ? [["none", NONE]] : [])];
-    for (const [label, code] of all) {
-      element.append(choice(label, counts[code], colors[code], !filter.hidden.includes(code), (checked) =>
-        changed({ hidden: checked ? filter.hidden.filter((each) => each !== code) : [...filter.hidden, code] })));
-    }
-  } else {
-    element.append(histogram(coloring, counts, colors, filter), ...["from", "to"].map((end) => slider(end, coloring, filter, changed)));
-  }
-}
-
-function choice(label, count, color, checked, changed) {
-  const line = document.createElement("label");
-  const box = document.createElement("input");
-  box.type = "checkbox";
-  box.checked = checked;
-  box.addEventListener("change", () => changed(box.checked));
-  const [text, number] = [document.createElement("span"), document.createElement("span")];
-  text.textContent = label;
-  number.textContent = count.toLocaleString("en");
-  line.append(box, swatch(color), text, number);
-  return line;
-}
-
-const SVG = "http://www.w3.org/2000/svg";
-
-function shape(name, attributes) {
-  const made = document.createElementNS(SVG, name);
-  Object.entries(attributes).forEach(([key, each]) => made.setAttribute(key, each));
-  return made;
+    numbers.forEach(({ box, number }, code) => {
+      box.checked = !hidden.includes(code);
+      number.textContent = counts[code].toLocaleString("en");
+    });
+  };
+  return { element, update };
 }
 
 function swatch(color) {
-  const image = shape("svg", { viewBox: "0 0 10 10", "aria-hidden": "true" });
+  const image = shape("svg", { viewBox: "0 0 10 10", "aria-hidden": "true" }, shape("circle", { cx: 5, cy: 5, r: 5, fill: css(color) }));
   image.classList.add("swatch");
-  image.append(shape("circle", { cx: 5, cy: 5, r: 5, fill: css(color) }));
   return image;
 }
 
-function histogram(coloring, counts, colors, { from, to }) {
-  const most = Math.max(1, ...counts.slice(0, coloring.steps));
-  const image = shape("svg", { viewBox: `0 0 ${coloring.steps} 100`, preserveAspectRatio: "none", role: "img" });
-  image.setAttribute("aria-label", `Histogram of ${coloring.title}`);
-  for (let step = 0; step < coloring.steps; step += 1) {
-    const height = counts[step] ? Math.max(2, (100 * counts[step]) / most) : 0;
-    const fill = step >= from && step < to ? css(colors[step]) : "gray";
-    image.append(shape("rect", { x: step, y: 100 - height, width: 1, height, fill }));
-  }
-  return image;
+function histogram(columns, column, colored, changed) {
+  const { steps, name } = column;
+  const width = steps / BARS;
+  const colors = palette(colored ? column : null, [86, 120, 160]);
+  const image = shape("svg", { viewBox: `0 0 ${steps} 100`, preserveAspectRatio: "none", role: "img" });
+  const bars = Array.from({ length: BARS }, (_, bar) => shape("rect", { x: bar * width, width: width * 0.92 }));
+  image.append(...bars);
+  const ends = ["from", "to"].map((end) => slider(end, column, width, (step) => changed(moved(columns.filter(name), end, step, width))));
+  brush(image, column, width, changed);
+  const said = made("p", { className: "said" });
+  const update = async () => {
+    const counts = await columns.counts(name);
+    const { from, to } = columns.filter(name);
+    const sums = bars.map((_, bar) => counts.subarray(bar * width, (bar + 1) * width).reduce((sum, each) => sum + each, 0));
+    const most = Math.max(1, ...sums);
+    bars.forEach((bar, place) => {
+      const height = sums[place] ? Math.max(LEAST_HEIGHT, (100 * sums[place]) / most) : 0;
+      const within = place * width >= from && place * width < to;
+      Object.entries({ y: 100 - height, height, fill: within ? css(colors[place * width]) : "gray", opacity: within ? 1 : 0.4 }).forEach(
+        ([key, each]) => bar.setAttribute(key, each),
+      );
+    });
+    ends.forEach((end) => end.show({ from, to }));
+    const chosen = sums.slice(from / width, to / width).reduce((sum, each) => sum + each, 0);
+    image.setAttribute("aria-label", `Histogram of ${column.title}: ${chosen.toLocaleString("en")} tokens from ${printed(value(column, from))} to ${printed(value(column, to))}`);
+    const none = counts[NONE] ? `; ${counts[NONE].toLocaleString("en")} have none` : "";
+    said.textContent = `${chosen.toLocaleString("en")} tokens, the highest bar ${most.toLocaleString("en")}${column.scale === "log" ? ", logarithmic" : ""}${none}`;
+  };
+  return { element: made("div", { className: "legend" }, image, ...ends.map((end) => end.element), said), update };
 }
 
-function slider(end, coloring, filter, changed) {
-  const line = document.createElement("label");
-  line.className = "range";
-  const text = document.createElement("span");
-  const input = document.createElement("input");
-  Object.assign(input, { type: "range", min: 0, max: coloring.steps, step: 1, name: end });
-  input.value = filter[end];
-  const say = () => (text.textContent = `${end} ${shown(value(coloring, Number(input.value)))}`);
-  say();
-  input.addEventListener("input", say);
-  input.addEventListener("change", () => changed({ ...filter, [end]: Number(input.value) }));
-  line.append(text, input);
-  return line;
+// A filter with one end moved, and the other out of its way.
+function moved({ from, to }, end, step, width) {
+  return end === "from" ? { from: Math.min(step, to - width), to } : { from, to: Math.max(step, from + width) };
 }
 
-// Which rows are not shown: null where all are.
-export function hiddenRows(coloring, codes, filter) {
-  if (coloring === null || isWhole(coloring, filter)) {
-    return null;
-  }
-  const shows = (code) => (coloring.labels ? !filter.hidden.includes(code) : code !== NONE && code >= filter.from && code < filter.to);
-  const known = Array.from({ length: 256 }, (_, code) => (shows(code) ? 0 : 1));
-  return codes.map((code) => known[code]);
+function slider(end, column, width, changed) {
+  const text = made("span");
+  const input = made("input", { type: "range", min: 0, max: column.steps, step: width, name: end });
+  const say = () => (text.textContent = `${end} ${printed(value(column, Number(input.value)))}`);
+  input.addEventListener("input", () => {
+    say();
+    changed(Number(input.value));
+  });
+  const show = (filter) => {
+    input.value = filter[end];
+    say();
+  };
+  return { element: made("label", { className: "range" }, text, input), show };
 }
 
-export const whole = (coloring) => (coloring?.labels ? { hidden: [] } : { from: 0, to: coloring?.steps ?? 0 });
-
-export const isWhole = (coloring, filter) => (coloring.labels ? filter.hidden.length === 0 : filter.from === 0 && filter.to === coloring.steps);
-
-export const plainColor = (element) => rgb(getComputedStyle(element).color);
+// A pointer that is dragged over a histogram chooses the bars it crosses; a click chooses all again.
+function brush(image, column, width, changed) {
+  let began = null;
+  let dragged = false;
+  const bar = (event) => {
+    const box = image.getBoundingClientRect();
+    return Math.min(BARS - 1, Math.max(0, Math.floor((BARS * (event.clientX - box.left)) / box.width)));
+  };
+  const choose = (event) => {
+    const ends = [began, bar(event)];
+    dragged ||= ends[0] !== ends[1];
+    changed(dragged ? { from: Math.min(...ends) * width, to: (Math.max(...ends) + 1) * width } : whole(column));
+  };
+  image.addEventListener("pointerdown", (event) => {
+    [began, dragged] = [bar(event), false];
+    image.setPointerCapture(event.pointerId);
+  });
+  image.addEventListener("pointermove", (event) => {
+    if (began !== null && (dragged || bar(event) !== began)) {
+      choose(event);
+    }
+  });
+  image.addEventListener("pointerup", (event) => {
+    if (began !== null) {
+      choose(event);
+    }
+    began = null;
+  });
+  image.addEventListener("pointercancel", () => (began = null));
+}

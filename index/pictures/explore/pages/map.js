@@ -1,6 +1,7 @@
 // Draws every token of the vocabulary as a dot, with the token of the page and its neighbors lit.
 
-import { Dots, rgb } from "./dots.js";
+import { rgb } from "./colors.js";
+import { Dots } from "./dots.js";
 import { Plane, bounds, listen, nearest, readPlaces } from "./plane.js";
 
 const DOT = 0.5; // radius of a dot in pixels, and of what is lit

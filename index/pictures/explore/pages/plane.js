@@ -78,11 +78,13 @@ export function bounds(x, y, rows) {
 }
 
 // Drag, pinch, wheel and keys move the plane and call `moved`; a click calls `clicked`, a pointer that hovers `hovered`.
-// `wheel` says whether the wheel belongs to the map, or to the page around it.
-export function listen(plane, { moved, clicked, hovered, wheel }) {
+// `wheel` says whether the wheel belongs to the map, or to the page around it. Where `drawing` is `wanted`, a pointer
+// that is dragged calls its `began`, `moved` and `ended` instead.
+export function listen(plane, { moved, clicked, hovered, wheel, drawing = null }) {
   const { canvas } = plane;
   const held = new Map(); // pointers that are down, by their ids
   let travelled = 0;
+  let drawn = false;
 
   const place = (event) => {
     const box = canvas.getBoundingClientRect();
@@ -96,6 +98,12 @@ export function listen(plane, { moved, clicked, hovered, wheel }) {
   };
 
   canvas.addEventListener("pointerdown", (event) => {
+    if (held.size === 0) {
+      drawn = drawing?.wanted(event) ?? false;
+      if (drawn) {
+        drawing.began(place(event));
+      }
+    }
     travelled = held.size ? Infinity : 0;
     held.set(event.pointerId, place(event));
     canvas.setPointerCapture(event.pointerId);
@@ -109,6 +117,10 @@ export function listen(plane, { moved, clicked, hovered, wheel }) {
     held.set(event.pointerId, place(event));
     const after = middle();
     travelled += Math.abs(after.left - before.left) + Math.abs(after.top - before.top);
+    if (drawn) {
+      drawing.moved(place(event));
+      return;
+    }
     plane.move(after.left - before.left, after.top - before.top);
     if (held.size > 1 && before.apart > 0) {
       plane.zoom(after.apart / before.apart, after.left, after.top);
@@ -117,11 +129,19 @@ export function listen(plane, { moved, clicked, hovered, wheel }) {
   });
   canvas.addEventListener("pointerup", (event) => {
     held.delete(event.pointerId);
+    if (drawn && !held.size) {
+      drawing.ended();
+    }
     if (!held.size && travelled < CLICK_PIXELS) {
       clicked(place(event));
     }
   });
-  canvas.addEventListener("pointercancel", (event) => held.delete(event.pointerId));
+  canvas.addEventListener("pointercancel", (event) => {
+    held.delete(event.pointerId);
+    if (drawn && !held.size) {
+      drawing.ended();
+    }
+  });
   canvas.addEventListener("dblclick", (event) => {
     const { left, top } = place(event);
     plane.zoom(event.shiftKey ? 1 / CLOSER : CLOSER, left, top);

@@ -1,0 +1,40 @@
+// The token that is picked, and its true neighbors in both geometries.
+
+import { made, token } from "./made.js";
+
+const SHOWN_HERE = 12; // tokens on one spot that are named
+
+// {row, lists, suspect, joined}: `joined` are the rows that lines lead to, and which lists they are in.
+export async function pickedToken(source, row) {
+  const near = await (await fetch(`${source}/near/${row}`)).json();
+  const [first, second] = Object.values(near.lists).map((rows) => new Set(rows));
+  const why = (each) => (first.has(each) && second.has(each) ? "both" : first.has(each) ? "first" : "second");
+  return { row, ...near, joined: [...new Set([...first, ...second])].map((each) => [each, why(each)]) };
+}
+
+// Fills `section` with what is known of it; `link` makes a link of a row, `here` are the rows on the same spot.
+export function describe(section, picked, { link, here }) {
+  section.hidden = picked === null;
+  if (picked === null) {
+    return;
+  }
+  section.querySelector("h2").replaceChildren(link(picked.row));
+  const suspect = new Set(picked.suspect);
+  const those = (why) => picked.joined.filter(([, each]) => each === why).map(([row]) => row);
+  const said = (why, where) => {
+    const rows = those(why);
+    return `${rows.length} in ${where} (${rows.filter((row) => suspect.has(row)).length} of them)`;
+  };
+  const [first, second] = Object.keys(picked.lists);
+  section.querySelector(".joined").textContent =
+    `Lines lead to its true neighbors, and some of them are untrained tokens or hubs, which are in many lists whoever's they are: ` +
+    `${said("both", "both lists")}, ${said("first", `${first} only`)}, ${said("second", `${second} only`)}.`;
+  const lines = here.slice(0, SHOWN_HERE).map((row) => made("li", {}, link(row)));
+  if (here.length > SHOWN_HERE) {
+    lines.push(made("li", { textContent: `and ${(here.length - SHOWN_HERE).toLocaleString("en")} more on the same spot` }));
+  }
+  section.querySelector(".here").replaceChildren(...lines);
+}
+
+// A link to the page of a token.
+export const linkTo = (text, id, address) => made("a", { href: address }, token(text), ` #${id}`);
