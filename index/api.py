@@ -20,6 +20,7 @@ from index.checks.crosscheck import crosscheck
 from index.checks.verify import verify
 from index.errors import LogoscopeError
 from index.export.export import export
+from index.files import require
 from index.geometry.maps import Geometry
 from index.pictures.page.compare import compare
 from index.pictures.page.report import report
@@ -97,6 +98,19 @@ class OpenVocabulary(Bundle):
     export = Question(export)
     crosscheck = Question(crosscheck)
     verify = Question(verify)
+
+    def map(self, token: TokenName | None = None, *, color: str = "", map_file: Path | None = None) -> Any:
+        """Return the map of `explore` for a notebook: a widget where anywidget is installed, and else a picture.
+
+        It is the map that `explore --map` keeps beside the bundle, or in `map_file`. `token` is picked in it; `color`
+        names what its dots are colored by. The widget's `token` is the id of the one that is picked there. Needs
+        the extra `notebook`; the picture, the extra `plot`.
+        """
+        for library in ("jinja2", "starlette"):
+            require(library, extra="notebook", command="map")
+        from index.pictures.explore.widget import show_map
+
+        return show_map(self, None if token is None else self._row(token), color, map_file)
 
     def __getitem__(self, token: TokenName) -> Token:
         """Return the token that a text, an id or a piece names; TokenError for none or several.

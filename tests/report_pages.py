@@ -67,7 +67,7 @@ class Parsed(HTMLParser):
         if tag not in VOID:
             self._open.append(tag)
         if tag == "tr":
-            self.tables[self._caption].append([])
+            self.tables.setdefault(self._caption, []).append([])
         if tag in ("caption", "th", "td", "script", "h1", "h2", "h3", "p"):
             self._text = ""
 

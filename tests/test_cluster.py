@@ -102,8 +102,8 @@ def test_what_is_wrong_is_said_in_one_line(stacked: Path, tmp_path: Path, monkey
         ((*swept, "--workers", 0), "--workers must be from 1 to 256, got: 0"),
         ((*swept, "--workers", 2, "--scheduler", "tcp://127.0.0.1:9"), "leave --workers out"),
         ((*swept, "--scheduler", "tcp://127.0.0.1:9"), "--scheduler tcp://127.0.0.1:9 does not answer"),
-        (("--workers", 2), "--workers 2 goes with --sweep"),
-        (("--scheduler", "tcp://127.0.0.1:9"), "goes with --sweep"),
+        (("--out", tmp_path / "one", "--workers", 0), "--workers must be from 1 to 256, got: 0"),
+        (("--out", tmp_path / "one", "--scheduler", "tcp://127.0.0.1:9"), "--scheduler tcp://127.0.0.1:9 does not"),
     ):
         done = invoke("build_index.py", *arguments)
         assert (done.code, done.out, done.err.count("\n")) == (2, "", 1), done

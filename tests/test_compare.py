@@ -279,6 +279,45 @@ def test_every_form(models: Models, tmp_path: Path) -> None:
         assert said in shown
 
 
+@pytest.mark.parametrize(("first", "second"), [("a", "moved"), ("a", "wide")])
+def test_rows_by_token_are_those_of_brute_force(models: Models, first: str, second: str, tmp_path: Path) -> None:
+    paths = [models.folder / first, models.folder / second]
+    sides = [index.open(path) for path in paths]
+    answer = sides[0].compare(paths[1], tops=TOPS, by_token=True)
+    rows = answer.rows()
+    assert answer.json() == sides[0].compare(paths[1], tops=TOPS).json()
+    texts = [side.vocabulary.texts.to_pylist() for side in sides]
+    words = [word for word in texts[0] if word in set(texts[1])]
+    assert [row["text"] for row in rows] == words
+    places = [np.array([known.index(word) for word in words]) for known in texts]
+    assert [(row["id"], row["other_id"]) for row in rows] == list(zip(*(each.tolist() for each in places), strict=True))
+    assert [row["kind"] for row in rows] == [sides[0].vocabulary.kinds[row].as_py() for row in places[0].tolist()]
+    gammas = [np.asarray(side.gamma[:]).astype(np.float64)[at] for side, at in zip(sides, places, strict=True)]
+    if second == "wide":
+        assert {row["degrees"] for row in rows} == {row["identical"] for row in rows} == {None}
+    else:
+        lengths = np.linalg.norm(gammas, axis=2)
+        cosines = np.clip((gammas[0] * gammas[1]).sum(axis=1) / lengths.prod(axis=0), -1, 1)
+        degrees = [row["degrees"] for row in rows]  # the oracle's arc cosine has half of the digits
+        np.testing.assert_allclose(degrees, np.degrees(np.arccos(cosines)), atol=2e-6)
+        assert [row["identical"] for row in rows] == (gammas[0] == gammas[1]).all(axis=1).tolist()
+    for geometry in GEOMETRIES:
+        mapped = [points(side.gamma[:], geometry)[at] for side, at in zip(sides, places, strict=True)]
+        for top in TOPS:
+            lists = [near(each, top) for each in mapped]
+            shares = np.array([len(a & b) / top for a, b in zip(*lists, strict=True)])
+            found = np.array([row[f"{geometry}_{top}"] for row in rows])
+            assert (np.abs(found - shares) < 1e-9).mean() > 0.9  # twins tie, and lists that end in them
+            assert found.mean() == pytest.approx(answer.json()["overlap"][geometry][str(top)]["mean"])
+    lines = list(
+        csv.DictReader(StringIO(invoke("query.py", "compare", *paths, "--top", "5,15", "--by-token", "--csv").out))
+    )
+    assert [float(line["causal_15"]) for line in lines] == [row["causal_15"] for row in rows]
+    written = invoke("query.py", "compare", *paths, "--top", "5,15", "--by-token", "--parquet", tmp_path / "t.parquet")
+    assert written.code == 0
+    assert pq.read_table(tmp_path / "t.parquet").to_pylist() == rows
+
+
 def test_what_is_refused(models: Models, tmp_path: Path) -> None:
     a = models.folder / "a"
     few = bundle(tmp_path, "few", gaussian(40, D, seed=9).astype(np.float32), [f"other{n}" for n in range(40)], 20)

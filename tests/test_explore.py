@@ -68,7 +68,7 @@ def test_a_walk(smollm2: Built, smollm2_pages: Served, visitor: Visitor) -> None
     """Search, follow a neighbor, back, forward, a link to a token."""
     page = visitor.page
     page.goto(smollm2_pages.address)
-    page.get_by_role("combobox", name="Token").press_sequentially("planet")
+    page.get_by_role("combobox", name="Token", exact=True).press_sequentially("planet")
     option = page.get_by_role("option").first
     expect(option).to_contain_text(f"planet #{PLANET}")
     option.click()
@@ -102,7 +102,7 @@ def test_another_geometry_stays_chosen(smollm2: Built, smollm2_pages: Served, vi
     followed = re.search(r"token/(\d+)", page.url)
     assert followed is not None
     assert_shows(page, query("neighbors", f"#{followed[1]}", *asked)[0])
-    page.get_by_role("combobox", name="Token").fill("star")
+    page.get_by_role("combobox", name="Token", exact=True).fill("star")
     page.keyboard.press("Enter")
     page.wait_for_url("**/token/16079?second=causal-cosine&top=12")
 
@@ -143,7 +143,7 @@ def test_the_keyboard_alone(smollm2_pages: Served, visitor: Visitor) -> None:
     assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
     page.keyboard.press("Tab")
     page.keyboard.press("Tab")
-    box = page.get_by_role("combobox", name="Token")
+    box = page.get_by_role("combobox", name="Token", exact=True)
     expect(box).to_be_focused()
     page.keyboard.type("plane", delay=20)
     expect(page.get_by_role("option").first).to_contain_text("plane")
@@ -168,7 +168,7 @@ def test_suggestions_are_taken_by_a_click(smollm2_pages: Served, visitor: Visito
     """Not by another button, nor by a press that is drawn away."""
     page = visitor.page
     page.goto(smollm2_pages.address)
-    box = page.get_by_role("combobox", name="Token")
+    box = page.get_by_role("combobox", name="Token", exact=True)
     box.press_sequentially("planet")
     option = page.get_by_role("option").first
     expect(option).to_contain_text(f"planet #{PLANET}")
@@ -189,7 +189,7 @@ def test_a_finger_that_scrolls_takes_no_suggestion(smollm2_pages: Served, browse
     context = browser.new_context(viewport={"width": 390, "height": 500}, has_touch=True)
     page = context.new_page()
     page.goto(smollm2_pages.address)
-    page.get_by_role("combobox", name="Token").press_sequentially("planet")
+    page.get_by_role("combobox", name="Token", exact=True).press_sequentially("planet")
     option = page.get_by_role("option").nth(2)
     place = option.bounding_box()
     assert place is not None
@@ -256,10 +256,10 @@ def test_reads_well(path: str, width: int, scheme: Any, smollm2_pages: Served, b
 def test_what_is_no_token(smollm2_pages: Served, visitor: Visitor) -> None:
     page = visitor.page
     page.goto(smollm2_pages.address)
-    page.get_by_role("combobox", name="Token").fill("planett")
+    page.get_by_role("combobox", name="Token", exact=True).fill("planett")
     page.get_by_role("button", name="Go").click()
     expect(page.get_by_role("alert")).to_contain_text("no token has the text 'planett'")
-    assert page.get_by_role("combobox", name="Token").input_value() == "planett"
+    assert page.get_by_role("combobox", name="Token", exact=True).input_value() == "planett"
     page.locator(".near a").first.click()
     page.wait_for_url(f"**/token/{SPACE_PLANET}")
     page.goto(f"{smollm2_pages.address}token/99999999")
@@ -282,7 +282,7 @@ def test_texts_run_nothing(visitor: Visitor, tmp_path: Path) -> None:
             for each in shown_lists(page):
                 assert [row["text"] for row in each["rows"]] == [display(texts[row["id"]]) for row in each["rows"]]
             assert page.locator("main script, main img, main h1, iframe").count() == 2  # the charts' data, the heading
-        box = page.get_by_role("combobox", name="Token")
+        box = page.get_by_role("combobox", name="Token", exact=True)
         for typed in ("<", "</", "&", "'", "{{"):
             box.fill(typed)
             expect(page.get_by_role("option").first).to_contain_text(typed)
@@ -326,7 +326,7 @@ def test_the_map(browser: Browser, visitor: Visitor, tmp_path: Path, monkeypatch
     bundle = bundle_of(tmp_path / "mapped", texts)
     places = np.stack([np.arange(40) % 8, np.arange(40) // 8], axis=1).astype(np.float32)
     places[5] = np.nan  # a zero row has no place
-    monkeypatch.setattr(explore_map, "project", lambda *_: places)
+    monkeypatch.setattr(explore_map, "lay_out", lambda *_: places)
     opened = index.open(bundle)
     path = explore_map.default_path(bundle)
     page = visitor.page

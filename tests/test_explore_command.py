@@ -77,7 +77,7 @@ def places(opened: OpenedBundle, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
     V = len(opened.vocabulary)
     made = np.random.default_rng(0).normal(size=(V, 2)).astype(np.float32)
     made[5] = np.nan
-    monkeypatch.setattr(explore_map, "project", lambda *_: made)
+    monkeypatch.setattr(explore_map, "lay_out", lambda *_: made)
     return made
 
 

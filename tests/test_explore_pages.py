@@ -78,7 +78,7 @@ def test_every_token_of_smollm2_is_text_in_a_table(smollm2: Built) -> None:
     vocabulary = index.open(smollm2.path).vocabulary
     texts = [vocabulary.display(row) for row in range(len(vocabulary))]
     lines = tuple(
-        Line(row + 1, Link(text, row, row, None, f"/token/{row}"), 1.0, None, "0", (), False, "-")
+        Line(row + 1, Link(text, row, row, None, f"/token/{row}"), 1.0, None, "0", (), False, False, "-")
         for row, text in enumerate(texts)
     )
     macros = templates(Assets()).get_template("macros.html").module
@@ -110,6 +110,9 @@ def test_the_worst_texts_change_no_page(row: int, app: Starlette, hostile: Path)
     assert all(address.startswith("/") for address in shown.addresses if not address.startswith("#"))
     for path in ("/search", "/analogy"):
         answer = request(app, str(httpx.URL(path, params={"q": f"{text[:400]} ", "terms": f"{text[:400]} ++"})))
+        if (path, text) == ("/search", "#7"):  # an id, whatever stands behind it
+            assert (answer.status_code, answer.headers["location"]) == (303, "/token/7")
+            continue
         assert answer.status_code in (400, 404)
         typed = Shown(answer.text)
         assert typed.tags["script"] == 1
@@ -208,9 +211,8 @@ def test_tokens_without_text_are_called_by_their_ids(tmp_path: Path) -> None:
     assert "<title>#3 · bundle</title>" in " ".join(page.split())
     shown = Shown(page)
     assert shown.texts[0] == "#3"
-    assert (
-        shown.texts[1:] == [address.replace("/token/", "#") for address in shown.addresses if "/token/" in address][1:]
-    )
+    of_others = [each for each in shown.addresses if each.startswith("/token/") and "without=" not in each]
+    assert shown.texts[1:] == [address.replace("/token/", "#") for address in of_others[1:]]
     assert "(no text)" not in page
     overlaps = request(app, "/vocabulary")
     assert overlaps.status_code == 200
@@ -218,7 +220,7 @@ def test_tokens_without_text_are_called_by_their_ids(tmp_path: Path) -> None:
     assert request(app, "/suggest?q=%233").json()[0] == {
         "text": "#3",
         "number": "",
-        "piece": None,
+        "term": "#3",
         "address": "/token/3",
     }
 

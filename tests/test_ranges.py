@@ -263,6 +263,53 @@ def test_a_token_does_not_go_to_the_host_that_a_file_is_sent_on_to(
         other.faults.changes = [b"x" * 10_000]
 
 
+@pytest.fixture
+def sending(server: hub.Hub, model: Path) -> Iterator[hub.Hub]:
+    """A host that the Hub sends on to, as it does: by an address that it signs, and that is good for one answer."""
+    with hub.serve({ID: model}) as other:
+        other.signatures = set()
+        server.faults.signs_for = other
+        yield other
+
+
+@pytest.mark.parametrize("relative", [False, True])
+def test_a_signed_address_on_another_host_is_followed(
+    relative: bool,
+    server: hub.Hub,
+    sending: hub.Hub,
+    fetch: Load,
+    model: Path,
+    original: tuple[Path, NDArray[np.uint8]],
+) -> None:
+    server.faults.relative = relative  # first to a path of its own, which still gets the token
+    assert same(fetch(), original)
+    _, start, end = shard_of(model)
+    assert [(part.start, part.end) for part in sending.parts][-1] == (start, end)
+    assert {(part.start, part.end) for part in server.parts} == {(part.start, part.end) for part in sending.parts}
+    assert all(part.authorized for part in server.parts)
+    assert not any(part.authorized for part in sending.parts)
+    assert sending.refused == 0
+
+
+def test_an_address_that_has_expired_is_asked_for_again(
+    server: hub.Hub, sending: hub.Hub, fetch: Load, original: tuple[Path, NDArray[np.uint8]], model: Path
+) -> None:
+    """Between the Hub's answer and the other host's, and between two parts of one tensor."""
+    _, start, end = shard_of(model)
+    server.faults.expired = [False, True, False, False, True, True, False]
+    sending.faults.breaks = [8, 10_000_000, 100]
+    assert same(fetch(), original)
+    assert sending.refused == 3
+    assert [(part.start, part.end) for part in sending.parts][-2:] == [(start, end), (start + 100, end)]
+
+
+def test_addresses_that_expire_at_once_are_given_up(server: hub.Hub, sending: hub.Hub, fetch: Load) -> None:
+    server.faults.expired = [True] * 99
+    with pytest.raises(SourceError, match=r"its server failed 5 times at byte 0 .*answers 403"):
+        fetch()
+    assert sending.refused == 5
+
+
 def test_headers_that_cannot_be_are_refused_before_a_tensor_is_asked_for(
     server: hub.Hub, fetch: Load, model: Path
 ) -> None:

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from conftest import Built, build, invoke
+from gguf import GGUFWriter
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 from synthetic import planted, write_model
@@ -234,6 +235,25 @@ def test_the_final_norm(kind: NormKind, gamma: NDArray, vocabulary: OpenVocabula
         np.testing.assert_allclose([place.logit for place in each.logits], np.sort(values)[::-1][:3], rtol=1e-12)
     same = vocabulary.search(states, role="readout", norm=weight, norm_kind=kind.value, top=3)
     assert same.json() == found.json()
+
+
+def test_a_norm_and_vectors_out_of_gguf(gamma: NDArray, vocabulary: OpenVocabulary, tmp_path: Path) -> None:
+    """A GGUF of a whole model has the norm beside quantized matrices, and a control vector is one tensor a layer."""
+    rng = np.random.default_rng(6)
+    weight, states = rng.normal(size=D).astype(np.float32), rng.normal(size=(3, D)).astype(np.float32)
+    path = tmp_path / "model.gguf"
+    writer = GGUFWriter(path, "llama")
+    writer.add_tensor("token_embd.weight", rng.normal(size=(40, 32)).astype(np.float16))
+    writer.add_tensor("output_norm.weight", weight)
+    writer.add_tensor("direction.1", states)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    found = vocabulary.search(path, tensor="direction.1", role="readout", norm=path, top=3)
+    logits = rms(states.astype(np.float64), weight.astype(np.float64)) @ gamma.astype(np.float64).T
+    for each, values in zip(found, logits, strict=True):
+        np.testing.assert_allclose([place.logit for place in each.logits], np.sort(values)[::-1][:3], rtol=1e-12)
 
 
 def test_twins_have_one_logit(gamma: NDArray, vocabulary: OpenVocabulary) -> None:

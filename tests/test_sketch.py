@@ -13,8 +13,11 @@ from index.bundle.checksums import StoredFile
 from index.bundle.stored import sketch_codes
 from index.bundle.write import save_sketch
 from index.geometry import maps
+from index.search import swept
+from index.search.code_kernels import weigh
 from index.search.finder import Finder, search_with_ties
-from index.search.sketch import CHUNK_BYTES, Sketch, encode, new_quantizer
+from index.search.sketch import MIDDLE, MOST_WEIGHT, MOST_WEIGHTS, Sketch, _weights, encode, new_quantizer
+from index.search.swept import CHUNK_BYTES, flat_bounds
 from index.search.turned import TurnedBounds
 
 RANDOM = np.random.default_rng(11)
@@ -72,8 +75,16 @@ def exact_distances(points: NDArray[np.float32], query: NDArray[np.float64]) -> 
     return np.linalg.norm(points.astype(np.longdouble) - query, axis=1).astype(np.float64)
 
 
+@pytest.fixture(params=["FAISS", "loops"])
+def by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Who measures: FAISS always, or compiled loops from the first question on."""
+    monkeypatch.setattr(swept, "FAISS_SWEEPS", 10**9 if request.param == "FAISS" else 0)
+    monkeypatch.setattr(swept, "PART_BYTES", 5000)
+    return str(request.param)
+
+
 @pytest.mark.parametrize("cloud", CLOUDS)
-def test_bounds_hold(cloud: str) -> None:
+def test_bounds_hold(cloud: str, by: str) -> None:
     points = CLOUDS[cloud]
     sketch = Sketch.of(points)
     for query in queries(points):
@@ -100,6 +111,61 @@ def test_bounds_are_narrow_enough_to_be_of_use() -> None:
     assert np.median((upper - lower)[exact > 0] / exact[exact > 0]) < 0.03
 
 
+def test_loops_bound_as_closely_as_faiss_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    for D in (3, 64, 576, 2560):
+        points = normal(D, 400)
+        query = points[:2].astype(np.float64).mean(axis=0)
+        widths = []
+        for sweeps in (1, 0):
+            monkeypatch.setattr(swept, "FAISS_SWEEPS", sweeps)
+            lower, upper = Sketch.of(points).bounds(query)
+            widths.append(float(np.mean(upper - lower)))
+        assert widths[1] <= 1.03 * widths[0]
+
+
+@pytest.mark.parametrize("cloud", [name for name in CLOUDS if name != "near the largest float32"])
+def test_flat_bounds_hold(cloud: str, by: str) -> None:
+    points = CLOUDS[cloud]
+    flat = flat_bounds(points)
+    for query in queries(points):
+        exact = exact_distances(points, query)
+        for rows in (None, np.arange(0, len(points), 3)):
+            lower, upper = flat.bounds(query, rows)
+            assert (lower <= exact * (1 + 1e-15)).all()
+            assert (exact <= upper * (1 + 1e-15)).all()
+
+
+HARD_WEIGHTS = {
+    "all at the limit": np.ones(576),
+    "all at the limit below zero": -np.ones(3000),
+    "one alone": np.eye(1, 50)[0],
+    "half a step each": np.append(np.full(99, 0.5), MOST_WEIGHT) * (1 + 1e-9),
+    "of either sign": np.tile([1.0, -1.0], 400),
+    "over 300 orders": np.geomspace(1e-150, 1e150, 64),
+    "too small": np.full(20, 1e-300),
+    "none": np.zeros(7),
+    "so many that each is a few steps": np.random.default_rng(0).normal(size=1 << 18),
+    "more than there is room for": np.ones(MOST_WEIGHTS + 1, np.float64),
+}
+
+
+@pytest.mark.parametrize("name", HARD_WEIGHTS)
+def test_integers_for_weights_neither_overflow_nor_lose_more_than_is_said(name: str) -> None:
+    w = HARD_WEIGHTS[name]
+    integers, step, lost = _weights(w)
+    assert integers.dtype == np.int16
+    total = int(np.abs(integers.astype(np.int64)).sum())
+    assert MIDDLE * total < 2**31
+    gaps = np.abs(w.astype(np.longdouble) - np.longdouble(step) * integers)
+    assert gaps.sum() <= lost
+    ends = np.where(integers > 0, 255, 0).astype(np.uint8)  # codes that make the sum as large as it can be
+    for codes in (ends, 255 - ends, np.full(len(w), 255, np.uint8), np.zeros(len(w), np.uint8)):
+        sums = np.empty(1, np.int32)
+        less = np.int32(MIDDLE * int(integers.sum(dtype=np.int64)))
+        weigh(codes[np.newaxis], np.zeros(1, np.int64), integers, less, sums)
+        assert sums[0] == ((codes.astype(np.int64) - MIDDLE) * integers).sum()
+
+
 @pytest.mark.parametrize("cloud", CLOUDS)
 def test_errors_are_no_less_than_what_a_code_loses(cloud: str) -> None:
     points = CLOUDS[cloud]
@@ -110,7 +176,7 @@ def test_errors_are_no_less_than_what_a_code_loses(cloud: str) -> None:
 
 
 @pytest.mark.parametrize("cloud", [name for name in CLOUDS if name not in ("one", "all zero")])
-def test_a_finder_answers_as_if_it_had_read_all(cloud: str) -> None:
+def test_a_finder_answers_as_if_it_had_read_all(cloud: str, by: str) -> None:
     """Bit for bit, ties and twins included."""
     points = CLOUDS[cloud]
     finder = Finder(points, excluded=(1,))
@@ -135,7 +201,7 @@ def test_a_finder_answers_as_if_it_had_read_all(cloud: str) -> None:
 
 
 @pytest.mark.parametrize("cloud", [name for name in CLOUDS if name not in ("near the largest float32", "one wide")])
-def test_bounds_of_directions_hold(cloud: str) -> None:
+def test_bounds_of_directions_hold(cloud: str, by: str) -> None:
     points = CLOUDS[cloud]
     sketch = Sketch.of(points)
     for origin in (RANDOM.normal(size=points.shape[1]), np.zeros(points.shape[1]), -points[0].astype(np.float64)):

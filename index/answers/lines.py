@@ -18,7 +18,7 @@ from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 
-from index.answers.page import Column, Facts, Part, Reference, Table, Words, parts
+from index.answers.page import MOST_OF_SEVERAL, Column, Facts, Part, Reference, Several, Table, Words, parts
 from index.errors import one_line
 from index.tokens.display import display
 
@@ -114,6 +114,9 @@ def _table(block: Table, width: int) -> Iterator[Line]:
     names, cells = block.names, [list(map(plain, row)) for row in block.rows]
     figures = [max(cell_len(row[n]) for row in (names, *cells)) for n in range(len(names))]
     layout = _layout(block, figures, width)
+    for row, words in zip(cells, block.rows, strict=True):
+        if isinstance(words[-1], Several):
+            row[-1] = _as_many_as_fit(words[-1], layout.widths[-1])
     to_left = [not name for name in names]
     to_left[-1] = to_left[-1] or block.of_tokens
 
@@ -166,6 +169,12 @@ def _layout(block: Table, needed: list[int], width: int) -> _Layout:
 
 def _usual(column: str | Column) -> int:
     return column.cells if isinstance(column, Column) else FIGURE_CELLS.get(column, max(len(column), 1))
+
+
+def _as_many_as_fit(several: Several, cells: int) -> str:
+    """Return whole tokens and how many more there are; of one that is too wide by itself, what fits."""
+    texts = (plain(several.parts(named)) for named in range(min(len(several.tokens), MOST_OF_SEVERAL), 0, -1))
+    return next((text for text in texts if cell_len(text) <= cells), plain(several.tokens[0]))
 
 
 def _cut(text: str, cells: int) -> str:

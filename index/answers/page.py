@@ -25,14 +25,30 @@ class Reference:
 
 
 Part: TypeAlias = "str | Token | Reference"
-Words: TypeAlias = "Part | tuple[Part, ...]"
+Words: TypeAlias = "Part | tuple[Part, ...] | Several"
 """A text, a token, a question, or several of them one behind the other."""
+
+MOST_OF_SEVERAL = 12
+"""How many tokens of a group are named before the rest is only counted."""
 
 SMALLEST = 1e-4
 """Six decimals of less than this would be two digits, or none: a distance that is not zero shown as one."""
 
 TEXT = "text"
 """The name of a column of tokens, always the last: no script, width or direction of writing can move another column."""
+
+
+@dataclass(frozen=True)
+class Several:
+    """Tokens of a group side by side: a place names as many as it has room for, and counts the rest."""
+
+    tokens: tuple[Token, ...]
+
+    def parts(self, named: int = MOST_OF_SEVERAL) -> tuple[str | Token, ...]:
+        """Return the first tokens, two spaces between them, and how many more there are."""
+        texts = [part for token in self.tokens[:named] for part in ("  ", token)][1:]
+        rest = len(self.tokens) - named
+        return (*texts, f"  and {rest:,} more") if rest > 0 else tuple(texts)
 
 
 @dataclass(frozen=True)
@@ -98,6 +114,8 @@ def table(columns: Sequence[str | Column], rows: Iterable[Sequence[Words]]) -> T
 
 def parts(words: Words) -> tuple[Part, ...]:
     """Return texts, tokens and questions one by one."""
+    if isinstance(words, Several):
+        return words.parts()
     return words if isinstance(words, tuple) else (words,)
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from html import unescape
 from io import StringIO
 
+from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
@@ -12,7 +15,10 @@ from index.answers.lines import Lines, shown
 from index.answers.page import Block, Heading, Sentence
 
 COLUMNS = 84
-"""How many characters wide the terminal of a picture is."""
+"""How many cells wide the terminal of a picture is."""
+
+CELL_WIDTH = 12.2
+"""Width of a cell in the picture: rich draws lines 20 high in a font whose characters are 0.61 as wide."""
 
 _FORMAT = """\
 <svg viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
@@ -48,7 +54,15 @@ def terminal_svg(page: Iterable[Block], *, title: str) -> str:
     """Return a picture of a terminal that shows a page, in a window of this title. The same page, the same text."""
     console = Console(record=True, width=COLUMNS, file=StringIO(), highlight=False, color_system="truecolor")
     console.print(renderable(page))
-    return console.export_svg(title=title, code_format=_FORMAT)
+    return _TEXT.sub(_as_wide_as_its_cells, console.export_svg(title=title, code_format=_FORMAT))
+
+
+_TEXT = re.compile(r'textLength="[^"]*"([^>]*>)([^<]*)<')
+
+
+def _as_wide_as_its_cells(found: re.Match[str]) -> str:
+    """Give a piece of text the width of its cells: rich counts characters, and would press Chinese ones together."""
+    return f'textLength="{CELL_WIDTH * cell_len(unescape(found[2])):g}"{found[1]}{found[2]}<'
 
 
 def _block(block: Block) -> RenderableType:

@@ -18,8 +18,9 @@ from msgspec.structs import replace
 from threadpoolctl import threadpool_limits
 
 from index.build.approximate import check_factory
+from index.build.cluster import Cluster, perhaps_connected
 from index.build.control import bundle_name, controlled, require_no_model
-from index.build.place import Workplace, building, check_target, find_space, keep_space
+from index.build.place import Workplace, building, check_target, clear_tiles, find_space, keep_space
 from index.build.resources import BuildSize, check_disk, check_memory
 from index.build.rows import Progress, Rows, write_rows
 from index.build.settings import Settings, chosen_device
@@ -48,7 +49,7 @@ from index.sources.sample import sampled_rows
 from index.tokens.vocabulary import Kind
 
 if TYPE_CHECKING:
-    pass
+    from index.search.tile import Find
 
 VERSION = "0.1.0"
 LIBRARIES = ("faiss-cpu", "numba", "numpy", "pyarrow", "safetensors", "torch")
@@ -79,6 +80,7 @@ class _Job:
     name: str
     progress: Progress
     started: float  # by time.perf_counter
+    cluster: Cluster | None  # whose workers make the graphs; None for this process
 
 
 def build(
@@ -86,10 +88,13 @@ def build(
     progress: Progress = lambda step, done, total: None,
     *,
     read: Callable[[], Source] | None = None,
+    workers: int | None = None,
+    scheduler: str | None = None,
 ) -> Built:
     """Build a bundle, or go on with one that was stopped or killed.
 
-    `read` gives the source, where it is at hand; `settings.source` is then what it is called.
+    `read` gives the source, where it is at hand; `settings.source` is then what it is called. So many `workers` on this
+    machine, or those of the Dask scheduler at an address, which share this machine's file system, make the graphs.
 
     Raises
     ------
@@ -97,6 +102,8 @@ def build(
         SourceError, MetricError, DistancesError, BundleError or ParameterError: nothing is left behind.
     Interrupted
         On Ctrl-C while the matrix is fetched; it says where what has come is kept.
+    UnfinishedError
+        Where workers or their scheduler are gone, or fail: what they have done is kept for the next run.
     Stopped
         On Ctrl-C, from the first writing on; it says which spaces are kept for the next run.
     """
@@ -105,7 +112,7 @@ def build(
     device, kind = chosen_device(settings.device), settings.control_kind
     if settings.out is not None:
         check_target(settings.out, overwrite=settings.overwrite)
-    with _threads(settings.threads):
+    with _threads(settings.threads), perhaps_connected(workers, scheduler, settings.threads) as cluster:
         progress("reading the model", 0, 1)
         source = read() if read is not None else _load(settings, progress)
         target = settings.out or ROOT / bundle_name(source, kind)
@@ -113,11 +120,11 @@ def build(
         if kind is not None:
             require_no_model(target)
         selected = sampled_rows(settings.sample, settings.seed, len(source.gamma))
-        size = _checked_size(settings, source, selected)
+        size = _checked_size(settings, source, selected, workers, tiled=cluster is not None)
         progress("reading the model", 1, 1)
         with building(target, overwrite=settings.overwrite) as place:
             check_disk(size, place.folder)
-            job = _Job(settings, device, place, place.target.name, progress, started)
+            job = _Job(settings, device, place, place.target.name, progress, started, cluster)
             fetched, control = source.notes, None
             if kind is not None:
                 source, control = controlled(source, kind, settings.seed, place.folder, progress)
@@ -132,7 +139,9 @@ def _load(settings: Settings, progress: Progress) -> Source:
     return load(settings.source, tokenizer=settings.tokenizer, cache=settings.cache, progress=progress)
 
 
-def _checked_size(settings: Settings, source: Source, selected: np.ndarray | None) -> BuildSize:
+def _checked_size(
+    settings: Settings, source: Source, selected: np.ndarray | None, workers: int | None, *, tiled: bool
+) -> BuildSize:
     """Refuse before the work what could only fail after it; return how large a build it is."""
     V, D = source.gamma.shape
     V = V if selected is None else len(selected)
@@ -141,7 +150,7 @@ def _checked_size(settings: Settings, source: Source, selected: np.ndarray | Non
         open_matrix(settings.distances)
     for factory in settings.index_factories:
         check_factory(factory, D)
-    size = BuildSize.of(V, D, source.gamma.dtype.itemsize, settings)
+    size = BuildSize.of(V, D, source.gamma.dtype.itemsize, settings, workers=workers, tiled=tiled)
     check_memory(size)
     return size
 
@@ -186,9 +195,19 @@ def _build_spaces(job: _Job, rows: Rows) -> tuple[dict[Geometry, SpaceFacts], tu
     reused = tuple(facts)
     for geometry in Geometry:
         if geometry not in reused:
-            facts[geometry] = build_space(place.bundle, geometry, rows, settings, job.device, job.progress)
+            find = _find(job, geometry, inputs[geometry])
+            facts[geometry] = build_space(place.bundle, geometry, rows, settings, job.device, job.progress, find)
             keep_space(place.folder, geometry.value, inputs[geometry], files[geometry], facts[geometry])
+            clear_tiles(place.folder, geometry.value)
     return facts, reused
+
+
+def _find(job: _Job, geometry: Geometry, inputs: dict[str, Any]) -> Find | None:
+    if job.cluster is None:
+        return None
+    from index.build.graph import find_together
+
+    return find_together(job.cluster, job.place.folder, geometry.value, inputs, job.device, job.progress)
 
 
 def _inputs(folder: Path, settings: Settings) -> dict[Geometry, dict[str, Any]]:

@@ -1,168 +1,255 @@
-"""The steps of a sweep on several processes, of this machine or of a Dask cluster that shares its file system.
+"""Workers that do idempotent, file-to-file work: processes of this machine, or a Dask cluster that shares its files.
 
-First every source is identified, then one step of each matrix is built: two workers never build the same. A bundle is
-written beside its place and takes it in one step, so a step may be begun twice and is done once. Where a worker dies,
-the scheduler gives its step to another, which goes on with the spaces that are finished.
+What is handed out may be done twice and counts once, so whatever becomes of a worker or of the scheduler is mended in
+one way: it is handed out again. Whoever does the work sees by its files what is done already.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import chdir, contextmanager
-from dataclasses import replace
-from pathlib import Path
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from statistics import median
 from typing import Any, TypeVar
 
-from index.build.build import Built
-from index.build.step import Identity, Job
-from index.build.sweep import Done
-from index.bundle.sweep import Step
+from index.build.place import UnfinishedError
 from index.errors import LogoscopeError, ParameterError, parameter
 from index.files import brief, require
 from index.search.graph import core_count
 
 MOST_WORKERS = 256
 DEATHS = 3
-"""How many workers may die of a step before it is given up."""
+"""How many workers may die of a piece of work before it is given up."""
 CONNECT_SECONDS = 15
+RETURN_SECONDS = 300
+"""How long a scheduler that went away is waited for."""
+POLL_SECONDS = 1.0
+SLOW, SLOW_SECONDS = 3.0, 5.0
+"""What takes so many times the median, and more than so many seconds, is handed out again where a worker is idle."""
 
+Item = TypeVar("Item")
 Found = TypeVar("Found")
+Told = Callable[[str], None]
 
 
-def run_together(
-    jobs: Sequence[Job], steps: Mapping[str, Step], workers: int | None, scheduler: str | None
-) -> Iterator[Done]:
-    """Yield what became of each step, as it is done."""
+@dataclass
+class _Run:
+    """A piece of work that is handed out."""
+
+    item: Any
+    key: int  # its number among all pieces
+    began: float  # by time.monotonic
+    again: bool = False  # whether it was handed out once more
+    over: bool = False  # whether another worker was done with it first
+
+
+@dataclass
+class Cluster:
+    """Workers, and how many threads each piece of work runs there; None for all cores of its machine."""
+
+    connect: Callable[[], Any]
+    scheduler: str | None
+    threads: int | None
+    client: Any = field(default=None, repr=False)
+    running: dict[Any, _Run] = field(default_factory=dict, repr=False)  # by future
+
+    def spread(
+        self,
+        work: Callable[[Item], Found],
+        items: Iterable[Item],
+        *,
+        twice: bool = False,
+        told: Told = lambda said: None,
+    ) -> Iterator[tuple[Item, Found | LogoscopeError]]:
+        """Yield each item with what a worker made of it, or why none could, as they come.
+
+        `twice` says that two workers may do the same at a time, so that nobody waits for a slow one. `told` hears what
+        is waited for. Raises UnfinishedError where the scheduler went away and did not come back.
+        """
+        waiting = deque(enumerate(items))
+        seconds: list[float] = []
+        while waiting or self._wanted():
+            try:
+                self._hand_out(work, waiting, told)
+                if twice and not waiting:
+                    self._hand_out_again(work, seconds)
+                done = self._finished()
+            except _lost() as error:
+                again = {run.key: run.item for run in self._wanted()}
+                waiting.extendleft(sorted(again.items(), reverse=True, key=lambda piece: piece[0]))
+                self.running.clear()
+                self._reconnect(error, told)
+                continue
+            for future in done:
+                run = self.running.pop(future)
+                if run.over:
+                    continue
+                for other in self.running.values():
+                    other.over |= other.key == run.key
+                seconds.append(time.monotonic() - run.began)
+                yield run.item, _made(future)
+
+    def _wanted(self) -> list[_Run]:
+        return [run for run in self.running.values() if not run.over]
+
+    def _hand_out(self, work: Callable[[Item], Any], waiting: deque[tuple[int, Item]], told: Told) -> None:
+        """Hand out one piece for each thread of a worker: who is quick gets more of them."""
+        threads = sum(self.client.nthreads().values())
+        if not threads:
+            told(f"waiting for a worker of {self.scheduler}" if self.scheduler else "waiting for a worker")
+        while waiting and (len(self.running) < threads or not self._wanted()):
+            key, item = waiting[0]
+            future = self.client.submit(work, item, pure=False)
+            self.running[future] = _Run(item, key, time.monotonic())
+            waiting.popleft()
+
+    def _hand_out_again(self, work: Callable[[Item], Any], seconds: list[float]) -> None:
+        """Give what is long under way to a worker that has nothing to do, if there is one."""
+        if not seconds:
+            return
+        idle = [worker for worker, keys in self.client.processing().items() if not keys]
+        limit = max(SLOW_SECONDS, SLOW * median(seconds))
+        late = [run for run in self._wanted() if not run.again and time.monotonic() - run.began > limit]
+        for run in late[: len(idle)]:
+            run.again = True
+            copy = self.client.submit(work, run.item, pure=False, workers=idle, allow_other_workers=False)
+            self.running[copy] = _Run(run.item, run.key, time.monotonic(), again=True)
+
+    def _finished(self) -> list[Any]:
+        """Return the futures that are done; none where none was for a moment."""
+        from distributed import CancelledError, wait
+
+        with suppress(TimeoutError):
+            wait(list(self.running), timeout=POLL_SECONDS, return_when="FIRST_COMPLETED")
+        if self.client.status != "running":
+            raise CancelledError
+        done = [future for future in self.running if future.done()]
+        if any(future.status not in ("finished", "error") for future in done):
+            raise CancelledError
+        return done
+
+    def _reconnect(self, error: BaseException, told: Told) -> None:
+        """Find the scheduler again, or another one at its address."""
+        told(f"waiting for the scheduler {self.scheduler}")
+        until = time.monotonic() + RETURN_SECONDS
+        while True:
+            with suppress(Exception):  # whatever it is, this client is done with
+                self.client.close(timeout=1)
+            try:
+                self.client = self.connect()
+                return
+            except (OSError, ValueError) as refused:
+                if self.scheduler is None or time.monotonic() > until:
+                    raise UnfinishedError(
+                        f"the scheduler {self.scheduler} went away ({brief(error)}) and did not come back for "
+                        f"{RETURN_SECONDS} s"
+                    ) from refused
+                time.sleep(POLL_SECONDS)
+
+
+def _lost() -> tuple[type[BaseException], ...]:
+    """Return what is raised where the connection to a scheduler is."""
+    from distributed import CancelledError
+
+    return CancelledError, OSError  # with CommClosedError
+
+
+def _made(future: Any) -> Any:
+    """Return what a worker made, or the error that it ended in."""
+    from distributed import KilledWorker
+
+    try:
+        return future.result()
+    except LogoscopeError as error:
+        return error
+    except KilledWorker:
+        return LogoscopeError(f"{DEATHS} workers died of it: it may need more memory than they have")
+
+
+def check_workers(workers: int | None, scheduler: str | None) -> None:
+    """Raise ParameterError for workers that there cannot be."""
+    if scheduler is not None and workers is not None:
+        raise ParameterError(f"{parameter('scheduler')} has workers of its own; leave {parameter('workers')} out")
     if workers is not None and not 1 <= workers <= MOST_WORKERS:
         raise ParameterError(f"{parameter('workers')} must be from 1 to {MOST_WORKERS}, got: {workers}")
-    known: dict[Identity, str] = {}
-    open_jobs = []
-    for job in jobs:
-        before = steps[job.name]
-        try:
-            kept = job.kept()
-        except LogoscopeError as error:
-            yield Done(job.step(error=error), error=error)
-            continue
-        if kept is not None:
-            known.setdefault(kept, job.name)
-            yield Done(job.step())
-        elif before.same_as in known.values() and not job.settings.overwrite:
-            yield Done(before)
-        else:
-            open_jobs.append(job if workers is None else _sharing(job, workers))
-    if open_jobs:
-        with _client(workers, scheduler) as client:
-            yield from _run(client, open_jobs, known)
-
-
-def _sharing(job: Job, workers: int) -> Job:
-    """Return a job that takes its share of this machine's cores, unless it was told how many threads to run."""
-    threads = job.settings.threads or max(1, core_count() // workers)
-    return replace(job, settings=replace(job.settings, threads=threads))
-
-
-def _run(client: Any, jobs: Sequence[Job], known: dict[Identity, str]) -> Iterator[Done]:
-    """Identify all sources, then build one step of each matrix that has no bundle yet."""
-    identities: dict[str, Identity] = {}
-    for job, found in _spread(client, _identify, jobs):
-        if isinstance(found, LogoscopeError):
-            yield Done(job.step(error=found), error=found)
-        else:
-            identities[job.name] = found
-    builds: list[Job] = []
-    same: dict[str, list[Job]] = {}  # by the step whose bundle is theirs, too
-    for job in jobs:
-        if job.name not in identities:
-            continue
-        first = known.setdefault(identities[job.name], job.name)
-        if first == job.name:
-            builds.append(job)
-        else:
-            same.setdefault(first, []).append(job)
-    waiting = {job.name for job in builds}
-    for first in same.keys() - waiting:  # has a bundle since before
-        yield from (Done(job.step(same_as=first)) for job in same[first])
-    for job, built in _spread(client, _build, builds):
-        failed = built if isinstance(built, LogoscopeError) else None
-        yield Done(job.step(error=failed), None if isinstance(built, LogoscopeError) else built, failed)
-        for other in same.get(job.name, ()):
-            yield Done(other.step(error=failed) if failed else other.step(same_as=job.name), error=failed)
-
-
-def _spread(
-    client: Any, work: Callable[[Job, str], Found], jobs: Sequence[Job]
-) -> Iterator[tuple[Job, Found | LogoscopeError]]:
-    """Yield jobs with what workers made of them, as they come."""
-    from distributed import KilledWorker, as_completed
-
-    here = str(Path.cwd())
-    futures = {client.submit(work, job, here, pure=False): job for job in jobs}
-    for future in as_completed(list(futures)):
-        job = futures.pop(future)
-        try:
-            yield job, future.result()
-        except LogoscopeError as error:
-            yield job, error
-        except KilledWorker:
-            yield job, LogoscopeError(f"{DEATHS} workers died of {job.name}: it may need more memory than they have")
-
-
-def _identify(job: Job, folder: str) -> Identity:
-    with chdir(folder):
-        return job.identity(job.read(_silent))
-
-
-def _build(job: Job, folder: str) -> Built | None:
-    """Build a step; None where another worker has, which died before it could say so."""
-    with chdir(folder):
-        if job.kept() is not None:
-            return None
-        return job.build([job.read(_silent)], _silent)
-
-
-def _silent(step: str, done: int, total: int) -> None:
-    """Report no progress: of many at a time, who finishes is told."""
 
 
 @contextmanager
-def _client(workers: int | None, scheduler: str | None) -> Iterator[Any]:
-    """Give a client of the scheduler, or of a cluster of this machine that ends with the block."""
-    require("distributed", extra="cluster", command="--sweep", program="build_index.py")
+def connected(workers: int | None, scheduler: str | None, threads: int | None, command: str) -> Iterator[Cluster]:
+    """Give the workers of a scheduler, or some of this machine that end with the block.
+
+    `command` is what they are for. Raises ParameterError where there cannot be such workers.
+    """
+    check_workers(workers, scheduler)
+    require("distributed", extra="cluster", command=command, program="build_index.py")
     import dask
-    from distributed import Client, LocalCluster
+    from distributed import Client
 
     # A build bounds its own memory; Dask would pause and kill by the pages of files that it has mapped.
     settings: dict[str, object] = {
         f"distributed.worker.memory.{name}": False for name in ("target", "spill", "pause", "terminate")
     }
     settings |= {"distributed.scheduler.allowed-failures": DEATHS - 1}
-    with dask.config.set(settings):
+    with dask.config.set(settings), ExitStack() as stack:
         if scheduler is None:
-            with (
-                environment_kept(),
-                LocalCluster(
-                    n_workers=workers,
-                    threads_per_worker=1,
-                    processes=True,
-                    protocol="tls://",
-                    security=True,  # keys of this cluster alone: who else is on this machine cannot send it code
-                    host="127.0.0.1",
-                    dashboard_address=None,
-                    silence_logs=logging.CRITICAL,
-                ) as cluster,
-                Client(cluster) as client,
-            ):
-                yield client
-            return
+            threads = threads or max(1, core_count() // (workers or 1))
+            local = stack.enter_context(_local(workers))
+            cluster = Cluster(lambda: Client(local), None, threads)
+        else:
+            cluster = Cluster(lambda: Client(scheduler, timeout=CONNECT_SECONDS), scheduler, threads)
         try:
-            client = Client(scheduler, timeout=CONNECT_SECONDS)
+            cluster.client = cluster.connect()
         except (OSError, ValueError) as error:
             raise ParameterError(f"{parameter('scheduler', scheduler)} does not answer: {brief(error)}") from error
-        with client:
-            yield client
+        stack.callback(lambda: cluster.client.close())
+        with _quiet():
+            yield cluster
+
+
+@contextmanager
+def perhaps_connected(workers: int | None, scheduler: str | None, threads: int | None) -> Iterator[Cluster | None]:
+    """Give the workers of a build, as `connected` does; None where neither they nor a scheduler are asked for."""
+    if workers is None and scheduler is None:
+        yield None
+        return
+    with connected(workers, scheduler, threads, "--workers" if scheduler is None else "--scheduler") as cluster:
+        yield cluster
+
+
+@contextmanager
+def _local(workers: int | None) -> Iterator[Any]:
+    from distributed import LocalCluster
+
+    with environment_kept(), ExitStack() as stack:
+        with environment_kept():  # this process goes on with its own while the workers run
+            cluster = LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                protocol="tls://",
+                security=True,  # keys of this cluster alone: who else is on this machine cannot send it code
+                host="127.0.0.1",
+                dashboard_address=None,
+                silence_logs=logging.CRITICAL,
+            )
+            stack.enter_context(cluster)
+        yield cluster
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Dask's own remarks on a connection that is lost from standard error: what is waited for is told."""
+    logger = logging.getLogger("distributed")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 @contextmanager

@@ -5,6 +5,7 @@
     NAME                    the bundle
     .NAME.building/bundle   the next one, until it is whole
     .NAME.building/*.json   which of its spaces are finished, and what they were made from
+    .NAME.building/*.tiles  what workers have found for a space that is not finished (`tiles`)
     .NAME.replaced          the one before, for an instant, where a file system cannot exchange two folders
     .NAME.lock              locked by the build that runs; the system unlocks it when that process ends, however it ends
 
@@ -38,17 +39,23 @@ from index.files import why
 
 BUNDLE = "bundle"
 """The folder of the bundle being built, within the folder of the build."""
+TILES = ".tiles"
+"""What the folder of a graph that is made tile by tile ends in, within the folder of the build."""
 
 
 class Stopped(KeyboardInterrupt):
     """A build was stopped from the keyboard; it left `folder`, with the finished spaces `kept` for the next run.
 
-    With none kept there is no folder either.
+    `tiles` says whether there are tiles of a further one. With nothing kept there is no folder either.
     """
 
-    def __init__(self, folder: Path, kept: tuple[str, ...]) -> None:
+    def __init__(self, folder: Path, kept: tuple[str, ...], *, tiles: bool = False) -> None:
         super().__init__()
-        self.folder, self.kept = folder, kept
+        self.folder, self.kept, self.tiles = folder, kept, tiles
+
+
+class UnfinishedError(BundleError):
+    """A build cannot go on, and what it has done is kept: the same command goes on from there."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +111,7 @@ def building(target: Path, *, overwrite: bool) -> Iterator[Workplace]:
     BundleError
         When `target` exists and may not be replaced, is being built by another process, or cannot be written.
     Stopped
-        In place of a KeyboardInterrupt. Any other exception leaves nothing behind.
+        In place of a KeyboardInterrupt. Any other exception but UnfinishedError leaves nothing behind.
     """
     place = Workplace(target.resolve())
     with _locked(place):
@@ -119,10 +126,13 @@ def building(target: Path, *, overwrite: bool) -> Iterator[Workplace]:
                 sync_files(place.bundle)
                 _put_in_place(place)
         except KeyboardInterrupt:
-            kept = _clear_unfinished(place.folder)
-            if not kept:
+            kept, tiles = _clear_unfinished(place.folder), any(place.folder.glob(f"*{TILES}"))
+            if not kept and not tiles:
                 _remove(place.folder)
-            raise Stopped(place.folder, kept) from None
+            raise Stopped(place.folder, kept, tiles=tiles) from None
+        except UnfinishedError:
+            _clear_unfinished(place.folder)
+            raise
         except BaseException as error:
             shutil.rmtree(place.folder, ignore_errors=True)
             if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
@@ -234,12 +244,19 @@ def find_space(work: Path, space: str, inputs: dict[str, Any], files: Sequence[s
     return None
 
 
+def clear_tiles(work: Path, space: str) -> None:
+    """Remove the tiles of a space whose graph is written."""
+    for folder in work.glob(f"{space}-*{TILES}"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def _clear_unfinished(work: Path) -> tuple[str, ...]:
-    """Remove all but the files of recorded spaces, unchecked; return the names of those spaces."""
+    """Remove all but tiles and the files of recorded spaces, unchecked; return the names of those spaces."""
     records = {path: record for path in work.glob("*.json") if (record := _read(path)) is not None}
     wanted = {work / BUNDLE / name for record in records.values() for name in record["files"]}
     for path in [*work.iterdir(), *(work / BUNDLE).glob("*")]:
-        if path not in wanted and path not in records and path != work / BUNDLE:
+        tiles = path.suffix == TILES and path.is_dir() and not path.is_symlink()
+        if path not in wanted and path not in records and path != work / BUNDLE and not tiles:
             _remove(path)
     return tuple(sorted(path.stem for path in records))
 

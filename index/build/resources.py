@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 
 from index.build.settings import Settings
+from index.build.tiles import chunk_edges
 from index.errors import BundleError, ParameterError, parameter
 from index.geometry.maps import Geometry
 from index.search.graph import NEAREST_BYTES, PANEL_BYTES, SPARE, TILE_ROWS, core_count
@@ -21,6 +22,10 @@ _POINT_BYTES = 160
 """Per distinct point: its bounds toward the groups, its norm, its place."""
 _TEXT_BYTES = 3_000
 """Per token: its texts, and what the tokenizer makes of them while it is tried which tokens it reaches."""
+_WORKER_BYTES = 600_000_000
+"""What the imports and the kernels of a worker take."""
+_LISTS = 6
+"""How many lists of K candidates are on the disk of each token at a time: of two merges, and of a stage's tiles."""
 
 _CGROUPS = Path("/sys/fs/cgroup")
 
@@ -38,19 +43,39 @@ class BuildSize:
     disk: int  # of the whole bundle but for tables and approximate indexes
 
     @classmethod
-    def of(cls, V: int, D: int, itemsize: int, settings: Settings) -> BuildSize:
-        """Estimate a build of (V, D) rows whose entries have `itemsize` bytes."""
+    def of(
+        cls,
+        V: int,
+        D: int,
+        itemsize: int,
+        settings: Settings,
+        *,
+        workers: int | None = None,
+        tiled: bool = False,
+    ) -> BuildSize:
+        """Estimate a build of (V, D) rows whose entries have `itemsize` bytes.
+
+        `tiled` says that its graphs are made tile by tile, by so many workers on this machine, or elsewhere.
+        """
         K = settings.neighbors
         points, graph, gamma, square = 4 * V * D, 4 * 4 * V * K, itemsize * V * D, 8 * D * D
         search = V * (NEAREST_BYTES * (K + SPARE) + _POINT_BYTES) + graph + 2 * PANEL_BYTES
         search += 2 * 4 * TILE_ROWS**2 * (settings.threads or core_count())
         approximate = points if settings.index_factories else 0
         private = _BASE_BYTES + 2 * square + max(search, 6 * square, _TEXT_BYTES * V, approximate)
+        private += (workers or 0) * (_WORKER_BYTES + tile_bytes(V, D, K))
         disk = gamma + 3 * square + len(Geometry) * (points + graph) + 2 * V * D  # the last of its steps needs most
+        disk += points + _LISTS * NEAREST_BYTES * V * K if tiled else 0
         return cls(V, D, K, private, points, gamma, disk)
 
     def __str__(self) -> str:
         return f"a build of {self.V:,} tokens x {self.D:,} with {self.K} neighbors"
+
+
+def tile_bytes(V: int, D: int, K: int) -> int:
+    """Return what a tile of V points (V, D) with K neighbors needs of memory; an estimate."""
+    points = 2 * -(-V // (len(chunk_edges(V)) - 1))
+    return points * (2 * 4 * D + 2 * D + NEAREST_BYTES * (2 * K + SPARE) + _POINT_BYTES)
 
 
 @dataclass(frozen=True)

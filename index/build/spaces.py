@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -25,6 +26,9 @@ from index.geometry import maps
 from index.geometry.blocks import row_slices
 from index.geometry.maps import Geometry
 from index.search.graph import KnnGraph, knn_graph
+
+if TYPE_CHECKING:
+    from index.search.tile import Find
 
 SHORTEST = 2.0**-50
 """In logometers, of the longest point: the search squares in float32, which holds nothing below 2^-149."""
@@ -55,8 +59,12 @@ def build_space(
     settings: Settings,
     device: str,
     progress: Progress,
+    find: Find | None = None,
 ) -> SpaceFacts:
-    """Map gamma into one space; write its FAISS index, the approximate ones asked for, and its graph; describe it."""
+    """Map gamma into one space; write its FAISS index, the approximate ones asked for, and its graph; describe it.
+
+    `find` finds the nearest points in place of this process alone.
+    """
     name, k, (V, D) = geometry.value, settings.neighbors, rows.gamma.shape
     centered = geometry is Geometry.CAUSAL or (geometry is Geometry.CAUSAL_COSINE and settings.centered)
     progress(f"mapping into {geometry.label} space", 0, 1)
@@ -84,6 +92,7 @@ def build_space(
         device=device,
         threads=settings.threads,
         progress=lambda share: progress(step, round(share * V), V),
+        find=find,
     )
     graph = search(points, k=k) if len(excluded) == 0 else _graph_without(folder, points, excluded, k, search)
     writer.save_graph(folder, name, graph)

@@ -78,8 +78,6 @@ def sweep(
     for name, one in (("distances", settings.distances), ("control", settings.control)):
         if one is not None:
             raise ParameterError(f"{parameter(name, one)} is of one model; leave it out of a sweep")
-    if scheduler is not None and workers is not None:
-        raise ParameterError(f"{parameter('scheduler')} has workers of its own; leave {parameter('workers')} out")
     jobs = _listed(listed, settings, bits)
     out = settings.out
     with _alone(out):
@@ -88,7 +86,7 @@ def sweep(
         if workers is None and scheduler is None:
             run = _one_by_one(jobs, steps, progress)
         else:
-            from index.build.cluster import run_together
+            from index.build.together import run_together
 
             run = run_together(jobs, steps, workers, scheduler)
         for number, done in enumerate(run):

@@ -25,7 +25,8 @@ from index.measures.lists import NeighborLists
 
 if TYPE_CHECKING:
     from index.search.finder import Finder
-    from index.search.sketch import Sketch, Swept
+    from index.search.sketch import Sketch
+    from index.search.swept import Swept
 
 
 class Space:
@@ -165,7 +166,7 @@ class Space:
     @cached_property
     def flat(self) -> Swept:
         """The flat index of the causal or the cosine space, which bounds distances closer than the sketch."""
-        from index.search.sketch import flat_bounds
+        from index.search.swept import flat_bounds
 
         points = flat_index_points(self._checksums.file(f"{self.name}.faiss"), self._shape)
         return flat_bounds(points, forget=points.forget)

@@ -27,7 +27,14 @@ from index.search.sketch import encode, new_quantizer
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SAFETENSORS_DTYPES = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16"}
+SAFETENSORS_DTYPES = {
+    "float64": "F64",
+    "float32": "F32",
+    "float16": "F16",
+    "bfloat16": "BF16",
+    "int64": "I64",
+    "int32": "I32",
+}
 _UNUSED = 1 << 20  # what FAISS writes in the two unused numbers of a header
 DISTINCT_ROWS = "distinct_rows"
 STORED_ARRAYS = (*(field.name for field in fields(KnnGraph)), DISTINCT_ROWS)

@@ -59,12 +59,16 @@ def build_index(
     ] = None,
     workers: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Build so many steps of a sweep at a time. Needs the extra `cluster`."),
+        typer.Option(
+            metavar="N",
+            help="Make the graphs, or the steps of a sweep, by so many processes. Needs the extra `cluster`.",
+        ),
     ] = None,
     scheduler: Annotated[
         str | None,
         typer.Option(
-            metavar="tcp://HOST:PORT", help="Have the workers of a Dask scheduler build the steps of a sweep."
+            metavar="tcp://HOST:PORT",
+            help="Have the workers of a Dask scheduler make the graphs, or the steps of a sweep.",
         ),
     ] = None,
     bits: Annotated[
@@ -160,8 +164,8 @@ def build_index(
                     )
                 done = sweep_and_report(sweep, settings, bits, workers, scheduler, as_json=as_json)
             else:
-                require_sweep(**{"as": bits, "workers": workers, "scheduler": scheduler})
-                done = _build_and_report(settings, with_map=with_map, as_json=as_json)
+                require_sweep(**{"as": bits})
+                done = _build_and_report(settings, workers, scheduler, with_map=with_map, as_json=as_json)
     except KeyboardInterrupt as stop:
         print(f"stopped: {_left_behind(stop)}", file=sys.stderr)
         raise typer.Exit(130) from None
@@ -176,7 +180,9 @@ def require_sweep(**given: object) -> None:
             raise ParameterError(f"{parameter(name, value)} goes with {parameter('sweep')}; leave it out")
 
 
-def _build_and_report(settings: Settings, *, with_map: bool, as_json: bool) -> bool:
+def _build_and_report(
+    settings: Settings, workers: int | None, scheduler: str | None, *, with_map: bool, as_json: bool
+) -> bool:
     """Build, say what was built, print the densest token; return whether the stored distances agreed."""
     from index.answers.answer import json_of, page_of
     from index.build.build import build
@@ -189,7 +195,7 @@ def _build_and_report(settings: Settings, *, with_map: bool, as_json: bool) -> b
     if with_map:
         require_layout("--map", program="build_index.py")
     with progress_bar() as progress:
-        built = build(settings, progress)
+        built = build(settings, progress, workers=workers, scheduler=scheduler)
     bundle = open_bundle(built.folder)
     V, D, K = bundle.manifest.V, bundle.manifest.D, bundle.manifest.K
     notes = [
@@ -243,7 +249,8 @@ def _left_behind(stop: KeyboardInterrupt) -> str:
 
     if isinstance(stop, Interrupted):
         return f"what has come is kept for the next run, in {stop.path}"
-    if not isinstance(stop, Stopped) or not stop.kept:
+    if not isinstance(stop, Stopped) or not (stop.kept or stop.tiles):
         return "nothing was left behind"
     kept = f"{len(stop.kept)} of {len(Geometry)} spaces {'is' if len(stop.kept) == 1 else 'are'}"
-    return f"{kept} kept for the next run, in {stop.folder}"
+    more = ", with tiles of another," if stop.tiles else ""
+    return f"{kept}{more} kept for the next run, in {stop.folder}"

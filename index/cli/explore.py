@@ -8,11 +8,14 @@ from typing import Annotated
 
 import typer
 
+from index.bundle.bundle import Bundle
 from index.cli.ask import answering, open_index
 from index.cli.command import Index
 from index.cli.progress import progress_bar
 from index.cli.usage import OneLineCommand
-from index.errors import ParameterError
+from index.errors import ParameterError, one_line
+
+PORT = 8765
 
 app = typer.Typer()
 
@@ -20,7 +23,9 @@ app = typer.Typer()
 @app.command(cls=OneLineCommand, epilog="Example: uv run --extra explore query.py explore --port 0 --no-browser")
 def explore(
     index: Index = None,
-    port: Annotated[int, typer.Option(help="Of 127.0.0.1; 0 for any that is free.")] = 8765,
+    port: Annotated[
+        int | None, typer.Option(help="Of 127.0.0.1; 0 for any that is free.", show_default=str(PORT))
+    ] = None,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Only print the address.")] = False,
     with_map: Annotated[
         bool,
@@ -30,6 +35,11 @@ def explore(
         Path | None,
         typer.Option(metavar="FILE", help="Where the maps are kept.", show_default="NAME.map.parquet by the bundle"),
     ] = None,
+    export: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Serve nothing: write map, tokens, neighbors and search as files to hand on."),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the files of an earlier --export.")] = False,
 ) -> None:
     """Walk through the vocabulary in a browser, on this machine alone; Ctrl-C ends it. Needs the extra `explore`."""
     with answering():
@@ -41,6 +51,10 @@ def explore(
         from index.pictures.explore import server as explore_server
 
         explore_server.require_libraries()
+        if export is None and overwrite:
+            raise ParameterError("--overwrite goes with --export, which is not given")
+        if export is not None and (no_browser or port is not None):
+            raise ParameterError("--export serves nothing; leave --port and --no-browser out")
         bundle = open_index(index)
         map_path = map_file or explore_map.default_path(bundle.folder)
         if explore_map.read_map(map_path, bundle) is None:
@@ -50,10 +64,29 @@ def explore(
                     explore_map.make_map(bundle, map_path, report)
             elif map_file is not None:
                 raise ParameterError(f"{map_file} is no map of {bundle.name}; pass --map to make it")
-        with explore_server.listen(port) as listening:
+        if export is not None:
+            _export(bundle, map_path, export, overwrite=overwrite)
+            return
+        with explore_server.listen(PORT if port is None else port) as listening:
             address = explore_server.address_of(listening)
             print(address, flush=True)
             if not no_browser:
                 # In a thread, because a browser for terminals returns only when it is left.
                 Thread(target=open_browser, args=(address,), daemon=True).start()
             explore_server.serve(bundle.folder, map_path, QUESTIONS, listening)
+
+
+def _export(bundle: Bundle, map_path: Path, folder: Path, *, overwrite: bool) -> None:
+    """Write a site, print its first page, and say how large it is and how long it took."""
+    from time import perf_counter
+
+    from index.cli.progress import progress_bar
+    from index.pictures.explore.opened import OpenedBundle
+    from index.pictures.explore.site import export_site
+
+    started = perf_counter()
+    with progress_bar() as report:
+        made = export_site(OpenedBundle(bundle, map_path), folder, overwrite=overwrite, report=report)
+    print(one_line(str(folder / "index.html")))
+    said = f"{len(bundle):,} tokens in {made.files:,} files, {made.bytes / 1e6:,.0f} MB"
+    print(f"{said}, in {perf_counter() - started:.0f} s", file=sys.stderr)

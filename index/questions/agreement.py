@@ -14,7 +14,7 @@ from index.geometry.maps import Geometry
 from index.measures import overlap
 from index.measures.overlap import FEWEST, Overlap, Verdict
 from index.questions.among import Subset
-from index.questions.lists import ranked
+from index.questions.lists import OtherList, ranked
 from index.questions.marks import suspect
 from index.tokens.vocabulary import Token
 
@@ -100,6 +100,13 @@ def _others(bundle: Bundle, row: int, space: Space, among: Subset | None) -> int
     return len(bundle) - len(left_out) if among is None else len(among) - int(among.holds(left_out).sum())
 
 
+def unsuspected(bundle: Bundle, among: Subset | None = None) -> Subset:
+    """Return the tokens, of all or of some, that are neither untrained nor hubs."""
+    left_out = suspect(bundle)
+    rows = np.flatnonzero(~left_out) if among is None else among.rows[~left_out[among.rows]]
+    return Subset("neither untrained nor hubs", rows.astype(np.int32))
+
+
 def apart(
     bundle: Bundle,
     row: int,
@@ -110,10 +117,8 @@ def apart(
     among: Subset | None,
 ) -> Apart:
     """Count the untrained tokens and hubs among the shared ones, and compare lists of k without all such tokens."""
-    left_out = suspect(bundle)
+    left_out, rest = suspect(bundle), unsuspected(bundle, among)
     rows = np.array([each.token.row for each in shared], np.int64)
-    kept = np.flatnonzero(~left_out) if among is None else among.rows[~left_out[among.rows]]
-    rest = Subset("neither untrained nor hubs", kept.astype(np.int32))
     found, others = agreement_of(bundle, row, spaces, [ranked(space, row, k, rest) for space in spaces], k, rest)
     either, untrained = rows[left_out[rows]], rows[bundle.untrained[rows]]
     return Apart(
@@ -175,6 +180,16 @@ def no_verdict(found: Overlap) -> str:
         )
     are = "is" if found.k == 1 else "are"
     return f"No verdict: {counted(found.k, 'neighbor')} {are} too few for one, which takes {FEWEST}."
+
+
+def others_of(compared: Sequence[Geometry], shared: Iterable[Shared]) -> dict[Geometry, OtherList]:
+    """Return the list that each of two is compared with, with the ranks there of the tokens that both hold."""
+    first, second = compared
+    ranks = {each.token.row: each.ranks for each in shared}
+    return {
+        first: OtherList(second.label, {row: rank for row, (_, rank) in ranks.items()}),
+        second: OtherList(first.label, {row: rank for row, (rank, _) in ranks.items()}),
+    }
 
 
 def count_sentence(found: Overlap) -> str:

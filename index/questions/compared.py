@@ -19,6 +19,7 @@ from index.measures.overlaps import OVERLAP_TOPS, OverlapAt, Overlaps, overlap_a
 from index.measures.partitions import group_changes
 from index.measures.row_changes import RowChanges, row_changes
 from index.questions.among import Subset
+from index.questions.compared_tokens import ComparisonByToken, Shares
 from index.questions.comparison import DECILES, PERCENTILES, Comparison, Lists, Moved, Part, RowFigures, Side
 from index.questions.lists import lists_among
 from index.questions.metric import eigenvalues_of_m, spectrum
@@ -29,14 +30,20 @@ LISTED = 10
 ANOTHER_BASIS = 60.0
 """Degrees of the median angle, above which rows are no former ones that moved: of two bases it is 90."""
 
-Shares = dict[Geometry, dict[int, np.ndarray]]
-"""Of each shared token, (n,): the share of its nearest that are the same; NaN where it has no list as long."""
-
 
 def compare_bundles(
-    a: Bundle, b: Bundle, tops: Sequence[int] | None, listed: int, progress: Callable[[str, float], None]
+    a: Bundle,
+    b: Bundle,
+    tops: Sequence[int] | None,
+    listed: int,
+    progress: Callable[[str, float], None],
+    *,
+    by_token: bool = False,
 ) -> Comparison:
-    """Compare two bundles over the tokens that both have; ParameterError where these are fewer than two."""
+    """Compare two bundles over the tokens that both have; ParameterError where these are fewer than two.
+
+    `by_token` says that the rows of the answer are of tokens.
+    """
     progress("tokens", 0.0)
     matched = match(a.vocabulary, b.vocabulary)
     if len(matched.a) < 2:
@@ -51,7 +58,7 @@ def compare_bundles(
     of_trained = _trained_lists(a, b, matched, kept, tops, lambda share: progress("trained tokens", share))
     by, order = _order(moves, shares, len(matched.a))
     tokens = _Tokens(a, b, matched, moves, shares)
-    return Comparison(
+    found = Comparison(
         _side(a, matched),
         _side(b, matched),
         len(matched.a),
@@ -74,6 +81,11 @@ def compare_bundles(
             "covariance": (spectrum(a.metric.eigenvalues), spectrum(b.metric.eigenvalues)),
             "M": (spectrum(eigenvalues_of_m(a.metric)), spectrum(eigenvalues_of_m(b.metric))),
         },
+    )
+    if not by_token:
+        return found
+    return ComparisonByToken(
+        **vars(found), vocabulary=a.vocabulary, other=b.vocabulary, matched_rows=matched, moves=moves, shares=shares
     )
 
 

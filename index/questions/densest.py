@@ -132,7 +132,7 @@ class Densest(Answer):
             around.center(),
             Heading("Densest under each rule"),
             self.winners(),
-            *around.lists_and_overlap(),
+            *around.overlap_and_lists(),
             *self._lists_beside(),
         ]
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 
 from index.answers.answer import Row
-from index.answers.page import TEXT, Block, Column, Heading, Sentence, Words, facts, table
+from index.answers.page import TEXT, Block, Column, Heading, Sentence, Several, facts, table
 from index.bundle.bundle import Bundle
 from index.measures.groups import connected_groups
 from index.questions.among import AmongSome, Subset, kept
@@ -17,9 +17,6 @@ from index.questions.lists import PIECE, TOKEN_COLUMNS, among_facts, among_json
 from index.questions.parameters import POSITIVE, Among, Without
 from index.questions.question import Doc, Limit
 from index.tokens.vocabulary import Token
-
-GROUP_TEXTS = 12
-"""How many texts of a group are shown before the rest is only counted."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +73,7 @@ class Duplicates(AmongSome):
         )
         if not self.groups:
             return [counts]
-        lines = ((f"{len(group):,}", str(group[0].id), _texts(group)) for group in self.groups[: self.listed])
+        lines = ((f"{len(group):,}", str(group[0].id), Several(group)) for group in self.groups[: self.listed])
         blocks: list[Block] = [
             counts,
             Heading("Groups, by their first token"),
@@ -137,9 +134,3 @@ def _alone(groups: np.ndarray, here: np.ndarray) -> np.ndarray:
     parted: np.ndarray = rows.copy()
     parted[here] = rows[here][first_at][of_row]
     return parted
-
-
-def _texts(group: tuple[Token, ...]) -> Words:
-    texts = [part for token in group[:GROUP_TEXTS] for part in ("  ", token)][1:]
-    more = f"  and {len(group) - GROUP_TEXTS:,} more" if len(group) > GROUP_TEXTS else ""
-    return (*texts, more)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import numpy as np
 
 from index.answers.answer import Answer, Row
-from index.answers.page import Block, Heading, Sentence, Words, facts
+from index.answers.page import Block, Heading, Reference, Sentence, Words, facts
 from index.bundle.bundle import Bundle
 from index.errors import ParameterError
 from index.geometry.maps import Geometry
@@ -29,6 +30,8 @@ from index.questions.question import Doc, Progress, silent
 from index.questions.quoted import Finding
 from index.questions.shares import Shares, shares
 from index.questions.untrained import Untrained, untrained
+
+A = TypeVar("A", bound=Answer)
 
 CLEANED = "overlap without untrained tokens and hubs"
 SLOW = "takes long, and a quick answer was asked for"
@@ -76,7 +79,7 @@ class Findings(Answer):
                 "finding": each.name,
                 "question": each.source.question,
                 "figure": name,
-                **{key: float(value) for key, value in vars(figure).items()},
+                **{key: None if math.isnan(value) else float(value) for key, value in vars(figure).items()},
                 "sentence": said[each.name],
                 "sure": each.sure,
                 "misleads": each.misleads,
@@ -104,7 +107,9 @@ class Findings(Answer):
             rows: list[tuple[str, Words]] = [("sure", each.sure), ("but", each.misleads), ("more", each.source)]
             blocks += [Heading(said[each.name]), facts(rows)]
         if self.left_out:
-            blocks += [Heading("Not said"), facts(self.left_out.items())]
+            unsaid: list[tuple[str, Words]] = list(self.left_out.items())
+            everything = [("more", Reference("findings", "findings", {"quick": "false"}))] if self.quick else []
+            blocks += [Heading("Not said"), facts([*unsaid, *everything])]
         return blocks or [Sentence("There is nothing to say of it.")]
 
 
@@ -185,30 +190,26 @@ def _quoted(
     bundle: Bundle, asked: Mapping[str, Answer | str], *, controlled: bool
 ) -> Iterator[tuple[str, Finding | str]]:
     """Yield findings by their names, or why there is none: what a metric captures first, then whose lists they are."""
-    match asked.get("evaluate", SLOW):
-        case Evaluation() as judged:
-            yield from ((each.name, quoted.judged(each)) for each in judged.sets)
-        case why:
-            yield "what people judged", str(why)
-    shared, lists, cleaned, filled, census, equal = (
-        asked.get(name, SLOW if name == "shares" else LABELS)
-        for name in ("shares", "overlap", CLEANED, "hubness", "untrained", "duplicates")
-    )
-    yield "in common", quoted.in_common(shared) if isinstance(shared, Shares) else str(shared)
-    if isinstance(lists, OverlapCensus):
-        without = cleaned if isinstance(cleaned, OverlapCensus) else None
-        yield "overlap", quoted.overlap(lists, without, controlled=controlled)
+    judged, census, cleaned = asked.get("evaluate", SLOW), asked.get("untrained", LABELS), asked.get(CLEANED)
+    if isinstance(judged, Evaluation):
+        yield from ((each.name, quoted.judged(each)) for each in judged.sets)
     else:
-        yield "overlap", str(lists)
-    if isinstance(census, Untrained) and isinstance(filled, Hubness):
-        yield "untrained", quoted.untrained(census, filled)
-    else:
-        yield "untrained", str(filled if isinstance(filled, str) else census)
-    yield "hubs", quoted.hubs(filled) if isinstance(filled, Hubness) else str(filled)
-    yield "twins", quoted.twins(equal, len(bundle)) if isinstance(equal, Duplicates) else str(equal)
+        yield "what people judged", str(judged)
+    without = cleaned if isinstance(cleaned, OverlapCensus) else None
+    about = partial(quoted.overlap, cleaned=without, controlled=controlled)
+    yield "in common", _of(Shares, asked.get("shares", SLOW), quoted.in_common)
+    yield "overlap", _of(OverlapCensus, asked["overlap"], about)
+    filled = asked["hubness"]
+    yield "untrained", _of(Hubness, filled, lambda of: _of(Untrained, census, partial(quoted.untrained, filled=of)))
+    yield "hubs", _of(Hubness, filled, quoted.hubs)
+    yield "twins", _of(Duplicates, asked["duplicates"], partial(quoted.twins, of=len(bundle)))
     without_texts = bundle.vocabulary.texts.null_count == len(bundle)
-    named = quoted.texts(census) if isinstance(census, Untrained) else str(census)
-    yield "texts", NO_TEXTS if without_texts else named
+    yield "texts", NO_TEXTS if without_texts else _of(Untrained, census, quoted.texts)
+
+
+def _of(kind: type[A], answer: Answer | str, quote: Callable[[A], Finding | str]) -> Finding | str:
+    """Return what is quoted of an answer, or why there is none."""
+    return quote(answer) if isinstance(answer, kind) else str(answer)
 
 
 def _renamed(progress: Progress, step: str, _: str, share: float) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 
 from index.answers.answer import Answer, Row
-from index.answers.page import TEXT, Block, Column, Heading, Sentence, Words, counted, facts, table
+from index.answers.page import TEXT, Block, Column, Heading, Sentence, Several, Words, counted, facts, table
 from index.bundle.bundle import Bundle
 from index.errors import ParameterError, parameter
 from index.geometry.maps import distances_to
@@ -23,7 +23,6 @@ from index.tokens.vocabulary import Token
 
 GROWTH = (0, 1, 2, 4, 8, 16)
 """How many steps, or times the distance, groups are counted at besides."""
-GROUP_TEXTS = 8
 LONGEST = 65_534
 """Steps from one end of a 16-bit format to the other."""
 _MOST_MEASURED = 4096
@@ -184,7 +183,7 @@ class Cells(Answer):
             extent = "" if group.extent is None else f"{group.extent:.4g}"
             first = group.points[0][0]
             counts = (f"{group.size:,}", f"{len(group.points):,}", extent, *touching, str(first.id))
-            yield (*counts, _texts(group))
+            yield (*counts, Several(tuple(token for point in group.points for token in point)))
 
 
 def lattice(
@@ -289,10 +288,3 @@ def _group(
         members = bundle.causal.points[firsts]
         extent = float(max(distances_to(members, members[at : at + 1]).max() for at in range(len(firsts))))
     return Group(tokens, extent, None, links)
-
-
-def _texts(group: Group) -> Words:
-    tokens = [token for point in group.points for token in point]
-    texts = [part for token in tokens[:GROUP_TEXTS] for part in ("  ", token)][1:]
-    more = f"  and {len(tokens) - GROUP_TEXTS:,} more" if len(tokens) > GROUP_TEXTS else ""
-    return (*texts, more)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -227,18 +228,31 @@ def twins_said(twins: Sequence[Token]) -> Words:
     return (*named, ", …" if len(twins) > NAMED_TWINS else "")
 
 
-def neighbors_table(geometry: Geometry, neighbors: Iterable[Neighbor]) -> Table:
-    """Return a neighbor list: logometers, or similarity and chord; then how far a neighbor is to be believed."""
+@dataclass(frozen=True)
+class OtherList:
+    """The list that one is compared with."""
+
+    label: str  # of its geometry
+    ranks: Mapping[int, int]  # of the tokens that both hold, by their rows
+
+    def rank(self, token: Token) -> str:
+        """Return where that list holds a token, `-` where it does not."""
+        return str(self.ranks.get(token.row, "-"))
+
+
+def neighbors_table(geometry: Geometry, neighbors: Iterable[Neighbor], other: OtherList | None = None) -> Table:
+    """Return a neighbor list: ranks, here and in another list; logometers, or similarity and chord; marks."""
     figures = ("similarity", "chord") if geometry.angular else ("logometers",)
 
     def line(neighbor: Neighbor) -> tuple[Words, ...]:
         token = neighbor.token
+        ranks = (str(neighbor.rank), *([] if other is None else [other.rank(token)]))
         similarity = () if neighbor.similarity is None else (f"{neighbor.similarity:.6f}",)
-        places = map(str, (neighbor.rank, token.row, token.id))
-        distance = as_length(neighbor.distance)
-        return (*places, *similarity, distance, f"{neighbor.hubness:,.0f}", signs(neighbor.marks), token)
+        measured = (*similarity, as_length(neighbor.distance), f"{neighbor.hubness:,.0f}")
+        return (*ranks, str(token.row), str(token.id), *measured, signs(neighbor.marks), token)
 
-    return table(("rank", "row", "id", *figures, "hubness", "", TEXT), map(line, neighbors))
+    ranks = ("rank", *([] if other is None else [f"by {other.label}"]))
+    return table((*ranks, "row", "id", *figures, "hubness", "", TEXT), map(line, neighbors))
 
 
 def legends(neighbors: Iterable[Neighbor]) -> list[Block]:
@@ -247,16 +261,21 @@ def legends(neighbors: Iterable[Neighbor]) -> list[Block]:
     return [Sentence(each, aside=True) for each in said]
 
 
-def list_blocks(lists: Lists, why_none: Callable[[Geometry], str], nearest: str = "nearest") -> list[Block]:
+def list_blocks(
+    lists: Lists,
+    why_none: Callable[[Geometry], str],
+    nearest: str = "nearest",
+    others: Mapping[Geometry, OtherList] = MappingProxyType({}),
+) -> list[Block]:
     """Return lists under their headings, and what their marks mean; of an empty one, why it is.
 
-    `nearest` is what a heading calls the tokens of lists that may lack some.
+    `nearest` is what a heading calls the tokens of lists that may lack some; `others` are what lists are compared with.
     """
     blocks: list[Block] = []
     for geometry, neighbors in lists.items():
         if neighbors:
             blocks.append(Heading(f"{len(neighbors)} {nearest} {NEAREST_BY[geometry]}"))
-            blocks.append(neighbors_table(geometry, neighbors))
+            blocks.append(neighbors_table(geometry, neighbors, others.get(geometry)))
         else:
             blocks.append(Heading(f"None {NEAREST_BY[geometry]}: {why_none(geometry)}"))
     listed = [neighbor for neighbors in lists.values() for neighbor in neighbors]

@@ -24,7 +24,7 @@ from index.questions.agreement import (
     beside,
     count_sentence,
     no_verdict,
-    shared_table,
+    others_of,
     verdict_of,
 )
 from index.questions.among import AmongSome, Subset, kept
@@ -148,8 +148,8 @@ class Neighborhood(AmongSome):
         }
 
     def page(self) -> list[Block]:
-        """Return the token, the lists, and their overlap."""
-        return [Heading(self.token), self.center(), *self.lists_and_overlap()]
+        """Return the token, how far its lists agree, and the lists."""
+        return [Heading(self.token), self.center(), *self.overlap_and_lists()]
 
     def center(self) -> Block:
         """Return what there is to say of the token itself."""
@@ -193,15 +193,15 @@ class Neighborhood(AmongSome):
         there = "vectors" if self.rule is Rule.DISTINCT else "tokens"
         return f"{neighbors}: {self.averaged} averaged, there are no more {there}"
 
-    def lists_and_overlap(self) -> list[Block]:
-        """Return both lists, how many tokens they share, and which."""
+    def overlap_and_lists(self) -> list[Block]:
+        """Return how many tokens both lists share, then the lists, each with a token's rank in the other."""
         if self.approximate is not None:
             return [*list_blocks(self.lists, self.why_none, "found"), Sentence(LACKING, aside=True)]
-        blocks = list_blocks(self.lists, self.why_none)
         if self.overlap is None:
-            return blocks
-        blocks += [Heading("Overlap"), *map(Sentence, (count_sentence(self.overlap), self.meaning, self.beside))]
-        return [*blocks, shared_table(self.lists, self.shared)] if self.shared else blocks
+            return list_blocks(self.lists, self.why_none)
+        said = (count_sentence(self.overlap), self.meaning, self.beside)
+        lists = list_blocks(self.lists, self.why_none, others=others_of(list(self.lists)[:2], self.shared))
+        return [Heading("Overlap"), *(Sentence(each) for each in said), *lists]
 
     @property
     def meaning(self) -> str:

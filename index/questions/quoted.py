@@ -222,18 +222,18 @@ def judged(found: SetResult) -> Finding | str:
     one = not level
     how = f"{'agrees' if one else 'agree'} best with human similarity"
     if not pairs:
-        how = f"{'answers' if one else 'answer'} most analogies"
+        how = f"{'gets' if one else 'get'} the most analogies right"
     told = "" if not level else ", not told apart"
     against = [f"{shown[view]} by {BY[view.geometry]}" for view in others]
-    unit = "rho" if pairs else "right in"
+    unit = "rho " if pairs else ""
     at_mean = [f"{shown[view]} by {BY[view.geometry]}" for view in VIEWS if view.centered]
     kind = "pairs of words" if pairs else "questions"
     return Finding(
         found.name,
-        f"On {found.name} {best} {how}{told}: {unit} {shown[first]}, against {_listed(against)}",
+        f"On {found.name} {best} {how}{told}: {unit}{shown[first]}, against {_listed(against)}",
         shown[first],
-        f"[from, to] holds 95 % of draws of pairs of words, over {found.covered:,} of {found.items:,} {kind}; best "
-        "is what the same draws put before each other one",
+        f"[from, to] holds 95 % of draws of pairs of words, over {found.covered:,} of {found.items:,} {kind}; best: "
+        "the interval of its difference to each other one, on the same draws, leaves zero out",
         f"angles are taken at zero; at the mean row: {_listed(at_mean)}. Counted are words of one token: English, "
         "and frequent",
         Reference("evaluate", "evaluate", {"form": "space"}),

@@ -98,7 +98,10 @@ def rank(bundle: Bundle, a: TokenText, b: TokenText, *, among: Among = None, wit
     if rows[0] == rows[1]:
         token = bundle.vocabulary.display(rows[0])
         raise ParameterError(f"two tokens are ranked in each other's lists, but both are '{token}' (row {rows[0]})")
-    others = np.setdiff1d(np.arange(len(bundle)) if some is None else some.rows, rows).astype(np.int32)
+    ranked = np.full(len(bundle), some is None)  # which are in the lists, besides the two
+    ranked[rows if some is None else some.rows] = some is not None
+    ranked[rows] = False
+    others = np.flatnonzero(ranked).astype(np.int32)
     places = {
         geometry: _places(space, rows[0], rows[1]) if some is None else _places_among(space, rows[0], rows[1], others)
         for geometry, space in bundle.spaces.items()
@@ -109,11 +112,16 @@ def rank(bundle: Bundle, a: TokenText, b: TokenText, *, among: Among = None, wit
         {geometry: found[0] for geometry, found in places.items()},
         {geometry: found[1] for geometry, found in places.items()},
         {
-            geometry: max(0, len(np.setdiff1d(np.append(others, rows), each.excluded)) - 1)
+            geometry: max(0, int(np.count_nonzero(ranked)) + 1 - len(_out(each, ranked, rows)))
             for geometry, each in bundle.spaces.items()
         },
         some,
     )
+
+
+def _out(space: Space, ranked: np.ndarray, rows: list[int]) -> list[int]:
+    """Return the rows without a point among those of the lists, and the two themselves."""
+    return [row for row in space.excluded if ranked[row] or row in rows]
 
 
 def _places(space: Space, a: int, b: int) -> tuple[Place | None, Place | None]:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 
 from index.answers.answer import Answer, Row, json_number
-from index.answers.page import TEXT, Block, Column, Heading, Sentence, Words, facts, table
+from index.answers.page import TEXT, Block, Column, Heading, Sentence, Several, Words, facts, table
 from index.bundle.arrow import numbers_or_nan
 from index.bundle.bundle import Bundle
 from index.errors import ParameterError
@@ -24,7 +24,6 @@ from index.questions.question import Doc
 from index.tokens.classes import TokenClass, instead
 from index.tokens.vocabulary import Token
 
-GROUP_TEXTS = 12
 INDICATORS = {
     "moved": "moved",
     "cosine": "unused_cosine",
@@ -135,7 +134,7 @@ class Untrained(Answer):
         blocks += self.moved.page()
         blocks += [Heading("Classes"), self._classes()]
         if self.groups:
-            lines = ((f"{len(group):,}", str(group[0].id), _texts(group)) for group in self.groups[: self.listed])
+            lines = ((f"{len(group):,}", str(group[0].id), Several(group)) for group in self.groups[: self.listed])
             blocks += [
                 Heading("Twins among them, by their first token"),
                 table((Column("size", 7), "id", TEXT), lines),
@@ -259,9 +258,3 @@ def _groups(bundle: Bundle, rows: np.ndarray, twins: np.ndarray) -> tuple[tuple[
 
 def _figure(value: float) -> str:
     return "" if np.isnan(value) else f"{value:.3g}"
-
-
-def _texts(group: tuple[Token, ...]) -> Words:
-    texts = [part for token in group[:GROUP_TEXTS] for part in ("  ", token)][1:]
-    more = f"  and {len(group) - GROUP_TEXTS:,} more" if len(group) > GROUP_TEXTS else ""
-    return (*texts, more)

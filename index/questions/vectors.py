@@ -29,6 +29,7 @@ NORM_NAMES = (
     "backbone.norm_f.weight",
     "norm.weight",
     "ln_f.weight",
+    "output_norm.weight",  # in GGUF
 )
 """What model families call the weight of their final norm."""
 

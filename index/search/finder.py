@@ -15,7 +15,8 @@ from index.errors import ParameterError
 from index.geometry.blocks import Matrix
 from index.geometry.maps import distances_to
 from index.search.graph import check_points
-from index.search.sketch import Bounder, Sketch, flat_bounds
+from index.search.sketch import Sketch
+from index.search.swept import Bounder, flat_bounds
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from index.search.kernels import Floats, Ints, Nearest
     from index.search.ranking import Twins
     from index.search.scores import Arithmetic
+    from index.search.tile import Find
 
 Progress = Callable[[float], None]
 
@@ -64,13 +65,15 @@ def knn_graph(
     device: str = "cpu",
     progress: Progress | None = None,
     arithmetic: Arithmetic | None = None,
+    find: Find | None = None,
 ) -> KnnGraph:
     """Return the exact k-nearest-neighbor graph of all points, (V, D) float32, finite, mapped or not.
 
     Beside the points it needs 128 MiB for rounded points, and 12 bytes per point for each of its k + 48 nearest so far,
     whose place the graph takes, 16 k bytes per point. Scores are multiplied on `device`, as torch names it:
     "cpu", "cuda", "mps"; by default on all cores. `progress` is called with the share done, on the calling thread.
-    `arithmetic` is the filter's, by default the faster one here: the answer is the same.
+    `arithmetic` is the filter's, by default the faster one here, and `find` may find the nearest elsewhere, tile by
+    tile: the answer is the same.
     ParameterError when k is not from 1 to V - 1, or points are no finite float32 matrix.
     """
     points = check_points(points)
@@ -79,9 +82,12 @@ def knn_graph(
     with one_torch_thread_each(), ThreadPoolExecutor(threads or core_count()) as pool:
         twins, rows = _twins(points)
         nearest = min(k, len(rows) - 1)
-        filtered, found = _find_nearest(points, rows, nearest, arithmetic, device, pool, report)
-        rows, ordered = filtered.bounds.rows, _in_order(twins, rows, filtered.bounds.rows)
-        return _rank((len(points), k), nearest, rows, found, ordered, pool, report)
+        if find is not None and nearest:
+            found = find(points, rows, nearest, pool, lambda share: report(SWEEP_SHARE * share))
+        else:
+            filtered, found = _find_nearest(points, rows, nearest, arithmetic, device, pool, report)
+            twins, rows = _in_order(twins, rows, filtered.bounds.rows), filtered.bounds.rows
+        return _rank((len(points), k), nearest, rows, found, twins, pool, report)
 
 
 def _find_nearest(

@@ -1,63 +1,52 @@
-"""Bounds of all distances from a query, from points in one byte a coordinate: what need not be read in full.
+"""Points in one byte a coordinate, which bound all distances from a query: what need not be read in full.
 
 A sketch holds each point x as FAISS's 8-bit scalar quantizer keeps it, x', and the length of what that loses,
-e = |x - x'|. FAISS measures |q - x'| for a query q, and by the triangle inequality
+e = |x - x'|. By the triangle inequality, for a query q,
 
     |q - x'| - e  <=  |q - x|  <=  |q - x'| + e.                                                                (1)
 
-FAISS works in float32, so its number s is not quite |q - x'|^2. With u = 2^-24:
+x' is vmin + vdiff (code + 1/2) / 255, by coordinates. FAISS reads it so in float32, four operations, each off by at
+most u = 2^-24 of terms that are at most |vmin| + |vdiff|, and e was measured with another such reading: |q - x'| is off
+by at most d = 8 u | |vmin| + |vdiff| | from what e is an error of. FAISS's bounds of |q - x'| are those of `swept`.
 
-    x' is read as vmin + vdiff (code + 1/2) / 255, four operations, each off by at most u of terms that are at most
-    |vmin| + |vdiff|. e was measured with another reading of x', so both: at most d = 8 u | |vmin| + |vdiff| |   (2)
-    differences, squares and their sum, of D terms in any order: s = |q - x'|^2 (1 + t), |t| <= g,
-    g = (D + 4) u / (1 - (D + 4) u)  (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1)     (3)
-    squares below 2^-126 may vanish: D 2^-126 of s                                                             (4)
+Loops of our own count codes from the middle, k = code - 128, so that with b = vdiff / 255 and p = q - vmin - 128.5 b
 
-and as sqrt(1 + t) and its inverse are within 1 -+ g of 1 while g <= 1/2, for r = sqrt(s) and h = sqrt(D) 2^-63
+    |q - x'|^2 = |p|^2 - 2 sum w k + sum (b k)^2,   w = p b,                                                    (2)
 
-    r (1 - g) - h - d - e  <=  |q - x|  <=  r (1 + g) + h + d + e                                               (5)
+whose last sum is the row's own, kept in float64 once it is found. w is rounded to integers W times one step c, which
+makes of the middle sum one of 8 by 16 bits, in integers of 32. The step is such that |W| is below 2^15 and sum |W| at
+most (2^31 - 1) / 128, so this sum is exact: |sum W k| <= 128 sum |W|. What rounding w costs is measured,
 
-with |q - q'| added to either side for a query q' that float32 holds, in place of q. Where s overflows, or g is more
-than 1/2, the bounds are 0 and infinity. All that is not excluded by its lower bound is measured, in float64, from the
-points themselves: so a sketch decides how much is read, and never what is answered.
+    |sum w k - c sum W k|  <=  128 sum |w - c W|,                                                               (3)
+
+and float64 sums of D terms, a few operations behind each, err by less than (2 D + 16) 2^-53 of |p|^2 + sum (b k)^2,
+which no part of (2) is more than twice of; four times that is allowed for.
+
+All that is not excluded by its lower bound is measured, in float64, from the points themselves: so a sketch decides
+how much is read, and never what is answered.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from index.geometry.blocks import Matrix, row_blocks, row_slices
-from index.search.graph import core_count
+from index.search.swept import Bounds, Doubles, Swept, unknown
 
 if TYPE_CHECKING:
     import faiss
 
-Doubles = NDArray[np.float64]
-Bounds = tuple[Doubles, Doubles]
-"""The lower and the upper bounds of the distances to all points, (V,) each."""
-
-CHUNK_BYTES = 1 << 19
-"""Of codes that FAISS searches at once: they come from the checksum, and are still in the processor's cache."""
 SPREAD = 5.0
 """In standard deviations of a coordinate: what lies beyond saturates, and its row has the larger error."""
-KEPT_SWEEPS = 4
+MIDDLE = 128
+MOST_WEIGHT = 2**15 - 1
+MOST_WEIGHTS = (2**31 - 1) // MIDDLE
+"""What the weights of all coordinates may sum up to, without their signs."""
 _U = 2.0**-24
-
-
-class Bounder(Protocol):
-    """What bounds the distances from a query to all points."""
-
-    def bounds(self, query: np.ndarray, rows: np.ndarray | None = None) -> Bounds:
-        """Return the bounds for a query, (D,) float64; with `rows`, ascending, only theirs need be any good."""
-
-    def ask(self, queries: np.ndarray) -> None:
-        """Prepare bounds for several queries, (Q, D), at once."""
 
 
 def new_quantizer(points: Matrix) -> faiss.IndexScalarQuantizer:
@@ -95,92 +84,6 @@ def encode(quantizer: Any, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return codes, np.nextafter(errors.astype(np.float32), np.float32(np.inf))
 
 
-class Swept:
-    """Rows that FAISS measures the distances to, (V, D): all of them, some of them, by all cores.
-
-    `errors`, (V,), are what each row has lost of its point. `forget` is told which rows were read, and may take them
-    out of memory.
-    """
-
-    def __init__(
-        self,
-        index: Callable[[], Any],
-        rows: Matrix,
-        errors: np.ndarray | float,
-        *,
-        forget: Callable[[slice], None] | None = None,
-        threads: int | None = None,
-    ) -> None:
-        self._index, self._rows, self._errors, self._forget = index, rows, errors, forget
-        self._threads = threads or core_count()
-        self._height = max(1, CHUNK_BYTES // rows[:1].nbytes)
-        self.shape = rows.shape
-        self.recent: deque[tuple[np.ndarray, np.ndarray]] = deque(maxlen=KEPT_SWEEPS)  # queries, squared distances
-
-    def bounds(self, query: np.ndarray, rows: np.ndarray | None = None, *, near: float = 0.0) -> Bounds:
-        """Return the bounds (5) for a query, (D,) float64.
-
-        With `rows`, only those are measured, and others are bounded by 0 and infinity. Distances from a query no
-        further than `near` from this one are taken again, where there are any.
-        """
-        with np.errstate(over="ignore"):
-            rounded = np.ascontiguousarray(query, np.float32)
-        found = self._measured_before(query, near) if rows is None else None
-        if found is None:
-            found = rounded, self._squared_distances([rounded], rows)[0]
-            if rows is None:
-                self.recent.append(found)
-        asked, squared = found
-        D = self.shape[1]
-        g = (D + 4) * _U / (1 - (D + 4) * _U)
-        apart = float(np.linalg.norm(query - asked.astype(np.float64)))
-        if not (g <= 0.5 and np.isfinite(apart)):
-            return np.zeros(len(squared)), np.full(len(squared), np.inf)
-        lengths = np.sqrt(squared, dtype=np.float64)
-        off = self._errors + (np.sqrt(D) * 2.0**-63 + apart)
-        lower = np.maximum(lengths * (1 - g) - off, 0)
-        upper = lengths * (1 + g) + off
-        lower[~np.isfinite(squared)] = 0
-        return lower, upper
-
-    def ask(self, queries: np.ndarray) -> None:
-        """Measure the distances from several queries, (Q, D), in one sweep, for `bounds` to take."""
-        with np.errstate(over="ignore"):
-            rounded = list(np.ascontiguousarray(queries, np.float32))
-        new = [query for query in rounded if self._measured_before(query.astype(np.float64), 0.0) is None]
-        if new:
-            self.recent.extend(zip(new, self._squared_distances(new, None), strict=True))
-
-    def _measured_before(self, query: np.ndarray, near: float) -> tuple[np.ndarray, np.ndarray] | None:
-        for asked, squared in tuple(self.recent):
-            if np.linalg.norm(query - asked.astype(np.float64)) <= near:
-                return asked, squared
-        return None
-
-    def _squared_distances(self, queries: list[np.ndarray], rows: np.ndarray | None) -> list[np.ndarray]:
-        """Return what FAISS measures from float32 queries, (V,) float32 each: infinite where it is not asked."""
-        V = self.shape[0]
-        found = [np.full(V, np.inf, np.float32) for _ in queries]
-        asked = [each for each in zip(queries, found, strict=True) if np.isfinite(each[0]).all()]
-        edges = np.linspace(0, V, self._threads + 1).astype(int).tolist()
-
-        def sweep(start: int, stop: int) -> None:
-            part = _Part(self._index())
-            for at in range(start, stop, self._height):
-                where = slice(at, min(at + self._height, stop))
-                inside = None if rows is None else rows[np.searchsorted(rows, at) : np.searchsorted(rows, where.stop)]
-                if inside is None or len(inside):
-                    block = self._rows[where]
-                    for query, squared in asked:
-                        part.measure(block, query, squared[where], None if inside is None else inside - at)
-                    if self._forget is not None:
-                        self._forget(where)
-
-        with ThreadPoolExecutor(self._threads) as pool:
-            list(pool.map(sweep, edges[:-1], edges[1:]))
-        return found
-
-
 class Sketch(Swept):
     """Points, (V, D), as FAISS's 8-bit quantizer keeps them: `codes`, (V, D) uint8, and what each lost, `errors`, (V,).
 
@@ -207,6 +110,10 @@ class Sketch(Swept):
         ranges = np.abs(trained.astype(np.float64)).reshape(2, -1).sum(axis=0)
         decoding = 8 * _U * float(np.linalg.norm(ranges))
         super().__init__(index, codes, errors.astype(np.float64) + decoding, forget=forget, threads=threads)
+        low, reach = trained.astype(np.float64).reshape(2, -1)
+        self._steps = reach / 255  # (D,) b of (2)
+        self._middle = low + (MIDDLE + 0.5) * self._steps  # (D,) where k is 0
+        self._squared: Doubles | None = None  # (V,) the last sum of (2)
 
     @classmethod
     def of(cls, points: Matrix, *, threads: int | None = None) -> Sketch:
@@ -216,52 +123,46 @@ class Sketch(Swept):
         codes, errors = (np.concatenate(each) for each in zip(*parts, strict=True))
         return cls(quantizer, codes, errors, threads=threads)
 
-    def _squared_distances(self, queries: list[np.ndarray], rows: np.ndarray | None) -> list[np.ndarray]:
-        found = super()._squared_distances(queries, rows)
+    def _ask_faiss(self, queries: list[np.ndarray], rows: np.ndarray | None) -> list[NDArray[np.float32]]:
+        found = super()._ask_faiss(queries, rows)
         self._forget = None
         return found
 
+    def _by_loops(self, query: np.ndarray, rows: np.ndarray) -> Bounds:
+        """Return the bounds of |q - x'| by (2) and (3)."""
+        from index.search.code_kernels import squared_lengths, weigh
 
-def flat_bounds(points: Matrix, *, forget: Callable[[slice], None] | None = None, threads: int | None = None) -> Swept:
-    """Return bounds by FAISS's flat index over points, (V, D) float32: nothing is lost, and (3) alone is their width.
-
-    It reads four times what a sketch does, for where a sketch leaves too much open.
-    """
-    import faiss
-
-    return Swept(lambda: faiss.IndexFlatL2(points.shape[1]), points, 0.0, forget=forget, threads=threads)
-
-
-class _Part:
-    """FAISS's index over some rows, which stay where they are."""
-
-    def __init__(self, index: Any) -> None:
-        import faiss
-
-        self._faiss: Any = faiss
-        self._index, self._empty = index, _read_in_place()
-
-    def measure(self, rows: np.ndarray, query: np.ndarray, squared: np.ndarray, some: np.ndarray | None) -> None:
-        """Fill in the squared distances from a query to rows, or to some of them."""
-        content, count = rows.view(np.uint8), len(rows) if some is None else len(some)
-        owner = self._empty.codes.owner
-        view = self._faiss.MaybeOwnedVectorUInt8.create_view(self._faiss.swig_ptr(content), content.size, owner)
-        self._index.codes, self._index.ntotal = view, len(rows)
-        parameters = None
-        if some is not None:
-            chosen = np.zeros(len(rows), bool)
-            chosen[some] = True
-            selector = self._faiss.IDSelectorBitmap(np.packbits(chosen, bitorder="little"))
-            parameters = self._faiss.SearchParameters(sel=selector)
-        distances, ids = self._index.search(query[np.newaxis], count, params=parameters)
-        found = ids[0] >= 0
-        squared[ids[0][found]] = distances[0][found]
+        codes, D = self._rows[:], self.shape[1]
+        if self._squared is None:
+            squared = np.empty(len(codes))
+            self._in_parts(len(codes), lambda part: squared_lengths(codes, self._all[part], self._steps, squared[part]))
+            self._squared = squared
+        with np.errstate(over="ignore", invalid="ignore"):
+            p = query - self._middle
+            integers, step, lost = _weights(p * self._steps)
+            own = float(p @ p) + (self._squared if rows is self._all else self._squared[rows])
+        if not np.isfinite(lost):
+            return unknown(len(rows))
+        sums = np.empty(len(rows), np.int32)
+        less = np.int32(MIDDLE * int(integers.sum(dtype=np.int64)))
+        self._in_parts(len(rows), lambda part: weigh(codes, rows[part], integers, less, sums[part]))
+        with np.errstate(over="ignore", invalid="ignore"):
+            found = own - (2 * step) * sums
+            error = 2 * MIDDLE * lost + own * ((8 * D + 64) * 2.0**-53)
+            least, most = np.sqrt(np.maximum(found - error, 0)), np.sqrt(np.maximum(found + error, 0))
+        open_ones = ~np.isfinite(found + error)
+        least[open_ones], most[open_ones] = 0, np.inf
+        vanished = np.sqrt(D) * 2.0**-511  # squares and products that do, as in `swept`; and roots are rounded, too
+        return least * (1 - 2.0**-50) - vanished, most * (1 + 2.0**-50) + vanished
 
 
-def _read_in_place() -> Any:
-    """Return an index that FAISS read where it lies: its owner stands for memory of others, while it lives."""
-    import faiss as module
-
-    faiss: Any = module
-    empty = faiss.serialize_index(faiss.IndexScalarQuantizer(1, faiss.ScalarQuantizer.QT_8bit))
-    return faiss.read_index(faiss.ZeroCopyIOReader(faiss.swig_ptr(empty), empty.size))
+def _weights(w: Doubles) -> tuple[NDArray[np.int16], float, float]:
+    """Return integers W, (D,), their step c, and what (3) sums up, a little more than sum |w - c W|."""
+    sizes = np.abs(w)
+    room = max(MOST_WEIGHTS - len(w), 0.5)  # half a step of each may be added by rounding
+    step = float(max(sizes.max() / MOST_WEIGHT, sizes.sum() / room)) * (1 + 1e-9)
+    if not (np.isfinite(step) and step > 1e-290):  # no integers, and all is lost: the bound still holds
+        return np.zeros(len(w), np.int16), 0.0, float(sizes.sum()) * (1 + 1e-9)
+    integers = np.rint(w / step)
+    lost = float(np.abs(w - step * integers).sum() + 1e-15 * sizes.sum()) * (1 + 1e-9)
+    return integers.astype(np.int16), step, lost

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from index.search.sketch import Bounds, Swept
+from index.search.swept import Bounds, Swept
 
 _U = 2.0**-24
 
@@ -28,6 +28,7 @@ class TurnedBounds:
 
     def bounds(self, query: np.ndarray, rows: np.ndarray | None = None) -> Bounds:
         """Return the bounds for a query, (D,) float64."""
+        query = np.asarray(query, np.float64)  # in float32 the terms of (6) would be off by more than is allowed for
         squared_length = float(query @ query)
         t, near = self._scale(query, squared_length)
         lower, upper = self._sketch.bounds(t * query - self._origin, rows, near=near)
@@ -54,7 +55,7 @@ class TurnedBounds:
 
     def _scale(self, query: np.ndarray, squared_length: float) -> tuple[float, float]:
         """Return t, and how near t q - m is to a query that was asked; 0 where none is near."""
-        for asked, _ in tuple(self._sketch.recent):
+        for asked, _, _ in tuple(self._sketch.recent):
             vector = asked.astype(np.float64) + self._origin
             t = float(query @ vector) / squared_length if squared_length else 0.0
             near = 1e-5 * float(np.linalg.norm(vector))

@@ -1,4 +1,4 @@
-"""Vectors in a file: one array of one or two axes out of a `.npy`, a `.pt` or a `.safetensors`."""
+"""Vectors in a file: one array of one or two axes out of a `.npy`, a `.pt`, a `.safetensors` or a `.gguf`."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ import numpy as np
 
 from index.errors import SourceError
 from index.files import MappedFile, open_file
-from index.sources.matrix import map_npy, native_floats, safetensors_header, safetensors_values
+from index.sources.gguf import read_header
+from index.sources.matrix import gguf_values, map_npy, native_floats, safetensors_header, safetensors_values
 from index.sources.torch_file import StoredTensor, as_numpy, load_torch
 
-ENDINGS = (".npy", ".pt", ".pth", ".bin", ".safetensors")
+ENDINGS = (".npy", ".pt", ".pth", ".bin", ".safetensors", ".gguf")
 LISTED_NAMES = 5
 _AXES = (1, 2)
 
@@ -66,6 +67,9 @@ def _held(file: MappedFile) -> Mapping[str, _Held]:
             name: _Held(entry.shape, partial(safetensors_values, file, name, entry, start))
             for name, entry in header.items()
         }
+    if path.suffix.lower() == ".gguf":
+        gguf = read_header(file)
+        return {name: _Held(each.shape, partial(gguf_values, gguf, name)) for name, each in gguf.tensors.items()}
     content = load_torch(file)
     tensors = content if isinstance(content, Mapping) else {path.name: content}
     return {

@@ -162,32 +162,36 @@ def read_gguf(header: GgufHeader) -> Tensor:
 
     Floating-point tensors keep their dtype; quantized ones are dequantized to float32.
     """
+    path = header.file.path
+    name = choose(GGUF_NAMES, {key: tensor.shape for key, tensor in header.tensors.items()}, path)
+    _require_matrix(name, header.tensors[name].shape, path)
+    return as_matrix(name, gguf_values(header, name), path)
+
+
+def gguf_values(header: GgufHeader, name: str) -> np.ndarray:
+    """Read a tensor of a `.gguf` file, mapped where its numbers are floats, else dequantized to float32."""
     from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, dequantize
 
-    file, path = header.file, header.file.path
-    name = choose(GGUF_NAMES, {key: tensor.shape for key, tensor in header.tensors.items()}, path)
-    tensor = header.tensors[name]
+    file, path, tensor = header.file, header.file.path, header.tensors[name]
     try:
         kind = GGMLQuantizationType(tensor.quantization)
     except ValueError as error:
         raise SourceError(f"{name} of {path} has the unknown quantization type {tensor.quantization}") from error
     if kind.name in _DTYPES:
-        _require_matrix(name, tensor.shape, path)
-        return as_matrix(name, file.array(name, _DTYPES[kind.name], tensor.shape, tensor.offset), path)
+        return file.array(name, _DTYPES[kind.name], tensor.shape, tensor.offset)
     block_elements, block_bytes = GGML_QUANT_SIZES[kind]
-    if len(tensor.shape) != 2 or tensor.shape[1] % block_elements:
+    if not tensor.shape or tensor.shape[-1] % block_elements:
         raise SourceError(
-            f"{name} of {path} has shape {tensor.shape}; wanted (tokens, multiple of {block_elements}) for {kind.name}"
+            f"{name} of {path} has shape {tensor.shape}; wanted rows of a multiple of {block_elements} for {kind.name}"
         )
-    V, D = tensor.shape
-    packed_shape = (V, D // block_elements * block_bytes)
-    _require_matrix(name, packed_shape, path)
+    packed_shape = (*tensor.shape[:-1], tensor.shape[-1] // block_elements * block_bytes)
     packed = file.array(name, np.uint8, packed_shape, tensor.offset)
     try:
-        with np.errstate(all="ignore"):  # what comes out infinite is refused below
-            return as_matrix(name, dequantize(packed, kind), path)
+        with np.errstate(all="ignore"):  # what comes out infinite is refused by who takes it
+            values: np.ndarray = dequantize(packed, kind)
     except NotImplementedError as error:
         raise SourceError(f"{name} of {path} is quantized as {kind.name}, which gguf cannot dequantize") from error
+    return values
 
 
 def choose(wanted: Sequence[str], shapes: Mapping[str, tuple[int, ...]], path: Path | str) -> str:

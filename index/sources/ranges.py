@@ -94,8 +94,11 @@ class RemoteFile:
         ) as response:
             if response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
                 raise SourceError(f"{self.name} has {self.size:,} bytes as the Hub says, and fewer as its server does")
-            if response.status_code >= 500 or response.status_code == httpx.codes.TOO_MANY_REQUESTS:
-                raise httpx.ReadError(f"it answers {response.status_code}")
+            status = response.status_code
+            # An address that the Hub has signed is good for some time; asked again, it signs another.
+            expired = status == httpx.codes.FORBIDDEN and response.history
+            if status >= 500 or status == httpx.codes.TOO_MANY_REQUESTS or expired:
+                raise httpx.ReadError(f"it answers {status}")
             response.raise_for_status()
             self._check(response, start, end)
             yield response

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 import unicodedata
@@ -114,6 +115,20 @@ def display(text: str | None, piece: str | None = None) -> str:
         # An escape reads from left to right wherever it stands.
         visible = (LEFT_TO_RIGHT_ISOLATE if "\\" in visible else FIRST_STRONG_ISOLATE) + visible + POP_ISOLATE
     return SPACE_MARK * before + visible + SPACE_MARK * after
+
+
+def quoted(text: str) -> str:
+    r"""Return a text as JSON has it: in quotes, with escapes for what is no letter, mark, sign or plain space.
+
+    What `json.loads` reads back as the same text. Unlike `display` it marks no space and keeps no direction of writing.
+    """
+
+    def written(character: str) -> str:
+        if character == " " or (character.isascii() and character.isprintable()):
+            return json.dumps(character)[1:-1]
+        return character if unicodedata.category(character)[0] in _PLAIN_CATEGORIES else json.dumps(character)[1:-1]
+
+    return f'"{"".join(map(written, text))}"'
 
 
 def undisplayed(form: str) -> str:

@@ -1,9 +1,9 @@
-"""What the address of a page says: which two geometries are compared, how long lists are, and which token it is of."""
+"""What the address of a page says: which geometries are compared, how long lists are and of what, and which token."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from urllib.parse import urlencode
 
@@ -19,28 +19,38 @@ from index.tokens.vocabulary import Token
 TOP = 30
 """Neighbors listed when an address does not say."""
 
+SUSPECT = "suspect"
+"""What `without` is where lists leave out untrained tokens and hubs."""
+
 
 @dataclass(frozen=True)
 class Choice:
-    """The two geometries a page compares, and how long its lists are."""
+    """The two geometries a page compares, how long its lists are, and whether of all tokens."""
 
     first: Geometry
     second: Geometry
     top: int
     usual: int  # the `top` of a page whose address names none
     longest: int  # the largest there can be
+    without_suspect: bool = False  # whether untrained tokens and hubs are left out
 
     @cached_property
     def parameters(self) -> dict[str, str]:
         """What an address must say to have this choice: nothing that is usual."""
         named = {"first": self.first.label, "second": self.second.label, "top": str(self.top)}
         usual = dict(zip(named, (*(each.label for each in CAUSAL_AND_COSINE), str(self.usual)), strict=True))
-        return {name: value for name, value in named.items() if value != usual[name]}
+        said = {name: value for name, value in named.items() if value != usual[name]}
+        return {**said, "without": SUSPECT} if self.without_suspect else said
 
     def address(self, path: str, **more: str) -> str:
         """Return an address under which this choice holds."""
         query = urlencode({**more, **self.parameters})
         return f"{path}?{query}" if query else path
+
+    @property
+    def other(self) -> Choice:
+        """The same choice, with untrained tokens and hubs where it leaves them out, and else without."""
+        return replace(self, without_suspect=not self.without_suspect)
 
     def of_token(self, token_id: int) -> str:
         """Return the address of a token's page."""
@@ -79,7 +89,7 @@ def lead(reference: Reference) -> Lead:
 
 
 def read_choice(parameters: Mapping[str, str], bundle: Bundle) -> Choice:
-    """Read `first`, `second` and `top` of an address; ParameterError when one is out of range."""
+    """Read `first`, `second`, `top` and `without` of an address; ParameterError when one is out of range."""
     known = {geometry.label: geometry for geometry in Geometry}
     pair = []
     for name, default in zip(("first", "second"), CAUSAL_AND_COSINE, strict=True):
@@ -94,7 +104,10 @@ def read_choice(parameters: Mapping[str, str], bundle: Bundle) -> Choice:
     typed = parameters.get("top", str(usual)).strip()
     if not (typed.isdecimal() and len(typed) < 10 and 1 <= int(typed) <= longest):
         raise ParameterError(f"the number of neighbors must be from 1 to {longest}, got: {display(typed[:60])}")
-    return Choice(pair[0], pair[1], int(typed), usual, longest)
+    without = parameters.get("without", "")
+    if without not in ("", SUSPECT):
+        raise ParameterError(f"without must be {SUSPECT}, got: {display(without[:60])}")
+    return Choice(pair[0], pair[1], int(typed), usual, longest, without == SUSPECT)
 
 
 def usual_choice(bundle: Bundle) -> Choice:

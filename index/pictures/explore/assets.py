@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -44,12 +45,17 @@ class Assets:
         paths = [PAGE / "report.css", *(path for path in _FOLDER.iterdir() if path.suffix in _TYPES)]
         self._contents = {path.name: path.read_bytes() for path in paths}
         # What the script of the charts is made of stands for it.
-        names = {**self._contents, CHARTS: _CHARTS_SOURCE.read_bytes() + version("vl-convert-python").encode()}
+        drawn_by = version("vl-convert-python") if find_spec("vl_convert") else ""  # a notebook's map has no charts
+        names = {**self._contents, CHARTS: _CHARTS_SOURCE.read_bytes() + drawn_by.encode()}
         self._digests = {name: hashlib.sha256(content).hexdigest()[:16] for name, content in names.items()}
 
     def address(self, name: str) -> str:
         """Return the address of a file, a new one when its content is new."""
         return f"/static/{name}?{self._digests[name]}"
+
+    def content(self, name: str) -> bytes:
+        """Return a file that is there."""
+        return self._contents[name]
 
     def get(self, name: str) -> Asset | None:
         """Return a file by its name, None where there is none."""
@@ -74,6 +80,12 @@ def templates(assets: Assets) -> Environment:
         lstrip_blocks=True,
     )
     environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
-    environment.globals |= {"static": assets.address, "example": EXAMPLE, "geometries": tuple(Geometry)}
+    environment.globals |= {
+        "static": assets.address,
+        "example": EXAMPLE,
+        "geometries": tuple(Geometry),
+        "home": "/",
+        "site": False,
+    }
     environment.globals |= {"counted": counted, "longest": LONGEST}
     return environment

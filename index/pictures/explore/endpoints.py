@@ -16,21 +16,15 @@ from index.pictures.explore.address import Choice, link, links, read_choice, usu
 from index.pictures.explore.assets import LONGEST, Assets, templates
 from index.pictures.explore.map_data import IMMUTABLE
 from index.pictures.explore.opened import OpenedBundle, WatchedBundle
+from index.pictures.explore.question_page import LOOK_AGAIN, question_page
 from index.pictures.explore.views import plain_lists, quoted_finding, token_view
 from index.pictures.page import tables, words
-from index.pictures.page.answer_charts import answer_charts, specifications
 from index.questions.analogy import analogy
 from index.questions.question import Question
 from index.questions.terms import term_of
 from index.tokens.display import display
 
 NEW_EACH_TIME = {"Cache-Control": "no-cache"}
-
-PATIENCE = 1.0
-"""Seconds that a page waits for an answer that takes long, before it says how far it is."""
-
-LOOK_AGAIN = 2
-"""After so many seconds a browser asks for such a page again; HTML alone could not without a script."""
 
 Answer = Callable[[Request, OpenedBundle], Response]
 
@@ -51,6 +45,7 @@ class Pages:
         """Return the endpoint of an answer, with an error page for what cannot be answered."""
 
         def endpoint(request: Request) -> Response:
+            opened = None
             try:
                 opened = self._watched.current()
                 try:
@@ -63,7 +58,7 @@ class Pages:
             except BundleError as error:
                 return self._problem(HTTPStatus.SERVICE_UNAVAILABLE, "The bundle cannot be read", str(error))
             except LogoscopeError as error:
-                return self._problem(HTTPStatus.BAD_REQUEST, "This cannot be asked", str(error))
+                return self._problem(HTTPStatus.BAD_REQUEST, "This cannot be asked", str(error), opened)
 
         return endpoint
 
@@ -100,7 +95,10 @@ class Pages:
         try:
             row = opened.vocabulary.vocabulary.resolve(typed)
         except TokenError as error:
-            return self._unknown(opened, choice, typed, error)
+            of_id = opened.suggestions.of_id(typed)
+            if of_id is None or opened.suggestions.meant(typed):
+                return self._unknown(opened, choice, typed, error)
+            row = of_id
         return RedirectResponse(choice.of_token(_id(opened, row)), HTTPStatus.SEE_OTHER)
 
     def suggest(self, request: Request, opened: OpenedBundle) -> Response:
@@ -113,7 +111,6 @@ class Pages:
                 {
                     "text": each.text,
                     "number": each.number,
-                    "piece": None if each.piece is None else display(each.piece),
                     "term": term_of(opened.vocabulary, each.row),
                     "address": each.address,
                 }
@@ -153,7 +150,8 @@ class Pages:
         found, problem = None, ""
         if typed:
             try:
-                found = analogy(opened.vocabulary, typed, top=choice.top)
+                among = opened.unsuspected if choice.without_suspect else None
+                found = analogy(opened.vocabulary, typed, top=choice.top, among=among)
             except BundleError:
                 raise
             except LogoscopeError as error:
@@ -201,41 +199,9 @@ class Pages:
         why = "there is no such question" if question is None else ask.why_not(question)
         if question is None or why is not None:
             raise HTTPException(HTTPStatus.NOT_FOUND, why if question is None else f"{question.name}: {why}")
-        sent = request.query_params
-        typed = {name: [value[:LONGEST] for value in sent.getlist(name)] for name in sent}
-        choice, fields = usual_choice(opened.vocabulary), ask.fields(question, typed, opened.vocabulary)
-        found, job, problem = None, None, ""
-        # What takes long is begun by this site's own forms and links, and by what a person types.
-        begun = not (question.reports_progress and request.headers.get("Sec-Fetch-Site") == "cross-site")
-        if begun and (typed or ask.answered_at_once(question)):
-            try:
-                given = ask.arguments(question, typed, opened.vocabulary)
-                if question.reports_progress:
-                    job = opened.job(question, given, PATIENCE)
-                    found = job.answer
-                else:
-                    found = question(opened.vocabulary, **given)
-            except BundleError:
-                raise
-            except LogoscopeError as error:
-                if typed:
-                    fields, problem = ask.with_problem(fields, error, opened.vocabulary), str(error)
-        charts = () if found is None else answer_charts(found)
-        response = self._page(
-            "question.html",
-            opened,
-            choice,
-            HTTPStatus.BAD_REQUEST if problem else HTTPStatus.OK,
-            question=question,
-            fields=fields,
-            problem="" if any(field.problem for field in fields) else problem,
-            job=job,
-            answer=found,
-            parts=[] if found is None else ask.shown(found.page(), choice),
-            charts=charts,
-            specifications=specifications(charts),
-        )
-        if job is not None and found is None and not problem:
+        page = question_page(request, opened, question)
+        response = self._page("question.html", opened, page.choice, page.status, **page.context)
+        if page.is_on_its_way:
             response.headers["Refresh"] = str(LOOK_AGAIN)
         return response
 
@@ -255,7 +221,11 @@ class Pages:
         """Show what is no page here, or no way to ask for one."""
         status = HTTPStatus(error.status_code if isinstance(error, HTTPException) else 500)
         detail = error.detail if isinstance(error, HTTPException) else status.description
-        return self._problem(status, status.phrase, detail)
+        try:
+            opened = self._watched.current()
+        except BundleError:
+            opened = None
+        return self._problem(status, status.phrase, detail, opened)
 
     def _unknown(self, opened: OpenedBundle, choice: Choice, typed: str, error: TokenError) -> Response:
         several = opened.suggestions.meant(typed)
@@ -281,9 +251,17 @@ class Pages:
         )
         return HTMLResponse(content, status, headers=NEW_EACH_TIME)
 
-    def _problem(self, status: HTTPStatus, title: str, problem: str) -> Response:
-        content = self._templates.get_template("problem.html").render(title=title, problem=problem)
-        return HTMLResponse(content, status, headers={"Cache-Control": "no-store"})
+    def _problem(self, status: HTTPStatus, title: str, problem: str, opened: OpenedBundle | None = None) -> Response:
+        """Return a page that says what cannot be shown, with search and navigation where there is a bundle."""
+        if opened is not None:
+            found = self._page(
+                "problem.html", opened, usual_choice(opened.vocabulary), status, title=title, problem=problem
+            )
+        else:
+            content = self._templates.get_template("problem.html").render(title=title, problem=problem, bundle=None)
+            found = HTMLResponse(content, status)
+        found.headers["Cache-Control"] = "no-store"
+        return found
 
 
 def _asked(typed: str) -> str:

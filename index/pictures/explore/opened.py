@@ -22,6 +22,8 @@ from index.pictures.explore.map import VocabularyMap, read_map
 from index.pictures.explore.suggest import Suggestions
 from index.pictures.numbers.densities import Densities, all_densities
 from index.pictures.numbers.vocabulary_series import overlap_census
+from index.questions.agreement import unsuspected
+from index.questions.among import Subset
 from index.questions.densest import Densest, densest
 from index.questions.findings import Findings, findings
 from index.questions.neighbors import Neighborhood
@@ -79,6 +81,11 @@ class OpenedBundle:
     def named_rows(self) -> np.ndarray:
         """The rows in the order in which the map names them: words first, as they were merged, the untrained never."""
         return self._once("named rows", lambda: named_rows(self.vocabulary))
+
+    @property
+    def unsuspected(self) -> Subset:
+        """The tokens that are neither untrained nor hubs."""
+        return self._once("unsuspected", lambda: unsuspected(self.vocabulary))
 
     def densities(self, found: Neighborhood) -> Densities:
         """Return all densities, of an answer's first geometry and k, by the rule that orders every token."""

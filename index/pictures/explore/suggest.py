@@ -21,7 +21,7 @@ class Suggestions:
     def rows(self, typed: str, *, count: int = SUGGESTED) -> list[int]:
         """Return the rows of the tokens that `typed` may mean, the likeliest first.
 
-        An id; the exact text, alone or behind a space; an exact piece; what is printed so; what the tokenizer makes
+        The exact text, alone or behind a space; an exact piece; what is printed so; an id; what the tokenizer makes
         of it; the text in other cases; what begins with it, the shortest first; then what looks most like it
         (normalized indel similarity).
         """
@@ -33,6 +33,11 @@ class Suggestions:
                 break
         return list(found)[:count]
 
+    def of_id(self, typed: str) -> int | None:
+        """Return the row of the id that is typed, with `#` before it or without; None where there is none."""
+        digits = typed.strip().removeprefix("#")
+        return self._vocabulary.row_of_id(int(digits)) if digits.isdecimal() else None
+
     def meant(self, typed: str) -> list[int]:
         """Return the rows of all tokens that `typed` names, none unless `Vocabulary.resolve` finds more than one."""
         if typed.startswith("#") and typed[1:].isdecimal():
@@ -41,13 +46,15 @@ class Suggestions:
         return rows if len(rows) > 1 else []
 
     def _ways(self, typed: str, count: int) -> Iterator[list[int]]:
-        digits = typed.strip().removeprefix("#")
-        row = self._vocabulary.row_of_id(int(digits)) if digits.isdecimal() else None
-        yield [] if row is None else [row]
+        row = self.of_id(typed)
+        of_id = [] if row is None else [row]
+        if typed.startswith("#"):
+            yield of_id
         yield self._meanings.exact(typed)
         yield self._meanings.with_space(typed)
         yield self._meanings.as_piece(typed)
         yield self._meanings.as_printed(typed)
+        yield of_id
         made = self._vocabulary.single(typed)
         yield [] if made is None else [made]
         yield self._meanings.in_other_cases(typed)

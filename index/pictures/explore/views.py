@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from index.bundle.bundle import Bundle
 from index.geometry.maps import Geometry
@@ -17,14 +18,15 @@ from index.pictures.numbers.densities import unit
 from index.pictures.numbers.series import NeighborhoodSeries, neighborhood_series
 from index.pictures.page import words
 from index.pictures.page.answer_charts import specifications
-from index.pictures.page.charts import Chart, neighborhood_charts
+from index.pictures.page.chart import Chart
+from index.pictures.page.charts import neighborhood_charts
 from index.pictures.page.tables import LISTED_TWINS, density_facts
 from index.questions.lists import NEAREST_BY, Neighbor
-from index.questions.marks import MEANINGS, SIGNS
+from index.questions.marks import MEANINGS, SIGNS, Mark
 from index.questions.neighbors import Neighborhood, neighborhood
 from index.questions.parameters import density_k_of
 from index.questions.quoted import Finding
-from index.tokens.display import display
+from index.tokens.display import display, quoted
 
 NONE = "-"
 """What stands where there is no number."""
@@ -40,6 +42,7 @@ class Line:
     similarity: float | None
     hubness: str
     marks: tuple[tuple[str, str], ...]  # signs with what they mean
+    suspect: bool  # whether it is untrained or a hub, and in many lists whoever's they are
     shared: bool  # whether the other list holds the token, too
     other_rank: str  # in the other geometry, `>100` beyond the stored list, or `NONE`
 
@@ -65,6 +68,7 @@ class TokenView:
     more_twins: int  # how many are not among these
     overlap: Overlap | None
     verdict: str  # the overlap in a word; `none` where there is nothing to judge
+    brief: str  # the overlap in a sentence, and what is left of it without untrained tokens and hubs
     sentences: list[str]  # the verdict in plain words
     lists: list[List]
     charts: tuple[Chart, ...]
@@ -79,7 +83,8 @@ def token_view(opened: OpenedBundle, row: int, choice: Choice) -> TokenView:
     """Return the page of the token of a row."""
     bundle = opened.vocabulary
     density_k = density_k_of(bundle, None)
-    found = neighborhood(bundle, row, choice.top, density_k, Rule.DISTINCT, (choice.first, choice.second), None)
+    pair, among = (choice.first, choice.second), opened.unsuspected if choice.without_suspect else None
+    found = neighborhood(bundle, row, choice.top, density_k, Rule.DISTINCT, pair, among)
     series = neighborhood_series(bundle, found, opened.densities(found))
     return TokenView(
         link(found.token, choice),
@@ -88,10 +93,19 @@ def token_view(opened: OpenedBundle, row: int, choice: Choice) -> TokenView:
         max(0, len(found.twins) - LISTED_TWINS),
         found.overlap,
         "none" if found.verdict is None else found.verdict.value,
+        brief(found),
         words.verdict_sentences(found, bundle.spaces, series.overlap.expected(found.overlap)),
         _compared_lists(bundle, found, choice),
-        neighborhood_charts(series),
+        neighborhood_charts(series, lambda token: choice.of_token(token.id)),
     )
+
+
+def brief(found: Neighborhood) -> str:
+    """Return the overlap in a sentence or two: the count, and what is left without untrained tokens and hubs."""
+    if found.overlap is None:
+        return found.meaning
+    shared = f"{found.overlap.count} of {found.overlap.k} in both lists ({found.overlap.percent:.1f} %)"
+    return f"{shared}. {found.beside}"
 
 
 def quoted_finding(found: Finding) -> dict[str, str]:
@@ -119,7 +133,7 @@ def _compared_lists(bundle: Bundle, found: Neighborhood, choice: Choice) -> list
     lists = []
     for geometry, other in ((choice.first, choice.second), (choice.second, choice.first)):
         listed = found.lists[geometry]
-        places = _stored_places(bundle, other, found.token.row)
+        places = _stored_places(bundle, other, found)
         lines = (
             _line(
                 neighbor,
@@ -146,15 +160,17 @@ def _line(neighbor: Neighbor, choice: Choice, *, shared: bool = False, other_ran
         neighbor.similarity,
         f"{neighbor.hubness:,.0f}",
         tuple((SIGNS[mark], MEANINGS[mark]) for mark in neighbor.marks),
+        Mark.HUB in neighbor.marks or Mark.UNTRAINED in neighbor.marks,
         shared,
         other_rank,
     )
 
 
-def _stored_places(bundle: Bundle, geometry: Geometry, row: int) -> dict[int, int]:
-    """Return the ranks, from 1, of the tokens in the stored list of a row; empty where it has no point."""
-    ids = bundle.spaces[geometry].ids[row]
-    return {other: rank for rank, other in enumerate(ids.tolist(), 1) if other >= 0}
+def _stored_places(bundle: Bundle, geometry: Geometry, found: Neighborhood) -> dict[int, int]:
+    """Return the ranks, from 1, of the tokens in a stored list that may be listed; empty where there is no point."""
+    ids = bundle.spaces[geometry].ids[found.token.row]
+    ids = ids[ids >= 0] if found.among is None else ids[np.isin(ids, found.among.rows)]
+    return {other: rank for rank, other in enumerate(ids.tolist(), 1)}
 
 
 def _other_rank(bundle: Bundle, geometry: Geometry, places: dict[int, int], row: int) -> str:
@@ -168,7 +184,7 @@ def _facts(opened: OpenedBundle, found: Neighborhood, series: NeighborhoodSeries
     rows = [
         ("id", str(token.id)),
         ("row", str(token.row)),
-        ("exact text", "none" if token.text is None else json.dumps(token.text)),
+        ("exact text", "none" if token.text is None else quoted(token.text)),
         ("piece", "none" if token.piece is None else display(token.piece)),
         ("kind", about.get("kind")),
         ("script", about.get("script")),

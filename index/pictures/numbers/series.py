@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from pathlib import PureWindowsPath
 
 import numpy as np
 
@@ -18,6 +20,9 @@ from index.questions.marks import Mark, signs
 from index.questions.neighbors import Neighborhood
 from index.tokens.display import display
 from index.tokens.vocabulary import Token
+
+_GENERIC = re.compile(r"[\\/.]*|[0-9a-f]{40}|snapshots|(model|pytorch_model|gamma|lm_head|unembedding)\b.*")
+"""Parts of a path that name no model."""
 
 LENGTHS = 256
 """At how many lengths of lists an overlap is taken; longer lists than this are compared at lengths evenly spaced."""
@@ -80,7 +85,21 @@ class NeighborhoodSeries:
 def titled(bundle: Bundle) -> str:
     """Return what a picture calls a bundle: of a control it says so."""
     control = bundle.manifest.control
-    return bundle.name if control is None else f"{bundle.name}, a control ({control.short})"
+    model = model_of(bundle)
+    return model if control is None else f"{model}, a control ({control.short})"
+
+
+def model_of(bundle: Bundle) -> str:
+    """Return the name of the model that a bundle is of, and behind it the bundle's where that is another.
+
+    The last part of where the matrix was read: `Qwen/Qwen3-4B` and `bundled:Qwen3-4B.gguf` as well as a folder.
+    """
+    parts = PureWindowsPath(bundle.manifest.source.location.removeprefix("bundled:")).parts  # takes both slashes
+    own = [part for part in parts if not _GENERIC.fullmatch(part)] or [bundle.name]
+    cached = [part.split("--")[-1] for part in own if part.startswith("models--")]
+    model = cached[-1] if cached else own[-1].removesuffix(".gguf").removesuffix(".safetensors").removesuffix(".npy")
+    plain = re.sub(r"[^a-z0-9._]+", "-", model.lower()).strip("-.")
+    return model if plain == bundle.name else f"{model} ({bundle.name})"
 
 
 def called(token: Token) -> str:

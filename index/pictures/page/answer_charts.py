@@ -9,7 +9,7 @@ from index.answers.answer import Answer
 from index.geometry.maps import Geometry
 from index.measures.hubness import HUB_TIMES
 from index.pictures.page import compare_page
-from index.pictures.page.charts import Chart
+from index.pictures.page.chart import Chart
 from index.pictures.page.compare_page import COLORS
 from index.pictures.page.vega import INK, SOFT, axis, specification, tip
 from index.questions.comparison import Comparison

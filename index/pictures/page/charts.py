@@ -3,44 +3,35 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from index.answers.page import counted
-from index.geometry.maps import Geometry
 from index.measures.overlap import BORDERS
 from index.pictures.numbers.beside import SeriesBeside
 from index.pictures.numbers.densities import Densities
 from index.pictures.numbers.series import NeighborhoodSeries, RankSeries, UnionSeries
 from index.pictures.page.beside import counts_said, densities_beside, mean_said, means_by_length, means_by_rank
-from index.pictures.page.vega import BOTH, INK, PAIR, PAPER, SOFT, axis, records, specification, tip
-
-LABEL_LETTERS = 24
-"""How long a token's text may be beside a point; tooltips have it whole."""
-
-_TOKEN_TIPS = [tip("text", "token"), tip("id", "id"), tip("marks", "marks")]
+from index.pictures.page.chart import TOKEN_TIPS, Address, Chart, links, token_columns
+from index.pictures.page.union import union_chart
+from index.pictures.page.vega import BOTH, PAIR, PAPER, SOFT, axis, records, specification, tip
 
 
-@dataclass(frozen=True)
-class Chart:
-    """A chart of a page."""
+def neighborhood_charts(series: NeighborhoodSeries, address: Address | None = None) -> tuple[Chart, ...]:
+    """Return the charts of one token: distance by rank in each geometry, overlap, density, and the union of lists.
 
-    title: str
-    caption: str  # how to read it, and what ties and missing values mean for it
-    specification: dict[str, Any] | None  # Vega-Lite, strict JSON; None where nothing is drawn: the caption says why
-
-
-def neighborhood_charts(series: NeighborhoodSeries) -> tuple[Chart, ...]:
-    """Return the charts of one token: distance by rank in each geometry, overlap, density, and the union of lists."""
+    With an address for each token, the points of tokens are links.
+    """
     by_rank = (
-        _rank_chart(ranks, color, series.union, series.beside) for ranks, color in zip(series.ranks, PAIR, strict=True)
+        _rank_chart(ranks, color, series.union, series.beside, address)
+        for ranks, color in zip(series.ranks, PAIR, strict=True)
     )
-    return *by_rank, _overlap_chart(series), _density_chart(series), _union_chart(series)
+    return *by_rank, _overlap_chart(series), _density_chart(series), union_chart(series, address)
 
 
-def _rank_chart(ranks: RankSeries, color: str, union: UnionSeries, beside: SeriesBeside | None) -> Chart:
+def _rank_chart(
+    ranks: RankSeries, color: str, union: UnionSeries, beside: SeriesBeside | None, address: Address | None
+) -> Chart:
     title = f"Distance by rank in {ranks.geometry.words}"
     if len(ranks.ranks) == 0:
         return Chart(title, "No other token has a place in this list.", None)
@@ -48,7 +39,7 @@ def _rank_chart(ranks: RankSeries, color: str, union: UnionSeries, beside: Serie
     places = np.argsort(union.ranks[ranks.geometry], kind="stable")[-len(ranks.ranks) :]
     values = records(
         {
-            **_tokens(union, places),
+            **token_columns(union, places, address),
             "rank": ranks.ranks,
             "distance": ranks.distances,
             "low": np.maximum(ranks.distances - ranks.resolution, 0),
@@ -62,9 +53,10 @@ def _rank_chart(ranks: RankSeries, color: str, union: UnionSeries, beside: Serie
         "x": x,
         "y": y,
         "fill": {"condition": {"test": "datum.tied === 'yes'", "value": PAPER}, "value": color},
-        "tooltip": [*_TOKEN_TIPS, tip("rank", "rank"), tip("distance", ranks.unit, ".7g"), tip("tied", "tied")],
+        "tooltip": [*TOKEN_TIPS, tip("rank", "rank"), tip("distance", ranks.unit, ".7g"), tip("tied", "tied")],
+        **links(address),
     }
-    layers = [
+    layers: list[dict[str, Any]] = [
         {"mark": {"type": "area", "color": color, "opacity": 0.25}, "encoding": band},
         {"mark": {"type": "line", "color": color, "strokeWidth": 1}, "encoding": {"x": x, "y": y}},
         {"mark": {"type": "point", "stroke": color, "size": 36, "opacity": 1}, "encoding": points},
@@ -198,100 +190,3 @@ def _left_out(densities: Densities) -> str:
     outside = ((densities.zero, "with no distance to average"), (densities.infinite, "of infinite density"))
     parts = [f"{count:,} {what}" for count, what in outside if count]
     return f" In no bar: {' and '.join(parts)}." if parts else ""
-
-
-def _union_chart(series: NeighborhoodSeries) -> Chart:
-    union, (first, second) = series.union, tuple(ranks.geometry for ranks in series.ranks)
-    title = f"Every token of either list: {first.words} against {second.words}"
-    known = np.flatnonzero(~np.isnan(_measures(union, first)) & ~np.isnan(_measures(union, second)))
-    if len(known) == 0:
-        return Chart(title, "No token has a place in both geometries.", None)
-    lists = ("both lists", f"{first.label} list only", f"{second.label} list only")
-    values = _union_values(union, known, (first, second), lists)
-    looks = [
-        (name, *look)
-        for name, *look in zip(lists, (BOTH, *PAIR), ("circle", "triangle-up", "square"), strict=True)
-        if any(row["lists"] == name for row in values)
-    ]
-    present, colors, shapes = map(list, zip(*looks, strict=True))
-    place = {"x": axis("across", _measure_name(first), grid=True), "y": axis("up", _measure_name(second), grid=True)}
-    look: dict[str, Any] = {"field": "lists", "type": "nominal", "sort": present}
-    points = {
-        **place,
-        "fill": look | {"scale": {"domain": present, "range": colors}},
-        "shape": look | {"scale": {"domain": present, "range": shapes}},
-        "tooltip": [
-            *_TOKEN_TIPS,
-            tip("across", _measure_name(first), ".7g"),
-            tip("up", _measure_name(second), ".7g"),
-            tip("first_rank", f"rank, {first.label}"),
-            tip("second_rank", f"rank, {second.label}"),
-        ],
-    }
-    layers: list[dict[str, Any]] = [
-        {"name": "points", "mark": {"type": "point", "stroke": None, "size": 60, "opacity": 0.9}, "encoding": points},
-    ]
-    if union.shared[known].any():
-        # By this name the page knows what to move apart, and to hide where there is no room.
-        layers.append(
-            {
-                "name": "labels",
-                "transform": [{"filter": "datum.label !== ''"}],
-                "mark": {"type": "text", "fill": INK},
-                "encoding": {**place, "text": {"field": "label"}},
-            }
-        )
-    return Chart(title, _union_caption(union), specification(title, values, layers))
-
-
-def _union_values(
-    union: UnionSeries, known: np.ndarray, geometries: tuple[Geometry, Geometry], lists: tuple[str, str, str]
-) -> list[dict[str, Any]]:
-    """Return the points of a union at the places `known`, (n,), each with the one of three `lists` it belongs to."""
-    first, second = geometries
-    return records(
-        {
-            **_tokens(union, known),
-            "label": [
-                f"{_label(union.texts[at])} {union.signs[at]}".strip() if union.shared[at] else "" for at in known
-            ],
-            "across": _measures(union, first)[known],
-            "up": _measures(union, second)[known],
-            "lists": [lists[0] if union.shared[at] else lists[1 if union.ranks[first][at] else 2] for at in known],
-            "first_rank": _places(union, first, known),
-            "second_rank": _places(union, second, known),
-        }
-    )
-
-
-def _union_caption(union: UnionSeries) -> str:
-    shared = int(union.shared.sum())
-    if shared == 0:
-        return "No token is in both lists."
-    are = "is" if shared == 1 else "are"
-    return f"{shared} of {counted(len(union.tokens), 'token')} {are} in both lists, and labeled where there is room."
-
-
-def _measures(union: UnionSeries, geometry: Geometry) -> np.ndarray:
-    return (union.similarities if geometry.angular else union.distances)[geometry]
-
-
-def _measure_name(geometry: Geometry) -> str:
-    return geometry.words if geometry.angular else "causal distance, logometers"
-
-
-def _tokens(union: UnionSeries, places: np.ndarray) -> dict[str, Any]:
-    """Return the columns that name the tokens at some places of a union."""
-    return {
-        "text": [union.texts[at] for at in places],
-        "id": [str(union.tokens[at].id) for at in places],
-        "marks": [union.signs[at] for at in places],
-    }
-
-
-def _places(union: UnionSeries, geometry: Geometry, places: np.ndarray) -> list[str]:
-    return [str(rank) if rank else "not listed" for rank in union.ranks[geometry][places].tolist()]
-
-
-def _label(text: str) -> str:
-    return text if len(text) <= LABEL_LETTERS else text[: LABEL_LETTERS - 1] + "…"

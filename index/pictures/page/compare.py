@@ -29,6 +29,9 @@ def compare(
         Doc("How many tokens that moved most, and least, to list.", default="10, or all", option="--tokens"),
         TOKENS,
     ] = None,
+    by_token: Annotated[
+        bool, Doc("In CSV, Parquet and DataFrames: a row for each shared token, instead of each geometry and length.")
+    ] = False,
     out: Annotated[
         Path | None, Doc("An HTML file for all this, with charts. Needs the extra `report`.", metavar="FILE")
     ] = None,
@@ -44,7 +47,7 @@ def compare(
     if out is not None:
         require_libraries()
         require_free([out], overwrite=overwrite, manifest=MANIFEST)
-    found = compare_bundles(bundle, other, tops, LISTED if listed is None else listed, progress)
+    found = compare_bundles(bundle, other, tops, LISTED if listed is None else listed, progress, by_token=by_token)
     if out is not None:
         write_page(found, out, overwrite=overwrite)
     return found

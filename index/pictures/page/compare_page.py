@@ -11,7 +11,7 @@ from index.bundle.manifest import MANIFEST
 from index.files import placing, require
 from index.geometry.maps import Geometry
 from index.pictures.page import vega
-from index.pictures.page.charts import Chart
+from index.pictures.page.chart import Chart
 from index.pictures.page.render import PAGE, render
 from index.pictures.page.vega import BOTH, PAIR, SOFT, axis, specification, tip
 from index.questions.comparison import Comparison

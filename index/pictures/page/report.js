@@ -1,20 +1,40 @@
 // Draws every chart of the page into the element of its name.
 
 // Moves the texts of a chart apart, and hides those it finds no room for. Vega-Lite has no word for this, Vega has.
+const ANCHORS = ["right", "left", "top", "bottom", "top-right", "bottom-right", "top-left", "bottom-left"];
+const OFFSETS = [6, 20, 40]; // pixels, the nearest that is free
 const LABELS = {
   type: "label",
   size: { signal: "[max(width, 1), max(height, 1)]" },
   avoidMarks: ["points_marks"],
-  anchor: ["right", "left", "top", "bottom", "top-right", "bottom-right", "top-left", "bottom-left"],
-  offset: [6],
+  anchor: OFFSETS.flatMap(() => ANCHORS),
+  offset: OFFSETS.flatMap((offset) => ANCHORS.map(() => offset)),
   padding: 0,
 };
 
+// From a dot to its label: what stands further off must not seem to be of another dot.
+const LEADERS = {
+  type: "rule",
+  from: { data: "labels_marks" },
+  interactive: false,
+  encode: {
+    update: {
+      x: { field: "x" },
+      y: { field: "y" },
+      x2: { scale: "x", field: "datum.across" },
+      y2: { scale: "y", field: "datum.up" },
+      opacity: { field: "opacity" },
+      stroke: { value: "var(--soft)" },
+      strokeWidth: { value: 0.75 },
+    },
+  },
+};
+
 function placeLabels(specification) {
-  for (const mark of specification.marks) {
-    if (mark.name === "labels_marks") {
-      mark.transform = [LABELS];
-    }
+  const labels = specification.marks.find((mark) => mark.name === "labels_marks");
+  if (labels) {
+    labels.transform = [LABELS];
+    specification.marks.push({ ...LEADERS, aria: false });
   }
   return specification;
 }

@@ -22,9 +22,10 @@ from index.files import placing, require
 from index.measures.density import Rule
 from index.pictures.numbers.beside import series_beside
 from index.pictures.numbers.densities import all_densities
-from index.pictures.numbers.series import NeighborhoodSeries, called, neighborhood_series
+from index.pictures.numbers.series import NeighborhoodSeries, called, model_of, neighborhood_series
 from index.pictures.page import tables, vega, words
-from index.pictures.page.charts import Chart, neighborhood_charts
+from index.pictures.page.chart import Chart
+from index.pictures.page.charts import neighborhood_charts
 from index.pictures.page.render import PAGE, render
 from index.pictures.page.vocabulary_page import write_vocabulary_page
 from index.questions.agreement import shared_table
@@ -173,8 +174,8 @@ def html_report(
         names = ["the densest token" if isinstance(answer, Densest) else _named(answer.token) for answer in answers]
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
         context = {
-            "title": f"Nearest tokens of {', '.join(names[:NAMED])}{more} in {bundle.name}",
-            "control": None if bundle.manifest.control is None else bundle.manifest.control.sentence,
+            "title": f"Nearest tokens of {', '.join(names[:NAMED])}{more} in {model_of(bundle)}",
+            "control": None if (control := tables.mailed(bundle.manifest).control) is None else control.sentence,
             "beside": said,
             "sections": sections,
             "question": tables.question_facts(names, [_around(answer) for answer in answers], top),

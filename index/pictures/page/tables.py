@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import PurePosixPath, PureWindowsPath
+
+from msgspec import structs
 
 from index.answers.page import TEXT, Facts, Table, Words, as_length, counted, facts, passed, table
 from index.bundle.manifest import CrossCheckFacts, FormFacts, Manifest, MatrixFacts
@@ -79,10 +83,29 @@ def question_facts(names: Sequence[str], answers: Sequence[Neighborhood], top: i
     return facts(rows)
 
 
+def mailed(manifest: Manifest) -> Manifest:
+    """Return a manifest without the folders of whoever built the bundle: a page is given to others."""
+    source, metric, control = manifest.source, manifest.metric, manifest.control
+    return structs.replace(
+        manifest,
+        source=structs.replace(source, location=without_folders(source.location)),
+        metric=structs.replace(metric, origin=without_folders(metric.origin)),
+        control=None if control is None else replace(control, source=without_folders(control.source)),
+    )
+
+
 def bundle_facts(manifest: Manifest) -> Facts:
     """Return what was asked: which matrix, and how it was indexed."""
-    rows = [row for row in info_facts(manifest) if row[0] != "cross-check"]
+    rows = [row for row in info_facts(mailed(manifest)) if row[0] != "cross-check"]
     return facts([("name", manifest.name), *rows])
+
+
+def without_folders(location: str) -> str:
+    """Return the last part of a path that begins at a root or leaves where it began, anything else as it is."""
+    for path in (PurePosixPath(location), PureWindowsPath(location)):
+        if path.is_absolute() or path.parts[:1] in ((".",), ("..",), ("~",)):
+            return path.name
+    return location
 
 
 def files_table(manifest: Manifest, checksum: str) -> Table:
@@ -109,7 +132,7 @@ def _form_facts(form: FormFacts) -> Iterable[tuple[str, str]]:
 
 
 def _matrix_facts(matrix: MatrixFacts) -> Iterable[tuple[str, str]]:
-    yield "stored matrix", f"{passed(matrix.passed)}, {display(matrix.path)}"
+    yield "stored matrix", f"{passed(matrix.passed)}, {display(without_folders(matrix.path))}"
     if matrix.cause is not None:
         yield "  cause", display(matrix.cause)
     if matrix.worst_error is not None:

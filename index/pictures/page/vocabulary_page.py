@@ -14,7 +14,7 @@ from index.errors import ParameterError
 from index.files import placing, require, require_free
 from index.pictures.page import tables, vega, words
 from index.pictures.page.answer_charts import answer_charts, specifications
-from index.pictures.page.charts import Chart
+from index.pictures.page.chart import Chart
 from index.pictures.page.compare_page import Named, Shown, named_parts
 from index.pictures.page.render import PAGE, render
 from index.questions.concept import concept

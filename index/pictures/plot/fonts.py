@@ -35,7 +35,7 @@ class Typeface:
 
     families: tuple[str, ...]  # matplotlib takes each character from the first that has it
     missing: frozenset[str]  # characters that none of them has
-    postscript: bool = False  # whether one has PostScript outlines (CFF), as Noto's Chinese, Japanese and Korean one
+    outlined: frozenset[str] = frozenset()  # characters of fonts with PostScript outlines (CFF), as Noto's Chinese one
 
     def label(self, text: str, cells: int = LABEL_CELLS) -> str:
         r"""Return the form of a text to draw: `\uXXXX` for what is missing, and an ellipsis where it is too wide.
@@ -62,18 +62,18 @@ def typeface(texts: Iterable[str]) -> Typeface:
     """
     missing = {character for text in texts for character in bare(text)} | {SPACE_MARK, "…"}
     families: list[str] = []
-    postscript = False
+    outlined: set[str] = set()
     for path in _font_files():
         font = FT2Font(path)
         drawn = {character for character in missing if font.get_char_index(ord(character))}
         if drawn or not families:
             font_manager.fontManager.addfont(path)
             families.append(font.family_name)
-            postscript |= _is_postscript(path)
+            outlined |= drawn if _is_postscript(path) else set()
             missing -= drawn
         if not missing:
             break
-    return Typeface(tuple(families), frozenset(missing), postscript)
+    return Typeface(tuple(families), frozenset(missing), frozenset(outlined))
 
 
 def bare(text: str) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -11,15 +14,23 @@ from matplotlib.patches import Patch
 
 from index.answers.page import counted
 from index.geometry.maps import Geometry
+from index.measures.overlap import Overlap
 from index.pictures.numbers.beside import SeriesBeside
 from index.pictures.numbers.densities import Densities
 from index.pictures.numbers.series import NeighborhoodSeries, OverlapSeries, RankSeries, UnionSeries
+from index.pictures.numbers.spots import counted_labels, spots
 from index.pictures.plot import labels, paper
 from index.pictures.plot.fonts import Typeface
 from index.questions.neighbors import Neighborhood
 from index.tokens.display import display
 
 MOST_LABELS = 12
+
+SPOT = (0.018, 0.03)
+"""So near each other, as shares of what a panel's axes span, dots lie on one spot."""
+
+NOTE_FROM, NOTE_HEIGHT = 0.45, 0.25
+"""From which share of the ranks on, and up to which share of a strip's height, a note in its lower corner reaches."""
 
 MEASURES = {
     Geometry.CAUSAL: "causal distance, logometers",
@@ -31,7 +42,7 @@ MEASURES = {
 
 def texts_drawn(series: NeighborhoodSeries, found: Neighborhood, name: str) -> list[str]:
     """Return the texts of the figure that come from data, in printable form."""
-    return [series.text, *series.union.texts, subtitle(series, found, name)]
+    return [series.text, *series.union.texts, *subtitle(series, found, name)]
 
 
 def neighborhood_figure(series: NeighborhoodSeries, found: Neighborhood, name: str, typeface: Typeface) -> Figure:
@@ -39,9 +50,8 @@ def neighborhood_figure(series: NeighborhoodSeries, found: Neighborhood, name: s
 
     Draw and save inside `paper.look` of the typeface, which must be one for `texts_drawn`.
     """
-    figure, grid = paper.page(
-        typeface.label(series.text, cells=48), typeface.label(subtitle(series, found, name), cells=150)
-    )
+    below = (typeface.label(line, cells=150) for line in subtitle(series, found, name))
+    figure, grid = paper.page(typeface.label(series.text, cells=48), *below)
     _draw_ranks(figure, grid[0, 0], series.ranks, series.beside)
     _draw_overlap(figure.add_subplot(grid[0, 1]), series.overlap, found, series.beside)
     density = figure.add_subplot(grid[1, 0])
@@ -51,27 +61,27 @@ def neighborhood_figure(series: NeighborhoodSeries, found: Neighborhood, name: s
     return figure
 
 
-def subtitle(series: NeighborhoodSeries, found: Neighborhood, name: str) -> str:
-    """Return what the figure is of, in one line."""
+def subtitle(series: NeighborhoodSeries, found: Neighborhood, name: str) -> list[str]:
+    """Return how far the lists agree, where they do, and what the figure is of, in a line each."""
+    lines = [] if found.overlap is None else [" · ".join(_agreement(found, found.overlap))]
     said = [f"#{found.token.id} in {display(name)}"]
     if found.twins:
         said.append(counted(len(found.twins), "twin"))
     if found.among is not None:
         said.append(f"neighbors among {display(found.among.name)}")
-    if found.overlap is not None:
-        agreed = found.overlap
-        said.append(
-            f"{agreed.count} of {counted(agreed.k, 'neighbor')} in both lists ({agreed.percent:.1f} %)"
-            + ("" if found.verdict is None else f": {found.verdict.value}")
-        )
-        if found.without is not None and found.without.overlap is not None:
-            rest = found.without.overlap
-            said.append(f"{rest.count} of {rest.k} without untrained tokens and hubs")
-        if agreed.lowest < agreed.highest:
-            said.append(f"ties could make it {agreed.lowest} to {agreed.highest}")
     if series.beside is not None:
         said.append(f"{series.beside.short}: {display(series.beside.bundle)}")
-    return " · ".join(said)
+    return [*lines, " · ".join(said)]
+
+
+def _agreement(found: Neighborhood, agreed: Overlap) -> Iterator[str]:
+    verdict = "" if found.verdict is None else f": {found.verdict.value}"
+    yield f"{agreed.count} of {counted(agreed.k, 'neighbor')} in both lists ({agreed.percent:.1f} %){verdict}"
+    if found.without is not None and found.without.overlap is not None:
+        rest = found.without.overlap
+        yield f"{rest.count} of {rest.k} without untrained tokens and hubs"
+    if agreed.lowest < agreed.highest:
+        yield f"ties could make it {agreed.lowest} to {agreed.highest}"
 
 
 def found_in(geometry: Geometry) -> str:
@@ -134,9 +144,21 @@ def _draw_distances(axes: Axes, series: RankSeries, color: str, means: np.ndarra
         axes.plot(ranks[chosen], distances[chosen], "o", ms=size, mec=color, mfc=fill, mew=0.6, clip_on=False)
     if len(means):
         axes.plot(ranks[: len(means)], means, color=paper.BESIDE, ls=":")
-    paper.span(axes, "y", np.concatenate([distances, means]), share=0.12)
+    paper.span(axes, "y", np.concatenate([distances, means]), share=0.12, possible=(0, np.inf))
+    _note_resolution(axes, series, means)
+
+
+def _note_resolution(axes: Axes, series: RankSeries, means: np.ndarray) -> None:
+    """Name the geometry and its resolution in the corner that the curves, which only rise, leave free."""
     name = f"{series.geometry.label}, resolution {series.resolution:.2g}"
-    axes.text(1, 0.03, name, transform=axes.transAxes, ha="right", fontsize=paper.SMALL, color=paper.GRAY)
+    low, high = axes.get_ylim()
+    curves = [each for each in (series.distances, means) if len(each)]
+    risen = min(float(each[int(NOTE_FROM * (len(each) - 1))]) for each in curves)
+    if risen > low + NOTE_HEIGHT * (high - low):
+        place: dict[str, Any] = {"x": 1, "y": 0.03, "ha": "right"}
+    else:
+        place = {"x": 0.01, "y": 0.97, "va": "top"}
+    axes.text(s=name, **place, transform=axes.transAxes, fontsize=paper.SMALL, color=paper.GRAY)
 
 
 def _draw_overlap(axes: Axes, series: OverlapSeries, found: Neighborhood, beside: SeriesBeside | None) -> None:
@@ -203,9 +225,13 @@ def draw_densities(
         paper.name_curve(axes, (beside.edges[highest], beside.counts[highest]), beside.short, left=True)
         low, high = min(low, beside.edges[0]), max(high, beside.edges[-1])
         most = max(most, beside.counts.max())
-    axes.text(1, 1, left_out, transform=axes.transAxes, ha="right", va="top", fontsize=paper.SMALL, color=paper.GRAY)
     paper.logarithmic(axes, "x", low / (high / low) ** 0.03, high * (high / low) ** 0.03)
-    paper.logarithmic(axes, "y", 0.7, 1.6 * most, counts=True)
+    lines = left_out.count("\n") + 1 if left_out else 0
+    paper.logarithmic(axes, "y", 0.7, 1.6 * most * (most / 0.7) ** (0.08 * lines), counts=True)  # no bar reaches a line
+    # Nor does the line of the token, which is drawn where the other side of the panel is.
+    left = token is not None and token[0] > (low * high) ** 0.5
+    place: dict[str, Any] = {"x": 0.01, "ha": "left"} if left else {"x": 1, "ha": "right"}
+    axes.text(s=left_out, y=1, va="top", **place, transform=axes.transAxes, fontsize=paper.SMALL, color=paper.GRAY)
     axes.set_xlabel(f"density, {densities.unit} (rule '{densities.rule.value}', k = {densities.k})")
     axes.set_ylabel("tokens")
     if token is not None and not _unmarked(densities, *token):
@@ -241,17 +267,31 @@ def _draw_union(axes: Axes, series: UnionSeries, typeface: Typeface) -> None:
         here = chosen & drawn
         if not here.any():
             continue
-        axes.plot(x[here], y[here], marker, ms=3.5, mec=edge, mfc=fill, mew=0.7, label=label)
-    paper.span(axes, "x", x[drawn], share=0.1)
-    paper.span(axes, "y", y[drawn], share=0.1)
+        axes.plot(x[here], y[here], marker, ms=3.5, mec=edge, mfc=fill, mew=0.7, label=label, clip_on=False)
+    paper.span(axes, "x", x[drawn], share=0.1, possible=_possible(series, first))
+    paper.span(axes, "y", y[drawn], share=0.1, possible=_possible(series, second))
     paper.key(axes)
     _label_shared(axes, np.column_stack([x, y]), drawn, series, typeface)
 
 
+def _possible(series: UnionSeries, geometry: Geometry) -> tuple[float, float]:
+    """Return the ends of all that a distance, or a cosine, can be."""
+    return (-1.0, 1.0) if geometry in series.similarities else (0.0, np.inf)
+
+
 def _label_shared(axes: Axes, points: np.ndarray, drawn: np.ndarray, series: UnionSeries, typeface: Typeface) -> None:
-    """Label the shared tokens, those that rank highest in both lists before the others, as far as there is room."""
-    chosen = np.flatnonzero(series.shared & drawn)
-    order = chosen[np.argsort(np.sum([ranks[chosen] for ranks in series.ranks.values()], axis=0), kind="stable")]
-    rest = np.setdiff1d(np.flatnonzero(drawn), order)
-    texts = [f"{typeface.label(series.texts[at])} {series.signs[at]}".strip() for at in order]
-    labels.place(axes, points[order], points[rest], texts, most=MOST_LABELS, size=paper.SMALL)
+    """Label the shared tokens, those that rank highest in both lists first, as far as there is room.
+
+    Of those on one spot the first is named, with how many there are.
+    """
+    known = np.flatnonzero(drawn)
+    ranks = np.sum([each[known] for each in series.ranks.values()], axis=0)
+    known = known[np.lexsort((ranks, ~series.shared[known]))]
+    texts = [
+        f"{typeface.label(series.texts[at])} {series.signs[at]}".strip() if series.shared[at] else "" for at in known
+    ]
+    named = counted_labels(texts, spots(points[known, 0], points[known, 1], SPOT))
+    labeled = np.array([place for place, text in enumerate(named) if text], dtype=np.int64)
+    rest = np.setdiff1d(np.arange(len(known)), labeled)
+    shown = [named[place] for place in labeled]
+    labels.place(axes, points[known[labeled]], points[known[rest]], shown, most=MOST_LABELS, size=paper.SMALL)

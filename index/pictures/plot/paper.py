@@ -14,6 +14,8 @@ from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
+from matplotlib.patheffects import Normal
+from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator, NullLocator
 from matplotlib.transforms import offset_copy
 
@@ -71,18 +73,26 @@ def look(typeface: Typeface) -> Iterator[None]:
     """Draw and save in the look of the project, whatever a user's matplotlibrc says; undone at the end."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        # Journals refuse matplotlib's default, Type 3, but as Type 42 it would call PostScript outlines TrueType.
-        fonttype = 3 if typeface.postscript else 42
-        matplotlib.rcParams.update({**_LOOK, "font.family": list(typeface.families), "pdf.fonttype": fonttype})
+        # Journals refuse matplotlib's default, Type 3.
+        matplotlib.rcParams.update({**_LOOK, "font.family": list(typeface.families), "pdf.fonttype": 42})
         yield
 
 
-def page(title: str, subtitle: str) -> tuple[Figure, GridSpec]:
-    """Return an empty figure under two lines of text, and the grid of its four panels."""
+def outline(figure: Figure, typeface: Typeface) -> Figure:
+    """Draw the texts as shapes whose fonts have PostScript outlines: as Type 42 a PDF would call them TrueType."""
+    for text in figure.findobj(Text):
+        if not typeface.outlined.isdisjoint(text.get_text()):
+            text.set_path_effects([Normal()])
+    return figure
+
+
+def page(title: str, *below: str) -> tuple[Figure, GridSpec]:
+    """Return an empty figure under a title and a line of text or two, and the grid of its four panels."""
     figure = Figure((WIDTH, HEIGHT), DPI)
     FigureCanvasAgg(figure)  # measures texts
-    figure.text(0.09, 0.955, title, fontsize=12, color=INK, fontfeatures=NO_LIGATURES)
-    figure.text(0.09, 0.922, subtitle, fontsize=SMALL, color=GRAY)
+    figure.text(0.09, 0.963, title, fontsize=12, color=INK, fontfeatures=NO_LIGATURES)
+    for y, line in zip((0.936, 0.914), below, strict=False):
+        figure.text(0.09, y, line, fontsize=SMALL, color=GRAY)
     grid = GridSpec(2, 2, figure, left=0.09, right=0.985, bottom=0.075, top=0.835, wspace=0.24, hspace=0.5)
     return figure, grid
 
@@ -123,13 +133,20 @@ def name_curve(axes: Axes, at: tuple[float, float], name: str, *, left: bool = F
     )
 
 
-def span(axes: Axes, which: Literal["x", "y"], values: np.ndarray, *, share: float = 0.06) -> None:
-    """Set the limits of an axis a little beyond some values, and plain ticks."""
+def span(
+    axes: Axes,
+    which: Literal["x", "y"],
+    values: np.ndarray,
+    *,
+    share: float = 0.06,
+    possible: tuple[float, float] = (-np.inf, np.inf),
+) -> None:
+    """Set the limits of an axis a little beyond some values, but not beyond what is possible, and plain ticks."""
     low, high = float(values.min()), float(values.max())
     margin = share * (high - low)
     if margin <= 1e-9 * abs(high):  # float32 tells nothing closer apart
         margin = 0.1 * abs(high) or 1.0
-    low, high = low - margin, high + margin
+    low, high = max(low - margin, possible[0]), min(high + margin, possible[1])
     axes.set(**{f"{which}lim": (low, high)})
     ticks = [0.0 if abs(tick) < margin / 100 else tick for tick in MaxNLocator(5).tick_values(low, high)]
     _plain_ticks(axes, which, ticks, low, high)

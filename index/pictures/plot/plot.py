@@ -219,11 +219,11 @@ def draw(
 
             with PdfPages(paths[0], metadata={"CreationDate": None}) as file:
                 for page in pages:
-                    file.savefig(page.draw(typeface))
+                    file.savefig(paper.outline(page.draw(typeface), typeface))
         else:
             dateless = {"Date": None} if out.suffix.lower() == ".svg" else None
             for page, path in zip(pages, paths, strict=True):
-                page.draw(typeface).savefig(path, metadata=dateless)
+                paper.outline(page.draw(typeface), typeface).savefig(path, metadata=dateless)
     return tuple(targets), typeface.missing
 
 
@@ -239,8 +239,8 @@ def _pages(bundle: Bundle, answers: Sequence[Drawn], beside: Bundle | None) -> l
             pages.append(_Page("vocabulary", vocabulary.texts_drawn(bundle, answer.beside), draw))
             continue
         if isinstance(answer, Concepts):
-            draw = partial(concepts.concepts_figure, answer, bundle.name)
-            pages.append(_Page(CONCEPTS, concepts.texts_drawn(answer, bundle.name), draw))
+            draw = partial(concepts.concepts_figure, answer, titled(bundle))
+            pages.append(_Page(CONCEPTS, concepts.texts_drawn(answer, titled(bundle)), draw))
             continue
         known = densities(next(iter(answer.lists)), Rule.DISTINCT, answer.density_k)
         if not others:  # of all figures alike: they have the same geometries, lists and k

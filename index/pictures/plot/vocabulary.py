@@ -11,6 +11,7 @@ from matplotlib.gridspec import SubplotSpec
 from index.answers.page import counted
 from index.bundle.bundle import Bundle
 from index.pictures.numbers.beside import SeriesBeside
+from index.pictures.numbers.series import model_of
 from index.pictures.numbers.vocabulary_series import EigenvalueSeries, NormSeries, VocabularySeries
 from index.pictures.plot import paper
 from index.pictures.plot.fonts import Typeface
@@ -26,7 +27,7 @@ def texts_drawn(bundle: Bundle, beside: SeriesBeside | None = None) -> list[str]
     control = "" if facts.control is None else f"a control ({facts.control.short}) · "
     other = "" if beside is None else f" · {beside.short}: {display(beside.bundle)}"
     return [
-        display(bundle.name),
+        display(model_of(bundle)),
         f"{control}{facts.V:,} tokens x {facts.D:,} · {counted(facts.K, 'neighbor')} kept · {origin}{other}",
     ]
 

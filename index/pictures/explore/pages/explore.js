@@ -1,6 +1,8 @@
 // Suggests tokens while one is typed: ARIA comboboxes with a list each. Without this script the forms still work. In the
 // search box a suggestion is a page to go to; in the form of a question it is filled in.
-// Loads what draws charts and maps when these come near the window: the tables do not wait for it.
+// Loads what draws charts and maps last: the tables do not wait for it.
+
+import { tools } from "./tables.js";
 
 const WAIT_MS = 80;
 
@@ -27,7 +29,7 @@ function option(suggestion, id) {
   text.translate = false;
   text.textContent = suggestion.text;
   const about = document.createElement("small");
-  about.textContent = suggestion.piece === null ? suggestion.number : `${suggestion.piece} ${suggestion.number}`;
+  about.textContent = suggestion.number;
   item.append(text, " ", about);
   return item;
 }
@@ -155,13 +157,25 @@ async function showFindings(section) {
 
 document.querySelectorAll("[data-findings]").forEach(showFindings);
 
-const near = new IntersectionObserver(
-  (entries) => {
-    for (const entry of entries.filter((each) => each.isIntersecting)) {
-      near.unobserve(entry.target);
-      import(entry.target.dataset.script);
+document.querySelectorAll(".scroll table").forEach(tools);
+
+// Whoever chooses the geometry that the other field has means to swap them.
+document.querySelectorAll(".choice").forEach((form) => {
+  const pair = ["first", "second"].map((name) => form.elements[name]).filter(Boolean);
+  let before = pair.map((field) => field.value);
+  form.addEventListener("change", () => {
+    const changed = pair.findIndex((field, place) => field.value !== before[place]);
+    if (changed >= 0 && pair[0].value === pair[1].value) {
+      pair[1 - changed].value = before[changed];
     }
-  },
-  { rootMargin: "50%" },
-);
-document.querySelectorAll(".drawn").forEach((part) => near.observe(part));
+    before = pair.map((field) => field.value);
+  });
+});
+
+// Charts and maps come when all else is there, and not when they are first seen: a page may be printed before.
+const draw = () => document.querySelectorAll(".drawn").forEach((part) => import(part.dataset.script));
+if (document.readyState === "complete") {
+  draw();
+} else {
+  addEventListener("load", draw);
+}

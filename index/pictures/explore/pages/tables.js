@@ -1,0 +1,57 @@
+// Copies a table, or saves it as CSV: all its columns, also those that a narrow window hides, with every digit. Tokens
+// are written as they are printed.
+
+const SAID_MS = 1500; // for which a button says that it has copied
+
+// The text of a cell, or the whole number behind a rounded one.
+const written = (cell) => (cell.querySelector("data")?.value ?? cell.textContent).trim();
+
+const rows = (table) => Array.from(table.rows, (row) => Array.from(row.cells, written));
+
+const quoted = (text) => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+
+export const csv = (table) => rows(table).map((row) => `${row.map(quoted).join(",")}\n`).join("");
+
+const tabbed = (table) => rows(table).map((row) => row.map((text) => text.replace(/\s/g, " ")).join("\t")).join("\n");
+
+function fileName(table) {
+  const said = `${document.title.split(" · ")[0]} ${table.caption?.firstChild.textContent ?? "table"}`;
+  return `${said.replace(/[^\p{L}\p{N}#]+/gu, "-").replace(/^-+|-+$/g, "")}.csv`;
+}
+
+function save(table) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([csv(table)], { type: "text/csv" }));
+  link.download = fileName(table);
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+}
+
+async function copy(table, button) {
+  const name = button.textContent;
+  try {
+    await navigator.clipboard.writeText(tabbed(table));
+    button.textContent = "copied";
+  } catch {
+    button.textContent = "not allowed"; // by the browser
+  }
+  setTimeout(() => (button.textContent = name), SAID_MS);
+}
+
+// Puts the buttons of a table beside its name, or above it.
+export function tools(table) {
+  const place = document.createElement("span");
+  place.className = "keep-table";
+  for (const [name, act] of [["copy", copy], ["CSV", save]]) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = name;
+    button.addEventListener("click", () => act(table, button));
+    place.append(button);
+  }
+  if (table.caption) {
+    table.caption.append(place);
+  } else {
+    table.before(place);
+  }
+}

@@ -1,0 +1,77 @@
+"""The page of a question: its form, and the answer where it was asked, or how far that is on its way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from starlette.requests import Request
+
+from index.answers.answer import Answer
+from index.errors import BundleError, LogoscopeError
+from index.pictures.explore import ask
+from index.pictures.explore.address import Choice, usual_choice
+from index.pictures.explore.assets import LONGEST
+from index.pictures.explore.jobs import Job
+from index.pictures.explore.opened import OpenedBundle
+from index.pictures.page.answer_charts import answer_charts, specifications
+from index.questions.question import Question
+
+PATIENCE = 1.0
+"""Seconds that a page waits for an answer that takes long, before it says how far it is."""
+
+LOOK_AGAIN = 2
+"""After so many seconds a browser asks for such a page again; HTML alone could not without a script."""
+
+
+@dataclass(frozen=True)
+class QuestionPage:
+    """What the template of a question shows."""
+
+    choice: Choice
+    context: dict[str, Any]
+    problem: str  # why it could not be asked
+    is_on_its_way: bool  # whether the answer is not there yet
+
+    @property
+    def status(self) -> HTTPStatus:
+        """The status of the response."""
+        return HTTPStatus.BAD_REQUEST if self.problem else HTTPStatus.OK
+
+
+def question_page(request: Request, opened: OpenedBundle, question: Question[Any, Any]) -> QuestionPage:
+    """Ask a question with what the address holds; raises BundleError."""
+    sent, bundle = request.query_params, opened.vocabulary
+    typed = {name: [value[:LONGEST] for value in sent.getlist(name)] for name in sent}
+    choice, fields = usual_choice(bundle), ask.fields(question, typed, bundle)
+    found: Answer | None = None
+    job: Job | None = None
+    problem = ""
+    # What takes long is begun by this site's own forms and links, and by what a person types.
+    foreign = question.reports_progress and request.headers.get("Sec-Fetch-Site") == "cross-site"
+    if not foreign and (typed or ask.answered_at_once(question)):
+        try:
+            given = ask.arguments(question, typed, bundle)
+            if question.reports_progress:
+                job = opened.job(question, given, PATIENCE)
+                found = job.answer
+            else:
+                found = question(bundle, **given)
+        except BundleError:
+            raise
+        except LogoscopeError as error:
+            if typed:  # else nobody asked
+                fields, problem = ask.with_problem(fields, error, bundle), str(error)
+    charts = () if found is None else answer_charts(found)
+    context = {
+        "question": question,
+        "fields": fields,
+        "problem": "" if any(field.problem for field in fields) else problem,
+        "job": job,
+        "answer": found,
+        "parts": [] if found is None else ask.shown(found.page(), choice),
+        "charts": charts,
+        "specifications": specifications(charts),
+    }
+    return QuestionPage(choice, context, problem, job is not None and found is None)

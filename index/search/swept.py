@@ -1,0 +1,253 @@
+"""Distances from queries to rows that are read from one end to the other, as bounds: by FAISS, or by compiled loops.
+
+FAISS measures in float32, so its number s is not quite |q - x|^2. With u = 2^-24: differences, squares and their sum,
+of D terms in any order, give
+
+    s = |q - x|^2 (1 + t), |t| <= g, g = (D + 4) u / (1 - (D + 4) u)                                            (1)
+
+by Higham, Accuracy and Stability of Numerical Algorithms, section 3.1, and squares below 2^-126 may vanish: D 2^-126
+of s. As sqrt(1 + t) and its inverse are within 1 -+ g of 1 while g <= 1/2, for r = sqrt(s) and h = sqrt(D) 2^-63
+
+    r (1 - g) - h  <=  |q - x|  <=  r (1 + g) + h.                                                              (2)
+
+Where s overflows, or g is more than 1/2, the bounds are 0 and infinity. FAISS is asked for all of a part in their
+order, which is most of its work, and decodes what is in codes anew: a process that goes on asking has its own loops
+compiled, in float64, where (1) holds with u = 2^-53 and (2) with h = sqrt(D) 2^-511.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from itertools import pairwise
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.geometry.blocks import Matrix
+from index.search.graph import core_count
+
+Doubles = NDArray[np.float64]
+Bounds = tuple[Doubles, Doubles]
+"""The lower and the upper bounds of the distances to all points, (V,) each."""
+
+CHUNK_BYTES = 1 << 19
+"""Of rows that FAISS searches at once: they come from the checksum, and are still in the processor's cache."""
+FAISS_SWEEPS = 8
+"""So many FAISS does; to load and compile other loops takes longer."""
+PART_BYTES = 1 << 26
+"""So few are read by one thread: to start another takes as long."""
+KEPT_SWEEPS = 4
+
+
+class Bounder(Protocol):
+    """What bounds the distances from a query to all points."""
+
+    def bounds(self, query: np.ndarray, rows: np.ndarray | None = None) -> Bounds:
+        """Return the bounds for a query, (D,) float64; with `rows`, ascending, only theirs need be any good."""
+
+    def ask(self, queries: np.ndarray) -> None:
+        """Prepare bounds for several queries, (Q, D), at once."""
+
+
+class Sweep(NamedTuple):
+    """What was found of one query."""
+
+    query: np.ndarray  # (D,) the query that was asked: float32 by FAISS
+    least: Doubles  # (V,) bounds of its distances to the rows
+    most: Doubles
+
+
+def unknown(V: int) -> Bounds:
+    """Return bounds that say nothing."""
+    return np.zeros(V), np.full(V, np.inf)
+
+
+class Swept:
+    """Rows that distances are measured to, (V, D): all of them, some of them, by all cores.
+
+    `errors`, (V,), are what each row has lost of its point. `forget` is told which rows FAISS has read, and may take
+    them out of memory.
+    """
+
+    def __init__(
+        self,
+        index: Callable[[], Any],
+        rows: Matrix,
+        errors: np.ndarray | float,
+        *,
+        forget: Callable[[slice], None] | None = None,
+        threads: int | None = None,
+    ) -> None:
+        self._index, self._rows, self._errors, self._forget = index, rows, errors, forget
+        self._threads = threads or core_count()
+        self._height = max(1, CHUNK_BYTES // rows[:1].nbytes)
+        self._row_bytes = rows[:1].nbytes
+        self.shape = rows.shape
+        self._sweeps = 0
+        self.recent: deque[Sweep] = deque(maxlen=KEPT_SWEEPS)
+
+    def bounds(self, query: np.ndarray, rows: np.ndarray | None = None, *, near: float = 0.0) -> Bounds:
+        """Return the bounds for a query, (D,) float64.
+
+        With `rows`, only those are measured, and others are bounded by 0 and infinity. Distances from a query no
+        further than `near` from this one are taken again, where there are any.
+        """
+        found = self._swept_before(query, near) if rows is None else None
+        if found is None:
+            found = self._sweep([query], rows)[0]
+            if rows is None:
+                self.recent.append(found)
+        with np.errstate(over="ignore"):
+            apart = float(np.linalg.norm(query - found.query.astype(np.float64)))
+        if not np.isfinite(apart):
+            return unknown(self.shape[0])
+        off = self._errors + apart
+        return np.maximum(found.least - off, 0), found.most + off
+
+    def ask(self, queries: np.ndarray) -> None:
+        """Measure the distances from several queries, (Q, D), in one sweep, for `bounds` to take."""
+        new = [query for query in queries.astype(np.float64) if self._swept_before(query, 0.0) is None]
+        if new:
+            self.recent.extend(self._sweep(new, None))
+
+    def _swept_before(self, query: np.ndarray, near: float) -> Sweep | None:
+        for sweep in tuple(self.recent):
+            if np.linalg.norm(query - sweep.query.astype(np.float64)) <= near:
+                return sweep
+        return None
+
+    def _sweep(self, queries: list[np.ndarray], rows: np.ndarray | None) -> list[Sweep]:
+        """Measure the distances from queries, (D,) float64 each, to the rows, or to some of them."""
+        self._sweeps += 1
+        if self._sweeps <= FAISS_SWEEPS:
+            with np.errstate(over="ignore"):
+                rounded = [np.ascontiguousarray(query, np.float32) for query in queries]
+            return [
+                Sweep(query, *self._by_faiss(squared))
+                for query, squared in zip(rounded, self._ask_faiss(rounded, rows), strict=True)
+            ]
+        self._forget = None
+        wanted = self._all if rows is None else np.ascontiguousarray(rows, np.int64)
+        return [Sweep(query, *self._all_by_loops(np.ascontiguousarray(query), wanted)) for query in queries]
+
+    def _all_by_loops(self, query: np.ndarray, rows: np.ndarray) -> Bounds:
+        if not np.isfinite(query).all():
+            return unknown(self.shape[0])
+        found = self._by_loops(query, rows)
+        if rows is self._all:
+            return found
+        least, most = unknown(self.shape[0])
+        least[rows], most[rows] = found
+        return least, most
+
+    @cached_property
+    def _all(self) -> np.ndarray:
+        return np.arange(self.shape[0])
+
+    def _by_faiss(self, squared: NDArray[np.float32]) -> Bounds:
+        """Return the bounds (2) of what FAISS measured, (V,)."""
+        return between(squared, self.shape[1], 2.0**-24, 2.0**-63)
+
+    def _by_loops(self, query: np.ndarray, rows: np.ndarray) -> Bounds:
+        """Return the bounds of some rows' distances from a query, (D,) float64, in their order."""
+        from index.search.code_kernels import squared_distances
+
+        points, squared = self._rows[:], np.empty(len(rows))
+        self._in_parts(len(rows), lambda part: squared_distances(points, rows[part], query, squared[part]))
+        return between(squared, self.shape[1], 2.0**-53, 2.0**-511)
+
+    def _in_parts(self, count: int, work: Callable[[slice], None]) -> None:
+        """Do some work on `count` rows, on as many threads as pay."""
+        parts = min(self._threads, 1 + count * self._row_bytes // PART_BYTES)
+        edges = np.linspace(0, count, parts + 1).astype(int).tolist()
+        slices = [slice(*edge) for edge in pairwise(edges)]
+        if parts == 1:
+            work(slices[0])
+            return
+        with ThreadPoolExecutor(parts) as pool:
+            list(pool.map(work, slices))
+
+    def _ask_faiss(self, queries: list[np.ndarray], rows: np.ndarray | None) -> list[NDArray[np.float32]]:
+        """Return what FAISS measures from float32 queries, (V,) float32 each: infinite where it is not asked."""
+        V = self.shape[0]
+        found = [np.full(V, np.inf, np.float32) for _ in queries]
+        asked = [each for each in zip(queries, found, strict=True) if np.isfinite(each[0]).all()]
+        edges = np.linspace(0, V, self._threads + 1).astype(int).tolist()
+
+        def sweep(start: int, stop: int) -> None:
+            part = _Part(self._index())
+            for at in range(start, stop, self._height):
+                where = slice(at, min(at + self._height, stop))
+                inside = None if rows is None else rows[np.searchsorted(rows, at) : np.searchsorted(rows, where.stop)]
+                if inside is None or len(inside):
+                    block = self._rows[where]
+                    for query, squared in asked:
+                        part.measure(block, query, squared[where], None if inside is None else inside - at)
+                    if self._forget is not None:
+                        self._forget(where)
+
+        with ThreadPoolExecutor(self._threads) as pool:
+            list(pool.map(sweep, edges[:-1], edges[1:]))
+        return found
+
+
+def between(squared: np.ndarray, D: int, unit_roundoff: float, least_root: float) -> Bounds:
+    """Return the bounds (2) of distances whose squares were summed up in D terms of some precision."""
+    g = (D + 4) * unit_roundoff / (1 - (D + 4) * unit_roundoff)
+    if not 0 <= g <= 0.5:
+        return unknown(len(squared))
+    lengths = np.sqrt(squared, dtype=np.float64)
+    lost = np.sqrt(D) * least_root
+    least, most = lengths * (1 - g) - lost, lengths * (1 + g) + lost
+    open_ones = ~np.isfinite(squared)
+    least[open_ones], most[open_ones] = 0, np.inf
+    return least, most
+
+
+def flat_bounds(points: Matrix, *, forget: Callable[[slice], None] | None = None, threads: int | None = None) -> Swept:
+    """Return bounds by FAISS's flat index over points, (V, D) float32: nothing is lost, and (1) alone is their width.
+
+    It reads four times what a sketch does, for where a sketch leaves too much open.
+    """
+    import faiss
+
+    return Swept(lambda: faiss.IndexFlatL2(points.shape[1]), points, 0.0, forget=forget, threads=threads)
+
+
+class _Part:
+    """FAISS's index over some rows, which stay where they are."""
+
+    def __init__(self, index: Any) -> None:
+        import faiss
+
+        self._faiss: Any = faiss
+        self._index, self._empty = index, _read_in_place()
+
+    def measure(self, rows: np.ndarray, query: np.ndarray, squared: np.ndarray, some: np.ndarray | None) -> None:
+        """Fill in the squared distances from a query to rows, or to some of them."""
+        content, count = rows.view(np.uint8), len(rows) if some is None else len(some)
+        owner = self._empty.codes.owner
+        view = self._faiss.MaybeOwnedVectorUInt8.create_view(self._faiss.swig_ptr(content), content.size, owner)
+        self._index.codes, self._index.ntotal = view, len(rows)
+        parameters = None
+        if some is not None:
+            chosen = np.zeros(len(rows), bool)
+            chosen[some] = True
+            selector = self._faiss.IDSelectorBitmap(np.packbits(chosen, bitorder="little"))
+            parameters = self._faiss.SearchParameters(sel=selector)
+        distances, ids = self._index.search(query[np.newaxis], count, params=parameters)
+        found = ids[0] >= 0
+        squared[ids[0][found]] = distances[0][found]
+
+
+def _read_in_place() -> Any:
+    """Return an index that FAISS read where it lies: its owner stands for memory of others, while it lives."""
+    import faiss as module
+
+    faiss: Any = module
+    empty = faiss.serialize_index(faiss.IndexScalarQuantizer(1, faiss.ScalarQuantizer.QT_8bit))
+    return faiss.read_index(faiss.ZeroCopyIOReader(faiss.swig_ptr(empty), empty.size))
