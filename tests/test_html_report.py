@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pyarrow.parquet as pq
 import pytest
+from browsing import chromium
 from conftest import Built, invoke, query
 from report_pages import parsed, small_vocabulary, values, written
 
@@ -22,7 +23,7 @@ from index.checks.crosscheck import CrossCheck, PairCheck, QuadraticForm
 from index.checks.matrix import Decade, MatrixCheck
 from index.geometry.maps import Geometry
 from index.pictures.page.report import html_report
-from index.pictures.page.tables import crosscheck_facts
+from index.pictures.page.tables import crosscheck_facts, without_folders
 from index.pictures.page.words import verdict_sentences
 from index.tokens.display import display
 
@@ -272,7 +273,7 @@ def test_the_same_question_gives_the_same_file(smollm2: Built, tmp_path: Path, p
 def test_with_no_question_it_is_of_the_densest_token(smollm2: Built, tmp_path: Path) -> None:
     assert invoke("query.py", "report", "--index", smollm2.path, "--out", tmp_path / "r.html").code == 0
     said = parsed((tmp_path / "r.html").read_text(encoding="utf-8"))
-    assert said.headings[0] == "Nearest tokens of the densest token in smollm2-135m"
+    assert said.headings[0] == "Nearest tokens of the densest token in SmolLM2-135M-Instruct.Q4_1 (smollm2-135m)"
 
 
 def refused(*arguments: object) -> str:
@@ -296,3 +297,30 @@ def test_what_is_refused(smollm2: Built, tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr("index.files.find_spec", lambda name: None if name == "vl_convert" else object())
     assert "uv run --extra report query.py report" in refused("planet", *where, tmp_path / "new.html")
     assert list(tmp_path.iterdir()) == [there]
+
+
+def test_what_is_mailed_names_no_folder_of_its_maker(small: OpenVocabulary) -> None:
+    """Neither of the matrix, nor of a metric that was given, nor of one that was checked against."""
+    folder = str(Path(small.manifest.source.location).parent)
+    assert Path(folder).is_absolute()
+    assert folder not in html_report(small, [small.neighbors("#0", top=3)], top=3)
+    for location, wanted in (
+        ("/home/someone/models/gamma.npy", "gamma.npy"),
+        (r"C:\Users\someone\gamma.npy", "gamma.npy"),
+        ("../secret/gamma.npy", "gamma.npy"),
+        ("models/gamma.npy", "models/gamma.npy"),
+        ("Qwen/Qwen3-4B@main", "Qwen/Qwen3-4B@main"),
+        ("bundled:SmolLM2.gguf", "bundled:SmolLM2.gguf"),
+        ("inverse of Cov(gamma) + 1e-06 I", "inverse of Cov(gamma) + 1e-06 I"),
+    ):
+        assert without_folders(location) == wanted
+
+
+@pytest.mark.parametrize("width", [320, 390, 1024, 1280])
+def test_no_table_is_cut(width: int, page: Path) -> None:
+    with chromium() as browser:
+        window = browser.new_page(viewport={"width": width, "height": 900})
+        window.goto(page.as_uri())
+        wider = "(all) => all.filter((each) => each.scrollWidth > each.clientWidth).map((each) => each.ariaLabel)"
+        assert window.locator(".scroll").evaluate_all(wider) == []
+        assert window.evaluate("document.documentElement.scrollWidth") <= width

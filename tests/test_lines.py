@@ -18,7 +18,7 @@ from rich.text import Text
 import index
 from index.answers.answer import Answer
 from index.answers.lines import FIGURE_CELLS, plain
-from index.answers.page import Block, Column, Facts, Table, facts, table
+from index.answers.page import TEXT, Block, Column, Facts, Several, Table, facts, table
 from index.answers.terminal import renderable
 from index.api import OpenVocabulary
 from index.tokens.vocabulary import Token
@@ -131,3 +131,17 @@ def test_texts_shrink_first(width: int) -> None:
     assert {"1", "123456", "17.470337"} <= set(said.split())
     assert "planet" in said
     assert "…" in said
+
+
+@pytest.mark.parametrize("width", [80, 60, 40])
+def test_a_group_says_how_many_more_it_holds(width: int) -> None:
+    """Whole texts, as many as there is room for, and the count of the rest is never what is cut."""
+    tokens = tuple(Token(row, row, f"<token_{row}>", None) for row in range(20))
+    block = table(("id", TEXT), [("0", Several(tokens))])
+    console = Console(width=width, file=StringIO())
+    console.print(renderable([block]))
+    line = console.file.getvalue().splitlines()[-1].rstrip()
+    found = re.fullmatch(r" *0   ((?:<token_\d+>  )+)and (\d+) more", line)
+    assert found is not None
+    assert len(line) <= width
+    assert found[1].count("<token_") + int(found[2]) == 20

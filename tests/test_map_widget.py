@@ -66,7 +66,7 @@ def test_the_widget_in_a_browser(vocabulary: OpenVocabulary, browser: Browser) -
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.expose_function("ask", lambda address: json.dumps(answer(opened, address)))
     page.expose_function("page", lambda: shown.page)
-    page.expose_function("saved", saved.append)
+    page.expose_function("saved", lambda token: saved.append(token))
     page.evaluate(HOST, type(shown)._esm if isinstance(type(shown)._esm, str) else shown._esm)
     frame = page.frame_locator("iframe")
     expect(frame.locator(".plane").first).to_have_attribute("aria-busy", "false")

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import oracles
@@ -18,7 +19,7 @@ from index.errors import ParameterError
 from index.geometry.maps import Geometry
 from index.measures.density import Rule
 from index.pictures.numbers.densities import all_densities
-from index.pictures.numbers.series import LENGTHS, neighborhood_series
+from index.pictures.numbers.series import LENGTHS, model_of, neighborhood_series
 from index.pictures.numbers.vocabulary_series import vocabulary_series
 
 V, D, K, DENSITY_K = 300, 5, 20, 7
@@ -342,3 +343,20 @@ def test_norms_that_are_all_level(low: float, tmp_path: Path) -> None:
 def test_the_same_geometry_twice(small: Small, tmp_path: Path) -> None:
     with pytest.raises(ParameterError, match="two different geometries"):
         small.vocabulary.plot(["vocabulary"], out=tmp_path / "v.png", geometries=(Geometry.CAUSAL, Geometry.CAUSAL))
+
+
+@pytest.mark.parametrize(
+    ("location", "wanted"),
+    [
+        ("bundled:SmolLM2-135M-Instruct.Q4_1.gguf", "SmolLM2-135M-Instruct.Q4_1 (mine)"),
+        ("Qwen/Qwen3-4B", "Qwen3-4B (mine)"),
+        ("Someone/Mine", "Mine"),
+        ("/models/Qwen3-4B/model.safetensors", "Qwen3-4B (mine)"),
+        (r"C:\models\Qwen3-4B\model.safetensors", "Qwen3-4B (mine)"),
+        (f"/cache/models--Qwen--Qwen3-4B/snapshots/{'0' * 40}", "Qwen3-4B (mine)"),
+        ("/somewhere/gamma.npy", "mine"),
+    ],
+)
+def test_the_name_of_a_model(location: str, wanted: str) -> None:
+    source = SimpleNamespace(location=location)
+    assert model_of(SimpleNamespace(name="mine", manifest=SimpleNamespace(source=source))) == wanted

@@ -12,7 +12,7 @@ from texts import WORST
 
 from index.answers.lines import shown
 from index.answers.page import Sentence
-from index.answers.terminal import COLUMNS, terminal_svg
+from index.answers.terminal import CELL_WIDTH, COLUMNS, terminal_svg
 from index.tokens.vocabulary import Token
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -84,3 +84,15 @@ def test_what_is_refused(smollm2: Built, tmp_path: Path) -> None:
     done = invoke("query.py", "densest", "--index", smollm2.path, "--svg", tmp_path / "none" / "picture.svg")
     assert done.code == 2
     assert "picture.svg cannot be written" in done.err
+
+
+def test_wide_scripts_have_the_room_of_their_cells() -> None:
+    """A Chinese character takes two cells, and a picture that counted characters pressed it into one."""
+    root = ET.fromstring(terminal_svg([Sentence("中文字 abc"), Sentence("abc")], title="widths"))
+    widths = {
+        "".join(text.itertext()): float(text.attrib["textLength"])
+        for text in root.iter(f"{SVG}text")
+        if "textLength" in text.attrib
+    }
+    assert widths["中文字\xa0abc"] == pytest.approx(10 * CELL_WIDTH)
+    assert widths["abc"] == pytest.approx(3 * CELL_WIDTH)

@@ -31,9 +31,8 @@ def bundled(entry: str, read: Callable[[str], str], token_address: str) -> str:
 
     visit(entry)
     parts = [_module(name, read(name).replace(ADDRESS, f"`{token_address}${{")) for name in order]
-    return (
-        f'"use strict";\n(({{ fetch, history, run }}) => {{\nconst modules = {{}};\n{"".join(parts)}}})(logoscope);\n'
-    )
+    start = '"use strict";\n(({ fetch, history, location, run }) => {\nconst modules = {};\n'
+    return f"{start}{''.join(parts)}}})(logoscope);\n"
 
 
 def _module(name: str, source: str) -> str:

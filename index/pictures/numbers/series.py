@@ -21,7 +21,10 @@ from index.questions.neighbors import Neighborhood
 from index.tokens.display import display
 from index.tokens.vocabulary import Token
 
-_GENERIC = re.compile(r"[\\/.]*|[0-9a-f]{40}|snapshots|(model|pytorch_model|gamma|lm_head|unembedding)\b.*")
+_MATRIX = re.compile(r"(gamma|lm_head|unembedding)\b.*")
+"""Files that are called by what they hold."""
+
+_GENERIC = re.compile(r"[\\/.]*|[0-9a-f]{40}|snapshots|(model|pytorch_model)\b.*")
 """Parts of a path that name no model."""
 
 LENGTHS = 256
@@ -95,7 +98,9 @@ def model_of(bundle: Bundle) -> str:
     The last part of where the matrix was read: `Qwen/Qwen3-4B` and `bundled:Qwen3-4B.gguf` as well as a folder.
     """
     parts = PureWindowsPath(bundle.manifest.source.location.removeprefix("bundled:")).parts  # takes both slashes
-    own = [part for part in parts if not _GENERIC.fullmatch(part)] or [bundle.name]
+    own = [part for part in parts if not _GENERIC.fullmatch(part)]
+    if not own or _MATRIX.fullmatch(own[-1]):
+        return bundle.name
     cached = [part.split("--")[-1] for part in own if part.startswith("models--")]
     model = cached[-1] if cached else own[-1].removesuffix(".gguf").removesuffix(".safetensors").removesuffix(".npy")
     plain = re.sub(r"[^a-z0-9._]+", "-", model.lower()).strip("-.")

@@ -70,7 +70,10 @@ function keepAddress() {
   } else {
     other.set("beside", "");
   }
-  panel.querySelector(".beside").href = `/?${other}`;
+  const beside = panel.querySelector(".beside"); // there is none where there is one map
+  if (beside !== null) {
+    beside.href = `${beside.pathname}?${other}`;
+  }
 }
 
 // --- colors and filters -------------------------------------------------------------------------------------------

@@ -32,6 +32,8 @@ window.logoscope = (() => {
   const history = { replaceState: (state, title, address) => picked(address) };
   const location = { search: document.body.dataset.said, assign: () => {} };
 
+  document.querySelector(".beside")?.parentElement.remove(); // the other map is on another page
+
   document.addEventListener("click", (event) => {
     const link = event.target.closest("a[href^='#']");
     if (link) {
