@@ -32,7 +32,7 @@ from index.build.graph import find_together
 from index.build.tiles import Merge, Plan, Step, Tile, do, lay_out
 from index.search.graph import KnnGraph, knn_graph, one_torch_thread_each
 
-SHAPES = ((8_441, 2_560), (16_384, 768), (32_768, 768))
+SHAPES = ((8_441, 2_560), (16_384, 768), (32_768, 768))  # points of a chunk, width
 
 
 def cpu_seconds() -> float:
@@ -70,12 +70,28 @@ def by_workers(points: np.ndarray, k: int, *, kill: bool) -> tuple[KnnGraph, flo
     return graph, seconds
 
 
+def start_alone() -> None:
+    """Start two workers that import what a tile needs, and end them."""
+    with connected(2, None, 1, "--workers") as cluster:
+        cluster.client.wait_for_workers(2)
+        cluster.client.run(imported)
+
+
+def imported() -> bool:
+    """Whether a worker has imported what a tile needs."""
+    from index.build.tiles import do as work
+
+    return callable(work)
+
+
 def compare(points: np.ndarray, k: int) -> None:
     """Print the graph's times."""
     V, D = points.shape
     print(f"{V:,} x {D:,}, k = {k}, {len(tiles.chunk_edges(V)) - 1} chunks")
     alone, wall, cpu = measured(lambda: knn_graph(points, k=k, threads=2))
     print(f"one process of two threads      {wall:7.1f} s  {cpu:7.1f} s of the processors")
+    idle = measured(start_alone)[2]
+    print(f"two workers that start and end          {idle:7.1f} s of the processors")
     for said, kill in (("two workers of one thread", False), ("the same, one killed midway", True)):
         (graph, found), _, seconds = measured(lambda kill=kill: by_workers(points, k, kill=kill))  # type: ignore[misc]
         same = all(np.array_equal(getattr(graph, name), getattr(alone, name)) for name in ("ids", "distances"))
@@ -105,6 +121,8 @@ def time_tiles(n: int, D: int, k: int) -> None:
         for step in steps:
             print(f"    {step.name:<14}{seconds[step]:7.2f} s of one processor, {written[step] / 1e6:,.1f} MB")
         shutil.rmtree(plan.folder)
+    whole = measured(lambda: knn_graph(points, k=k, threads=1))[2]
+    print(f"    all of these {sum(seconds.values()):.2f} s; one sweep over both chunks, with its ranking {whole:.2f} s")
 
 
 def main() -> None:

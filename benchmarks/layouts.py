@@ -62,7 +62,10 @@ def umap(laid: Laid, near: np.ndarray | None = None, distances: np.ndarray | Non
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return np.asarray(reducer.fit_transform(start))
+        places = np.asarray(reducer.fit_transform(start))
+    without = np.isnan(places).any(axis=1)  # nothing is drawn to it: its nearest one's place
+    places[without] = np.nan_to_num(places[laid.near[without, 0]])
+    return places
 
 
 def pacmap(laid: Laid) -> np.ndarray:

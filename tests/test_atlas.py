@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from browsing import Visitor, bundle_of, chromium, request, served
-from conftest import Built
+from conftest import Built, build, invoke
 from playwright.sync_api import Browser, Locator, Page, expect
 from sklearn.manifold import trustworthiness
 
@@ -88,6 +88,7 @@ def test_trustworthiness_and_continuity_are_those_of_scikit_learn(k: int) -> Non
     )
     kept = [len(set(a) & set(b)) / k for a, b in zip(true.tolist(), near.tolist(), strict=True)]
     np.testing.assert_allclose(kept_shares(true, near), kept)
+    np.testing.assert_allclose(kept_shares(true[:9], near[:9]), kept[:9])  # of a few rows, neighbors are of all
 
 
 def test_a_map_that_is_true_and_one_that_is_not() -> None:
@@ -187,6 +188,38 @@ def test_few_trained_points_are_laid_out_with_the_others(tmp_path: Path) -> None
     small = index.open(bundle_of(tmp_path, [f"t{place}" for place in range(FEWEST_POINTS + 1)], K=3))
     assert len(laid_out(small, small.causal)) == FEWEST_POINTS
     assert not explore_map.enough_points(small, small.cosine)
+
+
+def test_a_build_lays_out_the_maps(tmp_path: Path) -> None:
+    rows = np.random.default_rng(9).normal(size=(130, 6)).astype(np.float32)
+    rows[3], rows[5] = rows[4], 0
+    np.save(tmp_path / "gamma.npy", rows)
+    swept = invoke("build_index.py", "--sweep", tmp_path / "list.txt", "--map", "--out", tmp_path / "out")
+    assert (swept.code, "--map does not go with --sweep" in swept.err) == (2, True)
+    steps: list[tuple[str, int, int]] = []
+    build(tmp_path / "gamma.npy", "--out", tmp_path / "bundle", "--neighbors", 20, "--map")
+    opened, path = index.open(tmp_path / "bundle"), explore_map.default_path(tmp_path / "bundle")
+    found = explore_map.read_map(path, opened)
+    assert found is not None
+    explore_map.make_map(opened, tmp_path / "again.parquet", lambda *step: steps.append(step))
+    again = explore_map.read_map(tmp_path / "again.parquet", opened)
+    assert again is not None
+    assert again.fingerprint == found.fingerprint  # nothing in it is drawn at random
+    assert [(step, done) for step, done, total in steps if done == total] == [
+        (f"{what} the {label} map", 1000 if what == "laying out" else 1)
+        for label in ("causal", "cosine")
+        for what in ("laying out", "checking")
+    ]
+    assert list(found.layouts) == ["causal", "cosine"]
+    for label, placed in found.layouts.items():
+        assert np.array_equal(placed[3], placed[4])
+        assert np.isnan(placed[5]).all() == (label == "cosine")
+        assert np.isfinite(np.delete(placed, 5, axis=0)).all()
+    # Six dimensions leave many neighbors in two; 15 of 128 would be 0.12 by chance.
+    assert [(each.geometry, each.k) for each in found.fidelity] == [
+        (label, k) for label in ("causal", "cosine") for k in (15, 100)
+    ]
+    assert found.fidelity[0].kept > 0.35
 
 
 # --- colors -------------------------------------------------------------------------------------------------------

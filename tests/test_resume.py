@@ -111,11 +111,17 @@ def test_a_stopped_build_says_what_it_keeps(source: Path, tmp_path: Path, monkey
     assert stopped[0].folder == tmp_path / ".bundle.building"
     assert os.listdir(tmp_path) == [".bundle.building"]
 
-    def again(*_: object) -> None:
+    def again(*_: object, **__: object) -> None:
         raise stopped.pop()
 
+    stopped.append(Stopped(stopped[0].folder, (), tiles=True))
+
     monkeypatch.setattr("index.build.build.build", again)
-    for said in ("2 of 3 spaces are kept for the next run, in ", "1 of 3 spaces is kept for the next run, in "):
+    for said in (
+        "0 of 3 spaces are kept, and tiles of the next, for the next run, in ",
+        "2 of 3 spaces are kept for the next run, in ",
+        "1 of 3 spaces is kept for the next run, in ",
+    ):
         outcome = invoke("build_index.py", source, "--out", tmp_path / "bundle")
         assert outcome.code == 130
         assert outcome.err == f"stopped: {said}{tmp_path / '.bundle.building'}\n"

@@ -84,14 +84,16 @@ class Cluster:
                 self.running.clear()
                 self._reconnect(error, told)
                 continue
-            for future in done:
+            for future, found in done:
                 run = self.running.pop(future)
                 if run.over:
                     continue
+                if isinstance(found, BaseException) and not isinstance(found, LogoscopeError):
+                    raise found
                 for other in self.running.values():
                     other.over |= other.key == run.key
                 seconds.append(time.monotonic() - run.began)
-                yield run.item, _made(future)
+                yield run.item, found
 
     def _wanted(self) -> list[_Run]:
         return [run for run in self.running.values() if not run.over]
@@ -119,8 +121,8 @@ class Cluster:
             copy = self.client.submit(work, run.item, pure=False, workers=idle, allow_other_workers=False)
             self.running[copy] = _Run(run.item, run.key, time.monotonic(), again=True)
 
-    def _finished(self) -> list[Any]:
-        """Return the futures that are done; none where none was for a moment."""
+    def _finished(self) -> list[tuple[Any, Any]]:
+        """Return the futures that are done with what was made, or raised; none where none was for a moment."""
         from distributed import CancelledError, wait
 
         with suppress(TimeoutError):
@@ -130,7 +132,7 @@ class Cluster:
         done = [future for future in self.running if future.done()]
         if any(future.status not in ("finished", "error") for future in done):
             raise CancelledError
-        return done
+        return [(future, _made(future)) for future in done]
 
     def _reconnect(self, error: BaseException, told: Told) -> None:
         """Find the scheduler again, or another one at its address."""
@@ -146,7 +148,7 @@ class Cluster:
                 if self.scheduler is None or time.monotonic() > until:
                     raise UnfinishedError(
                         f"the scheduler {self.scheduler} went away ({brief(error)}) and did not come back for "
-                        f"{RETURN_SECONDS} s"
+                        f"{RETURN_SECONDS} s; what is done is kept, and the same command goes on from there"
                     ) from refused
                 time.sleep(POLL_SECONDS)
 
@@ -162,12 +164,10 @@ def _made(future: Any) -> Any:
     """Return what a worker made, or the error that it ended in."""
     from distributed import KilledWorker
 
-    try:
-        return future.result()
-    except LogoscopeError as error:
-        return error
-    except KilledWorker:
+    error = future.exception()
+    if isinstance(error, KilledWorker):
         return LogoscopeError(f"{DEATHS} workers died of it: it may need more memory than they have")
+    return future.result() if error is None else error
 
 
 def check_workers(workers: int | None, scheduler: str | None) -> None:

@@ -251,6 +251,6 @@ def _left_behind(stop: KeyboardInterrupt) -> str:
         return f"what has come is kept for the next run, in {stop.path}"
     if not isinstance(stop, Stopped) or not (stop.kept or stop.tiles):
         return "nothing was left behind"
-    kept = f"{len(stop.kept)} of {len(Geometry)} spaces {'is' if len(stop.kept) == 1 else 'are'}"
-    more = ", with tiles of another," if stop.tiles else ""
-    return f"{kept}{more} kept for the next run, in {stop.folder}"
+    tiles = ", and tiles of the next," if stop.tiles else ""
+    kept = f"{len(stop.kept)} of {len(Geometry)} spaces {'is' if len(stop.kept) == 1 else 'are'} kept{tiles}"
+    return f"{kept} for the next run, in {stop.folder}"

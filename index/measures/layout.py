@@ -25,10 +25,15 @@ def nearest_places(places: np.ndarray, k: int) -> np.ndarray:
 
 
 def kept_shares(true: np.ndarray, near: np.ndarray) -> np.ndarray:
-    """Return the share of each row's true neighbors, (U, k), that are among those on the map, (U, k): (U,) float64."""
-    U, k = true.shape
-    codes = np.arange(U, dtype=np.int64)[:, None] * U
-    return np.isin(true + codes, near + codes).mean(axis=1) if k else np.zeros(U)
+    """Return the share of each row's true neighbors, (Q, k), that are among those on the map, (Q, k): (Q,) float64.
+
+    Each list holds a neighbor once.
+    """
+    if not true.size:
+        return np.zeros(len(true))
+    apart = np.arange(len(true), dtype=np.int64)[:, None] * (int(max(true.max(), near.max())) + 1)
+    shares: np.ndarray = np.isin(true + apart, near + apart).mean(axis=1)
+    return shares
 
 
 def neighborhood_scores(ranks: np.ndarray, U: int) -> np.ndarray:

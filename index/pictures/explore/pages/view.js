@@ -55,6 +55,7 @@ export class View {
     }
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
+      this.at = this.at; // what a link will show, to the last pixel
       this.draw(window.devicePixelRatio);
       this.told.settled();
     }, SETTLED_MS);
@@ -160,8 +161,11 @@ export class View {
 
   // --- the address ------------------------------------------------------------------------------------------------
 
+  // The middle and the span, to a ten-thousandth of what is seen.
   get at() {
-    return [this.plane.x, this.plane.y, this.plane.span].map((number) => Number(number.toPrecision(5))).join(",");
+    const { x, y, span } = this.plane;
+    const digits = Math.min(12, Math.max(0, Math.ceil(4 - Math.log10(span))));
+    return [Number(x.toFixed(digits)), Number(y.toFixed(digits)), Number(span.toPrecision(5))].join(",");
   }
 
   set at(text) {
