@@ -102,8 +102,8 @@ def _find_nearest(
     """Return the points by position, and the k nearest of each and a few more."""
     from index.search.filter import build_filter
     from index.search.kernels import Nearest
+    from index.search.pairs import Sweep, count_shortest
     from index.search.scores import choose_arithmetic
-    from index.search.tiles import Sweep, count_shortest
 
     U, room = len(rows), min(k + SPARE, len(rows))
     arithmetic = arithmetic or choose_arithmetic(device, points.shape[1])

@@ -27,9 +27,9 @@ import numpy as np
 from index.search.filter import Filter
 from index.search.graph import RANK_ROWS, SPARE, TILE_ROWS, Progress, as_plain
 from index.search.kernels import Bounds, Doubles, Floats, Ints, Nearest, Places, offer_tile
+from index.search.pairs import Sweep, count_shortest
 from index.search.scores import Arithmetic, make_product
 from index.search.tile_kernels import merge_nearest, take_nearest
-from index.search.tiles import Sweep, count_shortest
 
 Find = Callable[[Floats, Ints, int, ThreadPoolExecutor, Progress], Nearest]
 """Finds, of points (V, D), the k nearest of those of some rows, (U,) ascending: position p is that of rows[p]."""
