@@ -64,7 +64,7 @@ def fidelity(bundle: Bundle, places: np.ndarray, geometry: Geometry) -> list[Fid
     space = bundle.spaces[geometry]
     rows = laid_out(bundle, space)
     U = len(rows)
-    sizes = [k for k in NEIGHBORS if k < U - 1]
+    sizes = [k for k in NEIGHBORS if k < U - 1 and 3 * k + 1 < 2 * U]  # else there is nothing to normalize by
     if not sizes:
         return []
     points, on_map = np.asarray(space.points[rows]), places[rows]
