@@ -562,6 +562,71 @@ def test_a_large_map_is_drawn_while_it_is_moved(visitor: Visitor, mapped: Path) 
         page.wait_for_load_state("networkidle")
 
 
+def test_a_link_that_is_wrong_shows_the_map(visitor: Visitor, mapped: Path) -> None:
+    page = visitor.page
+    with served(mapped) as running:
+        for wrong in (
+            "area=nolayout:0,0,1,0,1,1",
+            "area=causal:x",
+            "only=nothing:1,2",
+            "color=nothing&token=9999",
+            "at=a",
+        ):
+            page.goto(f"{running.address}?{wrong}")
+            ready(page)
+            assert shown(page) == V, wrong
+            expect(page.locator(".problem")).to_have_count(0)
+        # From further away than the whole is seen, and nearer than dots can be told apart, there is nothing to see.
+        page.goto(running.address)
+        ready(page)
+        page.locator(".plane canvas").focus()
+        spans = []
+        for key in ("-", "+"):
+            for _ in range(40):
+                page.keyboard.press(key)
+            page.wait_for_timeout(400)
+            spans.append(float(parse_qs(urlsplit(page.url).query)["at"][0].split(",")[2]))
+            page.keyboard.press("0")
+        page.wait_for_timeout(400)
+        whole = float(parse_qs(urlsplit(page.url).query)["at"][0].split(",")[2])
+        np.testing.assert_allclose(spans, [4 * whole, whole / 1e6], rtol=1e-3)
+        page.wait_for_load_state("networkidle")
+
+
+def test_a_map_that_does_not_come_is_said(browser: Browser, mapped: Path) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    page.route("**/names", lambda route: route.fulfill(status=404, body="there is no such map"))
+    with served(mapped) as running:
+        page.goto(running.address)
+        ready(page)
+        expect(page.get_by_role("alert")).to_contain_text("The map cannot be shown")
+        page.wait_for_load_state("networkidle")
+    context.close()
+
+
+def test_however_many_dots_on_a_pixel_are_seen(visitor: Visitor, mapped: Path) -> None:
+    """262,144 are more than 16 bits count, of dots whose colors are mixed and of those that cover each other."""
+    page = visitor.page
+    with served(mapped) as running:
+        page.goto(f"{running.address}about")
+        opacities = page.evaluate(
+            """async () => {
+                const { Dots } = await import("/static/dots.js");
+                const canvas = document.body.appendChild(document.createElement("canvas"));
+                const dots = new Dots(canvas);
+                const x = new Float32Array(262_144);
+                const look = { codes: null, palette: [[9, 9, 9]], hidden: null, soft: [0, 0, 0], ratio: 1 };
+                return [0.5, 5].map((size) => {
+                    dots.draw({ x: 0, y: 0, scale: 1 }, { x, y: x, ...look, size });
+                    return dots.context.getImageData(canvas.width / 2, canvas.height / 2, 1, 1).data[3];
+                });
+            }"""
+        )
+        assert opacities == [255, 255]
+        page.wait_for_load_state("networkidle")
+
+
 def assert_no_names_overlap(page: Page) -> None:
     boxes = page.evaluate(
         "Array.from(document.querySelectorAll('.names a:not([hidden])'), "

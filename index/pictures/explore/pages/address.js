@@ -23,12 +23,13 @@ export function addressOf(views, state, columns, id) {
   return `?${said}`;
 }
 
-// Returns {views, color, token, area}, and puts its filters into `columns`.
-export async function fromAddress(views, columns) {
+// Returns {color, token, area}, and puts its filters into `columns`. `layouts` are the maps there are, shown or not: what
+// is said of others, as an old link may, is left out.
+export async function fromAddress(views, columns, layouts) {
   const said = new URLSearchParams(location.search);
   views.forEach((view, place) => (view.at = said.get(place === 0 ? "at" : `at-${view.layout}`) ?? ""));
   const filters = said.getAll("only").map((text) => text.split(/:(.*)/s)).filter(([name]) => columns.get(name) !== null);
   await Promise.all(filters.map(([name, text = ""]) => columns.keep(name, read(columns.get(name), text))));
   const area = region.read(said.get("area") ?? "");
-  return { color: said.get("color") ?? "", token: said.get("token"), area };
+  return { color: said.get("color") ?? "", token: said.get("token"), area: layouts.includes(area?.layout) ? area : null };
 }

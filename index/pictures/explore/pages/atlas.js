@@ -7,6 +7,7 @@ import { legend } from "./legend.js";
 import { made } from "./made.js";
 import { describe, linkTo, pickedToken } from "./picked.js";
 import { readPlaces } from "./plane.js";
+import { buffer, json } from "./received.js";
 import { inside } from "./region.js";
 import { TokenTable } from "./table.js";
 import { View } from "./view.js";
@@ -16,7 +17,6 @@ const panel = document.querySelector(".panel");
 const lines = document.querySelector(".tokens");
 const select = panel.querySelector("[name=color]");
 const source = frames[0].dataset.map;
-const json = async (path) => (await fetch(`${source}/${path}`)).json();
 
 const state = { column: null, codes: null, hidden: null, shown: null, picked: null, lit: -1, region: null, tool: "move" };
 const layouts = new Map(); // {x, y} by their names
@@ -29,7 +29,7 @@ const link = (row) => linkTo(texts[row] ?? "", ids[row], address(row));
 
 async function places(layout) {
   if (!layouts.has(layout)) {
-    const packed = await (await fetch(`${source}/places/${layout}`)).arrayBuffer();
+    const packed = await buffer(`${source}/places/${layout}`);
     const V = packed.byteLength / 8;
     layouts.set(layout, { x: new Float32Array(packed, 0, V), y: new Float32Array(packed, 4 * V, V) });
   }
@@ -89,9 +89,9 @@ async function color(name) {
   legends = legends.filter((each) => !each.colored);
   chosen.replaceChildren();
   if (state.column !== null) {
-    const made = legend(columns, name, { colored: true, changed: filtered });
-    chosen.append(made.element);
-    legends.push({ ...made, colored: true });
+    const own = legend(columns, name, { colored: true, changed: filtered });
+    chosen.append(own.element);
+    legends.push({ ...own, colored: true });
   }
   filtered();
 }
@@ -185,14 +185,14 @@ async function start() {
     views.push(new View(frame, await places(frame.dataset.layout), state, told));
   }
   views.forEach((view) => view.draw(1));
-  const [names, described] = await Promise.all([json("names"), json("colorings")]);
+  const [names, described] = await Promise.all([json(`${source}/names`), json(`${source}/colorings`)]);
   texts = names.texts;
   columns = new Columns(source, described, ids.length);
   table = new TokenTable(lines, columns, { ids, texts, address }, pick);
   views.forEach((view) => view.name(texts, names.order, address));
   select.append(...described.map((each) => new Option(each.title, each.name)));
   offerFilters();
-  const said = await fromAddress(views, columns);
+  const said = await fromAddress(views, columns, frames[0].dataset.layouts.split(" "));
   await keepTo(said.area);
   await color(said.color);
   const row = said.token === null ? undefined : rowOf.get(Number(said.token));
@@ -205,4 +205,12 @@ async function start() {
   frames.forEach((frame) => frame.setAttribute("aria-busy", "false"));
 }
 
-start();
+// Says in place of a map that there is none, and leaves the error to the console.
+function failed(error) {
+  const said = "The map cannot be shown: not all of it has come. Load the page again; if that does not help, start the program again.";
+  frames[0].append(made("p", { className: "problem", role: "alert", textContent: said }));
+  frames.forEach((frame) => frame.setAttribute("aria-busy", "false"));
+  throw error;
+}
+
+start().catch(failed);

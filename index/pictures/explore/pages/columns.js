@@ -1,6 +1,8 @@
 // What is known of each token, a byte for each column, and which tokens are shown: those that pass the filter of every
 // column, and lie in the region that was drawn.
 
+import { buffer } from "./received.js";
+
 export const NONE = 255; // the byte of a token that has no value
 const REGION = 1 << 31; // the bit of the region; those of columns stand below it
 
@@ -25,7 +27,7 @@ export class Columns {
 
   async codes(name) {
     if (!this.#codes.has(name)) {
-      this.#codes.set(name, new Uint8Array(await (await fetch(`${this.source}/coloring/${name}`)).arrayBuffer()));
+      this.#codes.set(name, new Uint8Array(await buffer(`${this.source}/coloring/${name}`)));
     }
     return this.#codes.get(name);
   }
@@ -36,7 +38,7 @@ export class Columns {
       return this.codes(name);
     }
     if (!this.#values.has(name)) {
-      this.#values.set(name, new Float64Array(await (await fetch(`${this.source}/values/${name}`)).arrayBuffer()));
+      this.#values.set(name, new Float64Array(await buffer(`${this.source}/values/${name}`)));
     }
     return this.#values.get(name);
   }

@@ -34,10 +34,10 @@ function disc(radius, width) {
 
 // The radius of a dot in CSS pixels: while all of the map is seen as large as so many that are shown have room for,
 // growing as one comes nearer.
-export function radius(plane, whole, shown) {
+export function radius(plane, shown) {
   const room = ROOM * Math.sqrt((plane.width * plane.height) / Math.max(1, shown));
   const least = Math.min(SMALLEST[1], Math.max(SMALLEST[0], room));
-  return Math.min(LARGEST, Math.max(least, ROOMIER * Math.log(plane.scale / whole)));
+  return Math.min(LARGEST, Math.max(least, ROOMIER * Math.log(plane.scale / plane.whole)));
 }
 
 export class Dots {
@@ -58,7 +58,7 @@ export class Dots {
       this.#size = width * height;
       this.image = this.context.createImageData(width, height);
       this.pixels = new Uint32Array(this.image.data.buffer);
-      this.counts = new Uint16Array(this.#size);
+      this.counts = new Uint32Array(this.#size);
       this.faint = new Uint8Array(this.#size);
       this.sums = [0, 1, 2].map(() => new Uint32Array(this.#size));
     }

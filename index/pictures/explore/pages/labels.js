@@ -28,8 +28,8 @@ export class Labels {
   }
 
   // Returns the rows that get a name, with its left and top: those in `first` before all others, none over the box `free`.
-  place(plane, { whole, hidden, first, free }) {
-    const most = Math.min(MOST, FEWEST + GROWTH * Math.max(0, Math.log2(plane.scale / whole)));
+  place(plane, { hidden, first, free }) {
+    const most = Math.min(MOST, FEWEST + GROWTH * Math.max(0, Math.log2(plane.scale / plane.whole)));
     const taken = new Map(); // boxes by the lines they cross
     const placed = [];
     const given = new Set();

@@ -67,7 +67,7 @@ function open(at) {
 }
 
 const views = {
-  whole: () => plane.show(bounds(x, y, x.keys())),
+  whole: () => plane.showWhole(bounds(x, y, x.keys())),
   near: () => plane.show(bounds(x, y, [Number(center.dataset.row), ...first, ...second])),
   closer: () => plane.zoom(1.5),
   further: () => plane.zoom(1 / 1.5),

@@ -1,12 +1,13 @@
 // The token that is picked, and its true neighbors in both geometries.
 
 import { made, token } from "./made.js";
+import { json } from "./received.js";
 
 const SHOWN_HERE = 12; // tokens on one spot that are named
 
 // {row, lists, suspect, joined}: `joined` are the rows that lines lead to, and which lists they are in.
 export async function pickedToken(source, row) {
-  const near = await (await fetch(`${source}/near/${row}`)).json();
+  const near = await json(`${source}/near/${row}`);
   const [first, second] = Object.values(near.lists).map((rows) => new Set(rows));
   const why = (each) => (first.has(each) && second.has(each) ? "both" : first.has(each) ? "first" : "second");
   return { row, ...near, joined: [...new Set([...first, ...second])].map((each) => [each, why(each)]) };

@@ -1,17 +1,30 @@
 // What part of the plane a canvas shows, and what a pointer, fingers and keys do to it.
 
+import { buffer } from "./received.js";
+
 const CLICK_PIXELS = 4; // a pointer that moved less has clicked
 const STEP = 0.15; // of the window, for an arrow key
 const CLOSER = 1.5; // for a key, a button or a double click
 const WHEEL = 0.0015; // natural logarithm of the scale, for each pixel of the wheel
+const [FURTHEST, NEAREST] = [0.25, 1e6]; // between which the scale is kept, in scales at which the whole is seen
 
 export class Plane {
   x = 0; // of the point in the middle
   y = 0;
-  scale = 1; // pixels for each unit
+  whole = 1; // the scale at which all is seen
+  #scale = 1;
 
   constructor(canvas) {
     this.canvas = canvas;
+  }
+
+  // Pixels for each unit.
+  get scale() {
+    return this.#scale;
+  }
+
+  set scale(pixels) {
+    this.#scale = Math.min(NEAREST * this.whole, Math.max(FURTHEST * this.whole, pixels));
   }
 
   get width() {
@@ -46,7 +59,19 @@ export class Plane {
     }
     this.x = (left + right) / 2;
     this.y = (low + high) / 2;
-    this.scale = 0.9 * Math.min(this.width / (right - left || 1), this.height / (high - low || 1));
+    this.scale = this.#fitting({ left, right, low, high });
+  }
+
+  // Shows the box of all there is: how far one can go away, and how near, is counted from there.
+  showWhole(box) {
+    if (box.left <= box.right) {
+      this.whole = this.#fitting(box);
+    }
+    this.show(box);
+  }
+
+  #fitting({ left, right, low, high }) {
+    return 0.9 * Math.min(Math.max(1, this.width) / (right - left || 1), Math.max(1, this.height) / (high - low || 1));
   }
 
   move(across, down) {
@@ -192,7 +217,7 @@ export function nearest(plane, { x, y, hidden = null }, { left, top }, reach) {
 
 // Places, (V,) each, NaN without one, and token ids, as the server packs them.
 export async function readPlaces(address) {
-  const packed = await (await fetch(address)).arrayBuffer();
+  const packed = await buffer(address);
   const V = packed.byteLength / 12;
   return [new Float32Array(packed, 0, V), new Float32Array(packed, 4 * V, V), new Int32Array(packed, 8 * V, V)];
 }

@@ -38,8 +38,7 @@ export class View {
   }
 
   showAll() {
-    this.plane.show(bounds(this.x, this.y, this.x.keys()));
-    this.whole = this.plane.scale;
+    this.plane.showWhole(bounds(this.x, this.y, this.x.keys()));
   }
 
   // --- drawing ----------------------------------------------------------------------------------------------------
@@ -67,10 +66,10 @@ export class View {
       ...{ x: this.x, y: this.y, codes, hidden, ratio },
       palette: palette(column, rgb(getComputedStyle(this.canvas).color)),
       soft: [128, 128, 128],
-      size: radius(this.plane, this.whole, shown ?? this.x.length),
+      size: radius(this.plane, shown ?? this.x.length),
     });
     const first = picked === null ? [] : [picked.row, ...picked.joined.map(([row]) => row)];
-    this.labels?.draw(this.plane, { whole: this.whole, hidden, first, free: this.#buttons() });
+    this.labels?.draw(this.plane, { hidden, first, free: this.#buttons() });
     this.drawOver();
   }
 
