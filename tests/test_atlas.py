@@ -341,7 +341,12 @@ def test_home_is_the_map(visitor: Visitor, mapped: Path) -> None:
         page.mouse.click(left, top)
         expect(page.locator(".picked h2")).to_contain_text(f"#{row}")
         expect(page.locator(".joins line")).not_to_have_count(0)
-        expect(page.locator(".joined")).to_contain_text("are untrained tokens or hubs")
+        key = page.locator(".joined .key li")
+        expect(key).to_have_count(3)
+        for why, each in zip(("both", "first", "second"), key.all(), strict=True):
+            expect(each).to_contain_text(re.compile(rf"\b{page.locator(f'.joins line.{why}').count()} in "))
+            assert each.locator(f"line.{why}").count() == 1
+        expect(page.locator(".joined")).not_to_contain_text("hubs")  # there are none
         page.wait_for_url(f"**token={row}*color=kept_causal*")
         # A link shows the same.
         seen = page.evaluate("document.querySelector('.plane canvas').toDataURL()")

@@ -1,6 +1,6 @@
 // The token that is picked, and its true neighbors in both geometries.
 
-import { made, token } from "./made.js";
+import { made, shape, token } from "./made.js";
 import { json } from "./received.js";
 
 const SHOWN_HERE = 12; // tokens on one spot that are named
@@ -21,20 +21,25 @@ export function describe(section, picked, { link, here }) {
   }
   section.querySelector("h2").replaceChildren(link(picked.row));
   const suspect = new Set(picked.suspect);
-  const those = (why) => picked.joined.filter(([, each]) => each === why).map(([row]) => row);
   const said = (why, where) => {
-    const rows = those(why);
-    return `${rows.length} in ${where} (${rows.filter((row) => suspect.has(row)).length} of them)`;
+    const rows = picked.joined.filter(([, each]) => each === why).map(([row]) => row);
+    const doubted = rows.filter((row) => suspect.has(row)).length;
+    return made("li", {}, swatch(why), ` ${rows.length} in ${where}${doubted ? `, ${doubted} of them untrained or hubs` : ""}`);
   };
   const [first, second] = Object.keys(picked.lists);
-  section.querySelector(".joined").textContent =
-    `Lines lead to its true neighbors, and some of them are untrained tokens or hubs, which are in many lists whoever's they are: ` +
-    `${said("both", "both lists")}, ${said("first", `${first} only`)}, ${said("second", `${second} only`)}.`;
+  const key = made("ul", { className: "key" }, said("both", "both lists"), said("first", `${first} only`), said("second", `${second} only`));
+  const doubt = "Untrained tokens and hubs are in many lists, whoever's they are.";
+  section.querySelector(".joined").replaceChildren("Lines lead to its true neighbors:", key, suspect.size ? doubt : "");
   const lines = here.slice(0, SHOWN_HERE).map((row) => made("li", {}, link(row)));
   if (here.length > SHOWN_HERE) {
     lines.push(made("li", { textContent: `and ${(here.length - SHOWN_HERE).toLocaleString("en")} more on the same spot` }));
   }
   section.querySelector(".here").replaceChildren(...lines);
+}
+
+// A line as the map draws it, by the lists that its end is in.
+function swatch(why) {
+  return shape("svg", { viewBox: "0 0 28 6", "aria-hidden": "true" }, shape("line", { x1: 0, x2: 28, y1: 3, y2: 3, class: why }));
 }
 
 // A link to the page of a token.
