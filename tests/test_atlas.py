@@ -328,6 +328,21 @@ def test_home_is_the_map(visitor: Visitor, mapped: Path) -> None:
         for key in ("+", "ArrowLeft", "ArrowUp"):
             page.keyboard.press(key)
         page.wait_for_url("**/?at=*")
+        page.keyboard.press("Enter")
+        expect(page.locator(".joins .picked")).to_have_count(1)
+        expect(page.locator(".under")).to_contain_text(page.locator(".picked h2").inner_text())
+        page.keyboard.press("Escape")
+        expect(page.locator(".picked:not(circle)")).to_be_hidden()
+        page.keyboard.press("Enter")
+        page.wait_for_url("**token=*")
+        picked = parse_qs(urlsplit(page.url).query)["token"][0]
+        page.keyboard.press("Enter")
+        page.wait_for_url(f"**/token/{picked}")
+        page.go_back()
+        ready(page)
+        page.keyboard.press("Tab")  # the page has the focus again
+        canvas.focus()
+        page.keyboard.press("Escape")
         page.get_by_label("Color").select_option("kept_causal")
         expect(page.locator(".chosen input")).to_have_count(2)
         name = page.locator(".names a:not([hidden])").first

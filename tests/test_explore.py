@@ -136,7 +136,7 @@ def test_an_analogy(smollm2: Built, smollm2_pages: Served, visitor: Visitor) -> 
     page.wait_for_url(f"**/token/{answer['cosine'][0]['id']}")
 
 
-def test_the_keyboard_alone(smollm2_pages: Served, visitor: Visitor) -> None:
+def test_the_keyboard_alone(smollm2: Built, smollm2_pages: Served, visitor: Visitor) -> None:
     page = visitor.page
     page.goto(smollm2_pages.address)
     page.keyboard.press("Tab")
@@ -162,6 +162,16 @@ def test_the_keyboard_alone(smollm2_pages: Served, visitor: Visitor) -> None:
     page.keyboard.press("ArrowDown")  # and around to the first
     page.keyboard.press("Enter")
     page.wait_for_url(f"**/token/{PLANET}")
+    # On to the first neighbor, by Tab as far as it takes.
+    neighbor = "document.activeElement.closest('table[data-geometry] td a')?.getAttribute('href') ?? ''"
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if address := page.evaluate(neighbor):
+            break
+    nearest = query("neighbors", "planet", "--index", smollm2.path)[0]["causal"][0]["id"]
+    assert address == f"/token/{nearest}"
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/token/{nearest}")
 
 
 def test_suggestions_are_taken_by_a_click(smollm2_pages: Served, visitor: Visitor) -> None:

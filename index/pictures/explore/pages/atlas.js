@@ -157,6 +157,12 @@ function listenToAll() {
     view.canvas.addEventListener("keydown", (event) => {
       if (event.key === "Enter" && state.picked !== null) {
         location.assign(address(state.picked.row));
+      } else if (event.key === "Enter") {
+        told.hovered(view.middle); // which says it
+        pick(view.middle);
+      } else if (event.key === "Escape") {
+        told.hovered(-1);
+        pick(-1);
       }
     });
   });

@@ -116,6 +116,12 @@ export class View {
 
   #meant = (at) => nearest(this.plane, { x: this.x, y: this.y, hidden: this.state.hidden }, at, REACH_PIXELS);
 
+  // The row whose dot is nearest to the middle: what keys alone pick; -1 where none is shown.
+  get middle() {
+    const { width, height } = this.plane;
+    return nearest(this.plane, { x: this.x, y: this.y, hidden: this.state.hidden }, { left: width / 2, top: height / 2 }, Infinity);
+  }
+
   listen() {
     listen(this.plane, {
       moved: this.changed,
