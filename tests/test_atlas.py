@@ -338,9 +338,9 @@ def test_home_is_the_map(visitor: Visitor, mapped: Path) -> None:
         picked = parse_qs(urlsplit(page.url).query)["token"][0]
         page.keyboard.press("Enter")
         page.wait_for_url(f"**/token/{picked}")
-        page.go_back()
+        page.get_by_role("link", name="On the map").click()
         ready(page)
-        page.keyboard.press("Tab")  # the page has the focus again
+        expect(page.locator(".picked h2")).to_contain_text(f"#{picked}")
         canvas.focus()
         page.keyboard.press("Escape")
         page.get_by_label("Color").select_option("kept_causal")

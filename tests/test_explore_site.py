@@ -130,6 +130,8 @@ def test_a_walk(kind: str, site: Path, bundle: Path, browser: Browser) -> None:
         expect(page.locator(".picked h2")).to_contain_text("filler4")
         page.locator(".picked h2 a").click()
         expect(page.locator("h1 bdi")).to_have_text("filler4")
+        page.get_by_role("link", name="On the map").click()
+        expect(page.locator(".picked h2")).to_contain_text("filler4")
         page.get_by_role("link", name="About").click()
         expect(page.locator("h1")).to_have_text("bundle")
 

@@ -86,7 +86,8 @@ function show(row, found, vocabulary) {
   const more = found.twin_count > found.twins.length ? [` and ${(found.twin_count - found.twins.length).toLocaleString("en")} more`] : [];
   facts.push(made("tr", {}, made("th", { scope: "row" }, "twins"), made("td", {}, ...(twins.length ? [...twins, ...more] : ["none"]))));
   const legend = made("p", { className: "legend" }, "● in both lists · = tied: as far as the one before or after, within the resolution · ≡ a twin, the same vector · * a hub, † untrained: in many lists, whoever's they are");
-  main.replaceChildren(name, verdict, lists, legend, made("section", { ariaLabel: "The token" }, made("h2", {}, "The token"), made("table", { className: "facts" }, ...facts)));
+  const onMap = "mapped" in document.body.dataset ? [made("p", {}, made("a", { href: `index.html?token=${vocabulary.ids[row]}` }, "On the map"))] : [];
+  main.replaceChildren(name, verdict, ...onMap, lists, legend, made("section", { ariaLabel: "The token" }, made("h2", {}, "The token"), made("table", { className: "facts" }, ...facts)));
 }
 
 function choose(typed, near, vocabulary) {
