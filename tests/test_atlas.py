@@ -268,7 +268,6 @@ def test_a_map_answers_its_scripts(mapped: Path) -> None:
         others = [row for row in range(V) if row not in (4, 7) and row not in opened.spaces[geometry].excluded]
         nearest = sorted(others, key=np.linalg.norm(points - points[7], axis=1).__getitem__)
         assert near[label] == nearest[:30]
-    assert request(app, f"{source}/near/3").json()["twins"] == [4]
     assert request(app, f"{source}/near/5").json()["lists"]["cosine"] == []
     wrong_ones = ("near/999", "coloring/nothing", "values/kind", "places/angular")
     for wrong in (*(f"{source}/{each}" for each in wrong_ones), "/map/0123/names"):

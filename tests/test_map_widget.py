@@ -86,7 +86,7 @@ def test_what_the_scripts_ask_for(vocabulary: OpenVocabulary) -> None:
     assert opened.map is not None
     source = f"/map/{opened.map.fingerprint}"
     assert answer(opened, f"{source}/names")["texts"][3] == "token3"
-    assert answer(opened, f"{source}/near/3")["twins"] == [4]
+    assert set(answer(opened, f"{source}/near/3")["lists"]) == {"causal", "cosine"}
     assert isinstance(answer(opened, source), str)
     for wrong in (f"{source}/near/999", f"{source}/coloring/nothing", f"{source}/secret", "/token/1", ""):
         assert answer(opened, wrong) is None

@@ -80,7 +80,6 @@ def _export(bundle: Bundle, map_path: Path, folder: Path, *, overwrite: bool) ->
     """Write a site, print its first page, and say how large it is and how long it took."""
     from time import perf_counter
 
-    from index.cli.progress import progress_bar
     from index.pictures.explore.opened import OpenedBundle
     from index.pictures.explore.site import export_site
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
-import numpy as np
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -66,17 +65,15 @@ def values(request: Request, opened: OpenedBundle) -> Response:
 
 
 def near(request: Request, opened: OpenedBundle) -> Response:
-    """Return the rows of a token's nearest in both geometries, of its twins, and which are untrained or hubs."""
+    """Return the rows of a token's nearest in both geometries, and which of them are untrained or hubs."""
     _map(request, opened)
     bundle, row = opened.vocabulary, request.path_params["row"]
     if row >= len(bundle):
         raise HTTPException(HTTPStatus.NOT_FOUND, "there is no such token")
     lists = {geometry.label: _nearest(opened, geometry, row) for geometry in GEOMETRIES}
-    first = bundle.twins.first
-    twins = [int(each) for each in np.flatnonzero(first == first[row]) if each != row]
     suspects = suspect(bundle)
     doubted = sorted({each for rows in lists.values() for each in rows if suspects[each]})
-    return JSONResponse({"lists": lists, "twins": twins, "suspect": doubted}, headers=IMMUTABLE)
+    return JSONResponse({"lists": lists, "suspect": doubted}, headers=IMMUTABLE)
 
 
 def _map(request: Request, opened: OpenedBundle) -> VocabularyMap:

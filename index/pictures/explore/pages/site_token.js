@@ -1,17 +1,10 @@
 // The page of a token in an exported site: `token.html?id=46835`, or `?q=planet` from the search box.
 
+import { made, token } from "./made.js";
 import { tools } from "./tables.js";
 
 const { load, ofRow, rows } = logoscope;
 const main = document.getElementById("main");
-
-function made(name, attributes = {}, ...children) {
-  const element = Object.assign(document.createElement(name), attributes);
-  element.append(...children);
-  return element;
-}
-
-const token = (text) => made("bdi", { className: "token", translate: false }, text);
 
 // A distance as it is shown everywhere: six decimals, or powers of ten where these would hide it.
 const length = (value) => (value !== 0 && Math.abs(value) < 1e-4 ? value.toExponential(2) : value.toFixed(6));

@@ -3,6 +3,7 @@
 
 import { NONE, printed } from "./columns.js";
 import { made, token } from "./made.js";
+import { csvLine, save } from "./saved.js";
 
 const LINE = 28; // pixels of height, as the style sheet says
 const SPARE = 8; // lines above and below the window
@@ -112,20 +113,11 @@ export class TokenTable {
 
   // All columns of all rows, in the order shown; numbers in full.
   csv() {
-    const quoted = (value) => (/[",\r\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value);
-    const line = (row) => this.names.map((name) => quoted(String(name === "token" ? this.known.texts[row] : this.#cell(name, row))));
-    return [this.names.map(quoted), ...Array.from(this.#rows, line)].map((cells) => `${cells.join(",")}\r\n`).join("");
+    const line = (row) => this.names.map((name) => String(name === "token" ? this.known.texts[row] : this.#cell(name, row)));
+    return [this.names, ...Array.from(this.#rows, line)].map(csvLine).join("");
   }
 
   ids() {
     return Array.from(this.#rows, (row) => `${this.known.ids[row]}\n`).join("");
   }
-}
-
-// Hands a text to the browser as a file.
-function save(name, type, text) {
-  const address = URL.createObjectURL(new Blob([text], { type: `${type};charset=utf-8` }));
-  const link = made("a", { href: address, download: name });
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(address), 0);
 }

@@ -1,6 +1,8 @@
 // Copies a table, or saves it as CSV: all its columns, also those that a narrow window hides, with every digit. Tokens
 // are written as they are printed.
 
+import { csvLine, save } from "./saved.js";
+
 const SAID_MS = 1500; // for which a button says that it has copied
 
 // The text of a cell, or the whole number behind a rounded one.
@@ -8,9 +10,7 @@ const written = (cell) => (cell.querySelector("data")?.value ?? cell.textContent
 
 const rows = (table) => Array.from(table.rows, (row) => Array.from(row.cells, written));
 
-const quoted = (text) => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
-
-export const csv = (table) => rows(table).map((row) => `${row.map(quoted).join(",")}\n`).join("");
+const csv = (table) => rows(table).map(csvLine).join("");
 
 const tabbed = (table) => rows(table).map((row) => row.map((text) => text.replace(/\s/g, " ")).join("\t")).join("\n");
 
@@ -19,13 +19,7 @@ function fileName(table) {
   return `${said.replace(/[^\p{L}\p{N}#]+/gu, "-").replace(/^-+|-+$/g, "")}.csv`;
 }
 
-function save(table) {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([csv(table)], { type: "text/csv" }));
-  link.download = fileName(table);
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-}
+const keep = (table) => save(fileName(table), "text/csv", csv(table));
 
 async function copy(table, button) {
   const name = button.textContent;
@@ -42,7 +36,7 @@ async function copy(table, button) {
 export function tools(table) {
   const place = document.createElement("span");
   place.className = "keep-table";
-  for (const [name, act] of [["copy", copy], ["CSV", save]]) {
+  for (const [name, act] of [["copy", copy], ["CSV", keep]]) {
     const button = document.createElement("button");
     button.type = "button";
     button.textContent = name;
