@@ -25,7 +25,7 @@ from index.geometry.maps import Geometry
 from index.measures.layout import kept_shares, nearest_places, neighborhood_scores
 from index.pictures.explore import map as explore_map
 from index.pictures.explore.app import application
-from index.pictures.explore.colorings import NONE, REST, STEPS, category, number
+from index.pictures.explore.colorings import NONE, REST, STEPS, category, named_rows, number
 from index.pictures.numbers.fidelity import fidelity, kept_neighbors
 from index.search.queries import nearest_points
 from index.search.ranks import plane_ranks, ranks_of
@@ -242,6 +242,13 @@ def test_numbers_are_divided_into_equal_steps(logarithmic: bool) -> None:
     share = np.log(values[:4]) / np.log(1000) if logarithmic else values[:4] / 1000
     assert made.codes[:4].tolist() == np.minimum((share * STEPS).astype(int), STEPS - 1).tolist()
     assert made.codes[4:].tolist() == [STEPS - 1, NONE, 0]
+
+
+def test_words_that_tell_something_are_named_first(opened_smollm2: Bundle) -> None:
+    texts = [opened_smollm2.vocabulary.token(row).text or "" for row in named_rows(opened_smollm2).tolist()]
+    assert texts[:4] == [" the", " and", " for", " that"]
+    assert all(text[0] == " " and len(text.strip()) >= 3 for text in texts[:20_000])
+    assert min(map(texts.index, ("ou", "ud", " of", "ing", "1"))) > 20_000
 
 
 def test_a_map_answers_its_scripts(mapped: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from index.bundle.bundle import Bundle
+from index.tokens.vocabulary import Kind
 
 NONE = 255
 """The byte of a token that has no value."""
@@ -20,6 +21,9 @@ NAMED = 10
 """Values of a category with a color of their own; the rest share one."""
 
 REST = "other"
+
+TELLING = 3
+"""Letters from which on the start of a word is named before others."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,13 +68,17 @@ def colorings(bundle: Bundle, kept: Mapping[str, np.ndarray]) -> dict[str, Color
 
 
 def named_rows(bundle: Bundle) -> np.ndarray:
-    """Return the rows that a map may name, the likeliest to be known first: words and their starts, by id, then others.
+    """Return the rows that a map may name, the likeliest to be known first: words that tell something by themselves.
 
-    Of tokens with one vector the first stands for all. The untrained are never named.
+    Starts of words with `TELLING` letters or more, then what other words and parts of them there are, then the rest, each
+    by id. Of tokens with one vector the first stands for all. The untrained are never named.
     """
-    kinds = np.array(bundle.vocabulary.kinds.to_pylist())
-    others = ~np.isin(kinds, ("word", "word-start"))
-    rows = np.lexsort((bundle.vocabulary.token_ids, others))
+    vocabulary = bundle.vocabulary
+    kinds = np.array(vocabulary.kinds.to_pylist())
+    long = np.array([len((text or "").strip()) >= TELLING for text in vocabulary.texts.to_pylist()])
+    telling = (kinds == Kind.WORD_START) & long
+    others = ~np.isin(kinds, (Kind.WORD, Kind.WORD_START))
+    rows = np.lexsort((vocabulary.token_ids, others, ~telling))
     first = bundle.twins.first == np.arange(len(bundle))
     named: np.ndarray = rows[(first & ~bundle.untrained)[rows]]
     return named
