@@ -240,7 +240,16 @@ def assert_shows(page: Page, answer: dict[str, Any]) -> None:
             assert ("●" in row["marks"], "=" in row["marks"]) == (place["shared"], raw["tied"])
     overlap = answer["overlap"]
     assert page.locator(".overlap").inner_text().startswith(f"{overlap['count']} of {overlap['k']} in both lists")
-    assert page.locator("#verdict").inner_text().casefold() == f"overlap: {answer['verdict'] or 'none'}"
+    assert page.locator("#verdict").inner_text().casefold() == heading_of_verdict(answer)
+
+
+def heading_of_verdict(answer: dict[str, Any]) -> str:
+    """What a token's page is to say in large type: both verdicts, where shared tokens are untrained or hubs."""
+    overlap = answer["overlap"]
+    suspect = overlap["untrained"] + overlap["hubs"] > 0
+    without = (overlap["without"] or {"verdict": None})["verdict"] if suspect else None
+    said = f"overlap: {answer['verdict'] or 'none'}"
+    return f"{said}; without untrained tokens and hubs {without}" if without else said
 
 
 def heading(page: Page) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browsing import MARKUP, bundle_of, chromium, expected_list, shown_lists
+from browsing import MARKUP, bundle_of, chromium, expected_list, heading_of_verdict, shown_lists
 from conftest import invoke, query
 from playwright.sync_api import Browser, Page, expect
 
@@ -100,7 +100,7 @@ def assert_shows(page: Page, answer: dict[str, Any]) -> None:
             assert {mark for mark, stands in marks.items() if stands} == set(row["marks"]) - {"†"}
     overlap = answer["overlap"]
     assert page.locator(".overlap").inner_text().startswith(f"{overlap['count']} of {overlap['k']} in both lists")
-    assert page.locator("#verdict").inner_text().casefold() == f"overlap: {answer['verdict'] or 'none'}"
+    assert page.locator("#verdict").inner_text().casefold() == heading_of_verdict(answer)
 
 
 @pytest.mark.parametrize("kind", ["disk", "server"])
@@ -171,6 +171,8 @@ def test_every_token_has_its_place(site: Path, bundle: Path) -> None:
             assert shown["rows"] == [each.token.row for each in listed]
             assert shown["distances"] == pytest.approx([each.distance for each in listed], abs=5e-7)
         assert found[row]["verdict"] == ("none" if answer.verdict is None else answer.verdict.value)
+        if answer.overlap is not None:
+            assert heading_of_verdict(answer.json()).partition("hubs ")[2] == found[row]["without"]
 
 
 def test_every_page_allows_itself_no_more_than_its_files(site: Path) -> None:

@@ -59,6 +59,8 @@ def test_neighbors_stand_above_the_fold(pages: Served, visitor: Visitor) -> None
     said = page.locator(".overlap").inner_text()
     assert said.startswith("27 of 30 in both lists (90.0 %). 21 of the 27 are untrained tokens")
     assert said.endswith("without untrained tokens and hubs 12 of 30 (40.0 %): MODERATE.")
+    heading = page.locator("#verdict").inner_text().casefold()
+    assert heading == "overlap: high; without untrained tokens and hubs moderate"
     assert page.locator(".verdict p:visible").count() == 1
     page.get_by_text("What it means").click()
     assert page.locator(".verdict p:visible").count() > 4

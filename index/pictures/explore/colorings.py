@@ -70,8 +70,8 @@ def colorings(bundle: Bundle, kept: Mapping[str, np.ndarray]) -> dict[str, Color
 def named_rows(bundle: Bundle) -> np.ndarray:
     """Return the rows that a map may name, the likeliest to be known first: words that tell something by themselves.
 
-    Starts of words with `TELLING` letters or more, then what other words and parts of them there are, then the rest, each
-    by id. Of tokens with one vector the first stands for all. The untrained are never named.
+    Starts of words with `TELLING` letters or more, then other words and parts of them, then the rest, each by id.
+    Of tokens with one vector the first stands for all; the untrained are never named.
     """
     vocabulary = bundle.vocabulary
     kinds = np.array(vocabulary.kinds.to_pylist())

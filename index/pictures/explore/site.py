@@ -27,7 +27,7 @@ from index.pictures.explore.address import TOP, Link
 from index.pictures.explore.assets import Assets, templates
 from index.pictures.explore.bundled import bundled
 from index.pictures.explore.opened import OpenedBundle
-from index.pictures.explore.views import brief
+from index.pictures.explore.views import brief, verdict_without
 from index.pictures.numbers.series import called
 from index.pictures.page import tables, words
 from index.pictures.page.tables import LISTED_TWINS
@@ -205,6 +205,7 @@ def _token(opened: OpenedBundle, row: int) -> dict[str, Any]:
     found = neighborhood(bundle, row, top, density_k_of(bundle, None), Rule.DISTINCT, CAUSAL_AND_COSINE, None)
     return {
         "verdict": "none" if found.verdict is None else found.verdict.value,
+        "without": verdict_without(found),
         "brief": brief(found),
         "meaning": "" if found.overlap is None else found.meaning,
         "lists": list(_lists(found)),

@@ -68,6 +68,7 @@ class TokenView:
     more_twins: int  # how many are not among these
     overlap: Overlap | None
     verdict: str  # the overlap in a word; `none` where there is nothing to judge
+    without: str  # the same without untrained tokens and hubs, where any are shared and it can be judged
     brief: str  # the overlap in a sentence, and what is left of it without untrained tokens and hubs
     sentences: list[str]  # the verdict in plain words
     lists: list[List]
@@ -93,6 +94,7 @@ def token_view(opened: OpenedBundle, row: int, choice: Choice) -> TokenView:
         max(0, len(found.twins) - LISTED_TWINS),
         found.overlap,
         "none" if found.verdict is None else found.verdict.value,
+        verdict_without(found),
         brief(found),
         words.verdict_sentences(found, bundle.spaces, series.overlap.expected(found.overlap)),
         _compared_lists(bundle, found, choice),
@@ -106,6 +108,12 @@ def brief(found: Neighborhood) -> str:
         return found.meaning
     shared = f"{found.overlap.count} of {found.overlap.k} in both lists ({found.overlap.percent:.1f} %)"
     return f"{shared}. {found.beside}"
+
+
+def verdict_without(found: Neighborhood) -> str:
+    """Return the verdict without untrained tokens and hubs; empty where none are shared, or there is none."""
+    rest = found.without
+    return "" if rest is None or rest.either == 0 or rest.verdict is None else rest.verdict.value
 
 
 def quoted_finding(found: Finding) -> dict[str, str]:

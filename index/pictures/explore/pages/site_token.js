@@ -64,10 +64,11 @@ function show(row, found, vocabulary) {
   const text = vocabulary.texts[row];
   document.title = `${text} ${number} · ${document.body.dataset.name}`;
   const name = made("h1", { id: "token" }, token(text), " ", made("small", {}, number));
+  const without = found.without ? ["; without untrained tokens and hubs ", made("strong", {}, found.without)] : [];
   const verdict = made(
     "section",
     { className: "verdict", ariaLabel: "Overlap" },
-    made("h2", { id: "verdict" }, "Overlap: ", made("strong", {}, found.verdict)),
+    made("h2", { id: "verdict" }, "Overlap: ", made("strong", {}, found.verdict), ...without),
     made("p", { className: "overlap" }, found.brief),
     made("p", {}, found.meaning),
   );
