@@ -204,11 +204,12 @@ def test_what_a_text_may_name() -> None:
 
 def test_tokens_without_text_are_called_by_their_ids(tmp_path: Path) -> None:
     rows = np.random.default_rng(3).normal(size=(6, 3))
-    np.save(tmp_path / "gamma.npy", rows)
-    build(tmp_path / "gamma.npy", "--out", tmp_path / "bundle", "--neighbors", 4, "--density-k", 2)
+    np.save(tmp_path / "Tiny-3B.npy", rows)
+    build(tmp_path / "Tiny-3B.npy", "--out", tmp_path / "bundle", "--neighbors", 4, "--density-k", 2)
     app = application(tmp_path / "bundle", explore_map.default_path(tmp_path / "bundle"), QUESTIONS)
     page = request(app, "/token/3").text
-    assert "<title>#3 · bundle</title>" in " ".join(page.split())
+    assert "<title>#3 · Tiny-3B (bundle)</title>" in " ".join(page.split())
+    assert "<p>Tiny-3B (bundle): 6 tokens x 3" in page
     shown = Shown(page)
     assert shown.texts[0] == "#3"
     of_others = [each for each in shown.addresses if each.startswith("/token/") and "without=" not in each]

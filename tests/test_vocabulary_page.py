@@ -108,9 +108,10 @@ def test_without_the_extra_it_is_said_what_to_install(
 
 
 def test_a_bundle_without_texts_has_a_page(tmp_path: Path) -> None:
-    np.save(tmp_path / "gamma.npy", np.random.default_rng(0).normal(size=(60, 5)))
-    build(tmp_path / "gamma.npy", "--out", tmp_path / "b", "--neighbors", 10, "--density-k", 5)
+    np.save(tmp_path / "Tiny-3B.npy", np.random.default_rng(0).normal(size=(60, 5)))
+    build(tmp_path / "Tiny-3B.npy", "--out", tmp_path / "b", "--neighbors", 10, "--density-k", 5)
     said = parsed(reported(index.open(tmp_path / "b"), tmp_path).read_text(encoding="utf-8"))
+    assert said.headings[0] == "The vocabulary of Tiny-3B (b)"
     assert "Not said of texts: the bundle holds no texts" in said.paragraphs
     assert "No two of 60 tokens have the same vector." in said.headings
 

@@ -18,6 +18,7 @@ from index.pictures.explore.map_data import IMMUTABLE
 from index.pictures.explore.opened import OpenedBundle, WatchedBundle
 from index.pictures.explore.question_page import LOOK_AGAIN, question_page
 from index.pictures.explore.views import plain_lists, quoted_finding, token_view
+from index.pictures.numbers.series import model_of
 from index.pictures.page import tables, words
 from index.questions.analogy import analogy
 from index.questions.question import Question
@@ -241,6 +242,7 @@ class Pages:
         content = self._templates.get_template(name).render(
             {
                 "bundle": bundle,
+                "model": model_of(bundle),
                 "choice": choice,
                 "map": opened.map,
                 "longest": LONGEST,

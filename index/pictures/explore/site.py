@@ -28,7 +28,7 @@ from index.pictures.explore.assets import Assets, templates
 from index.pictures.explore.bundled import bundled
 from index.pictures.explore.opened import OpenedBundle
 from index.pictures.explore.views import brief, verdict_without
-from index.pictures.numbers.series import called
+from index.pictures.numbers.series import called, model_of
 from index.pictures.page import tables, words
 from index.pictures.page.tables import LISTED_TWINS
 from index.questions.lists import NEAREST_BY, Neighbor
@@ -119,6 +119,7 @@ def _page(environment: Environment, opened: OpenedBundle, name: str, script: str
     control = tables.mailed(bundle.manifest).control
     shared = {
         "bundle": bundle,
+        "model": model_of(bundle),
         "map": opened.map,
         "layout": "base.html",
         "script": script,

@@ -29,6 +29,7 @@ from index.pictures.explore.colorings import named_rows
 from index.pictures.explore.map import VocabularyMap, default_path
 from index.pictures.explore.opened import OpenedBundle
 from index.pictures.explore.site import answered, requested
+from index.pictures.numbers.series import model_of
 
 HEIGHT = 560
 """Of the frame, in pixels."""
@@ -122,6 +123,7 @@ def page(opened: OpenedBundle, token: int | None, color: str) -> str:
     found = opened.map
     return environment.get_template("framed.html").render(
         bundle=opened.vocabulary,
+        model=model_of(opened.vocabulary),
         map=found,
         shown=[] if found is None else list(found.layouts)[:1],
         figures=() if found is None else found.fidelity,

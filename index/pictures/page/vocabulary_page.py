@@ -12,6 +12,7 @@ from index.bundle.bundle import Bundle
 from index.bundle.manifest import MANIFEST
 from index.errors import ParameterError
 from index.files import placing, require, require_free
+from index.pictures.numbers.series import model_of
 from index.pictures.page import tables, vega, words
 from index.pictures.page.answer_charts import answer_charts, specifications
 from index.pictures.page.chart import Chart
@@ -51,7 +52,7 @@ def vocabulary_page(bundle: Bundle, found: Findings, drawn_concepts: tuple[Chart
     drawn = (*(chart for answer in answers for chart in answer_charts(answer)), *drawn_concepts)
     manifest = bundle.manifest
     context: dict[str, Any] = {
-        "title": f"The vocabulary of {bundle.name}",
+        "title": f"The vocabulary of {model_of(bundle)}",
         "control": None if manifest.control is None else manifest.control.sentence,
         "beside": () if found.beside is None else found.beside.sentences,
         "findings": [{"said": found.sentences[each.name], **_told(each.sure, each.misleads)} for each in found.found],
