@@ -20,7 +20,7 @@ from sklearn.manifold import trustworthiness
 import index
 from index.api import QUESTIONS
 from index.bundle.bundle import Bundle
-from index.export.layout import FEWEST_POINTS, _disc, laid_out
+from index.export.layout import FEWEST_POINTS, _disc, laid_out, set_apart
 from index.geometry.maps import Geometry
 from index.measures.layout import kept_shares, nearest_places, neighborhood_scores
 from index.pictures.explore import map as explore_map
@@ -174,6 +174,9 @@ def test_untrained_tokens_stand_apart_in_a_disc(opened_smollm2: Bundle) -> None:
     rows = laid_out(opened_smollm2, opened_smollm2.causal)
     assert set(opened_smollm2.twins.first[np.flatnonzero(opened_smollm2.untrained)]).isdisjoint(rows)
     assert len(rows) == len(np.unique(opened_smollm2.twins.first[~opened_smollm2.untrained]))
+    assert (
+        set_apart(opened_smollm2, opened_smollm2.causal).tolist() == np.flatnonzero(opened_smollm2.untrained).tolist()
+    )
     layout = np.random.default_rng(8).normal(size=(1000, 2))
     disc = _disc(layout, 90)
     assert disc[:, 0].min() > layout[:, 0].max()
@@ -567,7 +570,9 @@ def test_a_large_map_is_drawn_while_it_is_moved(visitor: Visitor, mapped: Path) 
     drawn = np.random.default_rng(0).normal(size=(2, points)).astype("<f4")
     ids = np.arange(points, dtype="<i4")
     answers = {
-        "names": json.dumps({"texts": [f"t{token_id}" for token_id in ids], "order": ids.tolist()}).encode(),
+        "names": json.dumps(
+            {"texts": [f"t{token_id}" for token_id in ids], "order": ids.tolist(), "apart": {"causal": [0, 1, 2]}}
+        ).encode(),
         "colorings": b"[]",
     }
     packed = drawn.tobytes() + ids.tobytes()
@@ -575,6 +580,7 @@ def test_a_large_map_is_drawn_while_it_is_moved(visitor: Visitor, mapped: Path) 
     with served(mapped) as running:
         page.goto(running.address)
         ready(page)
+        expect(page.locator(".joins text")).to_have_text("3 untrained, in no order")
         canvas = page.locator(".plane canvas")
         canvas.focus()
         seen = set()

@@ -53,6 +53,13 @@ def laid_out(bundle: Bundle, space: Space) -> np.ndarray:
     return rows
 
 
+def set_apart(bundle: Bundle, space: Space) -> np.ndarray:
+    """Return the rows that stand in the disc beside the layout, ascending: all with a point that is not laid out."""
+    apart = ~np.isin(space.groups.first, laid_out(bundle, space))
+    apart[list(space.excluded)] = False
+    return np.flatnonzero(apart)
+
+
 def lay_out(bundle: Bundle, space: Space, progress: Progress = lambda share: None) -> np.ndarray:
     """Return a place for each token of a space, (V, 2) float32; NaN for rows without a point.
 

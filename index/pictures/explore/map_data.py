@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from index.export.layout import set_apart
 from index.geometry.maps import Geometry
 from index.pictures.explore.colorings import Coloring
 from index.pictures.explore.map import GEOMETRIES, VocabularyMap
@@ -38,11 +39,15 @@ def places(request: Request, opened: OpenedBundle) -> Response:
 
 
 def names(request: Request, opened: OpenedBundle) -> Response:
-    """Return the texts of all tokens as they are printed, and the rows in the order in which they are named."""
-    _map(request, opened)
-    vocabulary = opened.vocabulary.vocabulary
-    texts = [vocabulary.display(row) for row in range(len(opened.vocabulary))]
-    return JSONResponse({"texts": texts, "order": opened.named_rows.tolist()}, headers=IMMUTABLE)
+    """Return the texts of all tokens as they are printed, and the rows in the order in which they are named.
+
+    Of each map the rows that stand apart, in its disc of untrained tokens.
+    """
+    found, bundle = _map(request, opened), opened.vocabulary
+    texts = [bundle.vocabulary.display(row) for row in range(len(bundle))]
+    shown = [geometry for geometry in GEOMETRIES if geometry.label in found.layouts]
+    apart = {geometry.label: set_apart(bundle, bundle.spaces[geometry]).tolist() for geometry in shown}
+    return JSONResponse({"texts": texts, "order": opened.named_rows.tolist(), "apart": apart}, headers=IMMUTABLE)
 
 
 def colorings(request: Request, opened: OpenedBundle) -> Response:

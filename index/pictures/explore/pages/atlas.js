@@ -195,7 +195,7 @@ async function start() {
   texts = names.texts;
   columns = new Columns(source, described, ids.length);
   table = new TokenTable(lines, columns, { ids, texts, address }, pick);
-  views.forEach((view) => view.name(texts, names.order, address));
+  views.forEach((view) => view.name(texts, names.order, names.apart[view.layout], address));
   select.append(...described.map((each) => new Option(each.title, each.name)));
   offerFilters();
   const said = await fromAddress(views, columns, frames[0].dataset.layouts.split(" "));

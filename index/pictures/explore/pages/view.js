@@ -8,6 +8,7 @@ import { Plane, bounds, listen, nearest } from "./plane.js";
 import { Pen } from "./region.js";
 
 const REACH_PIXELS = 16; // how far from a dot still means it
+const HALF_CAPTION = 75; // pixels, of what is said at the disc
 const SETTLED_MS = 200; // after which a moved map is drawn finely
 
 const views = {
@@ -21,6 +22,7 @@ export class View {
   #waiting = false;
   #pen = null;
   labels = null;
+  apart = { count: 0 }; // untrained tokens, and the box they stand in
 
   // `told` is what the whole map is told of: picked(row), hovered(row), drawn(layout, corners), settled(). `state` is
   // what all maps show: {column, codes, hidden, shown, picked, lit, region, tool}.
@@ -33,7 +35,8 @@ export class View {
     this.showAll();
   }
 
-  name(texts, order, address) {
+  name(texts, order, apart, address) {
+    this.apart = { count: apart.length, ...bounds(this.x, this.y, apart) };
     this.labels = new Labels(this.frame.querySelector(".names"), { x: this.x, y: this.y, texts, order, address });
   }
 
@@ -91,6 +94,7 @@ export class View {
       part("circle", why, { cx, cy, r });
     };
     this.joins.replaceChildren();
+    this.#nameDisc();
     const corners = this.#pen?.corners ?? (region?.layout === this.layout ? region.corners : null);
     if (corners) {
       part("polygon", "region", { points: corners.map(([x, y]) => this.plane.pixel(x, y).join(",")).join(" ") });
@@ -105,6 +109,20 @@ export class View {
     }
     if (lit >= 0 && this.#has(lit)) {
       ring(lit, "lit", 10);
+    }
+  }
+
+  // Says below the disc of untrained tokens what it is.
+  #nameDisc() {
+    const { count, left, right, low } = this.apart;
+    if (count === 0) {
+      return;
+    }
+    const [across, down] = this.plane.pixel((left + right) / 2, low);
+    const caption = shape("text", { x: Math.min(across, this.plane.width - HALF_CAPTION), y: down + 16 });
+    caption.textContent = `${count.toLocaleString("en")} untrained, in no order`;
+    if (across < this.plane.width) {
+      this.joins.append(caption);
     }
   }
 
