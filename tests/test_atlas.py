@@ -463,6 +463,16 @@ def test_brushing_shows_what_parquet_counts(visitor: Visitor, mapped: Path, tmp_
         expect(page.locator(".tokens table")).to_have_attribute("aria-rowcount", str(len(expected) + 1))
         page.get_by_role("button", name="causal norm").click()
         expect(page.locator("th[aria-sort=ascending]")).to_have_text("causal norm")
+        expect(page.get_by_role("button", name="causal norm")).to_be_focused()
+        # No column is cut off; others are shown where they are chosen.
+        frame = page.locator(".tokens .lines")
+        assert frame.evaluate("(each) => each.scrollWidth <= each.clientWidth")
+        heads = frame.locator("th").all_inner_texts()
+        page.get_by_text("Columns", exact=True).click()
+        page.locator(".choose").get_by_label("Euclidean norm").check()
+        expect(frame.locator("th")).to_have_count(len(heads) + 1)
+        assert {"id", "token", "causal norm", "Euclidean norm"} <= set(frame.locator("th").all_inner_texts())
+        expect(page.locator("th[aria-sort=ascending]")).to_have_text("causal norm")
         ordered = expected[np.argsort(norms[expected], kind="stable")]
         assert 0 < lines.count() < 60
         seen = lines.evaluate_all("rows => rows.map((row) => Number(row.dataset.row))")

@@ -5,6 +5,7 @@ import { NONE, printed } from "./columns.js";
 import { made, token } from "./made.js";
 import { csvLine, save } from "./saved.js";
 
+const USUAL = ["id", "token", "kind", "density_distinct", "hubness", "causal_norm", "overlap_30"]; // columns until others are chosen
 const LINE = 28; // pixels of height, as the style sheet says
 const SPARE = 8; // lines above and below the window
 
@@ -19,7 +20,9 @@ export class TokenTable {
     this.box = section.querySelector(".lines");
     this.body = section.querySelector("tbody");
     this.names = ["id", "token", ...columns.all.keys()];
-    section.querySelector("thead tr").append(...this.names.map((name) => this.#head(name)));
+    this.chosen = new Set(USUAL);
+    this.#showHeads();
+    section.querySelector(".choose").append(...[...columns.all.keys()].map((name) => this.#choice(name)));
     this.box.addEventListener("scroll", () => this.#draw());
     new ResizeObserver(() => this.#draw()).observe(this.box);
     this.body.addEventListener("click", (event) => {
@@ -33,6 +36,25 @@ export class TokenTable {
   }
 
   #title = (name) => this.columns.get(name)?.title ?? name;
+
+  // The columns that are shown, in their order.
+  get #shown() {
+    return this.names.filter((name) => this.chosen.has(name));
+  }
+
+  #choice(name) {
+    const box = made("input", { type: "checkbox", checked: this.chosen.has(name) });
+    box.addEventListener("change", () => {
+      this.chosen[box.checked ? "add" : "delete"](name);
+      this.#showHeads();
+      this.update();
+    });
+    return made("label", {}, box, ` ${this.#title(name)}`);
+  }
+
+  #showHeads() {
+    this.section.querySelector("thead tr").replaceChildren(...this.#shown.map((name) => this.#head(name)));
+  }
 
   #head(name) {
     const button = made("button", { type: "button", textContent: this.#title(name) });
@@ -50,8 +72,9 @@ export class TokenTable {
     names.forEach((name, place) => this.#values.set(name, values[place]));
     this.#rows = this.#sorted(this.columns.rows());
     this.section.querySelector("table").setAttribute("aria-rowcount", this.#rows.length + 1);
+    const shown = this.#shown;
     this.section.querySelectorAll("th").forEach((head, place) => {
-      const sorted = this.names[place] === this.#by.name;
+      const sorted = shown[place] === this.#by.name;
       head.setAttribute("aria-sort", sorted ? (this.#by.down ? "descending" : "ascending") : "none");
     });
     this.box.scrollTop = 0;
@@ -90,12 +113,13 @@ export class TokenTable {
     const count = Math.ceil(this.box.clientHeight / LINE) + 2 * SPARE;
     const shown = this.#rows.subarray(first, first + count);
     const gap = (lines) => {
-      const cell = made("td", { colSpan: this.names.length });
+      const cell = made("td", { colSpan: this.#shown.length });
       cell.style.height = `${lines * LINE}px`;
       return made("tr", { className: "gap", ariaHidden: "true" }, cell);
     };
+    const names = this.#shown;
     const lines = Array.from(shown, (row, place) => {
-      const line = made("tr", {}, ...this.names.map((name) => this.#line(name, row)));
+      const line = made("tr", {}, ...names.map((name) => this.#line(name, row)));
       line.dataset.row = row;
       line.setAttribute("aria-rowindex", first + place + 2);
       return line;
