@@ -147,6 +147,43 @@ def test_other_sites_begin_nothing_and_few_are_begun_at_once(bundles: Path, monk
     assert "Asked 4 times." in answered(waiting.app, "/ask/waiting?top=3").text
 
 
+def test_a_map_is_laid_out_when_it_is_asked_for(bundles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, go_on, begun = tmp_path / "own.map.parquet", Event(), []
+    make_map = explore_map.make_map
+
+    def slowly(bundle: Bundle, path: Path, report: Any) -> None:
+        begun.append(path)
+        report("laying out the causal map", 1, 4)
+        assert go_on.wait(60)
+        make_map(bundle, path, report)
+
+    monkeypatch.setattr("index.pictures.explore.opened.make_map", slowly)
+    monkeypatch.setattr("index.pictures.explore.endpoints.PATIENCE", 0.05)
+    app = application(bundles / "bundle", path, QUESTIONS)
+    assert '<a href="/map">' in request(app, "/").text
+    elsewhere = request(app, "/map", headers={"Sec-Fetch-Site": "cross-site"})
+    assert (elsewhere.headers["location"], begun) == ("/about", [])
+    for _ in range(2):  # it is begun once
+        page = request(app, "/map")
+        assert (page.status_code, page.headers["Refresh"]) == (200, "2")
+        assert "On its way: laying out the causal map" in page.text
+        assert '<progress value="0.250">' in page.text
+    go_on.set()
+    there = answered(app, "/map")
+    assert (there.status_code, there.headers["location"], len(begun)) == (303, "/", 1)
+    assert 'id="atlas"' in request(app, "/").text or "atlas.js" in request(app, "/").text
+    assert request(app, "/map").headers["location"] == "/"
+    assert path.is_file()
+
+
+def test_it_is_said_why_no_map_can_be_laid_out(bundles: Path, tmp_path: Path) -> None:
+    (tmp_path / "there").write_text("not a map")
+    app = application(bundles / "bundle", tmp_path / "there" / "no.parquet", QUESTIONS)
+    page = answered(app, "/map")
+    assert page.status_code == 400
+    assert "cannot be written" in page.text
+
+
 # --- every question ---------------------------------------------------------------------------------------------------
 
 

@@ -23,6 +23,9 @@ FEWEST_POINTS = 5
 STEPS = (250, 250)  # with clusters drawn together (van der Maaten and Hinton 2008, section 3.4), and as they are
 _EXAGGERATION, _MOMENTUM = (12.0, 1.0), (0.5, 0.8)
 _STEPS_TOGETHER = 10  # between two calls of `progress`
+_FEW_POINTS = 10_000
+"""Of fewer, forces are summed over a tree, which is faster than over a grid (openTSNE's own border), by one thread: the
+order of sums is always the same."""
 _SEED = 42
 _GAP = 0.04  # between the layout and the untrained, of the layout's width
 _SPREAD = 1e-4  # of the start, as scikit-learn and openTSNE have it
@@ -112,8 +115,8 @@ def _layout(neighbors: np.ndarray, start: np.ndarray, progress: Progress) -> np.
     layout = TSNEEmbedding(
         start * (_SPREAD / start[:, 0].std()),
         PrecomputedAffinities(drawn + drawn.T),
-        negative_gradient_method="fft",
-        n_jobs=-1,
+        negative_gradient_method="bh" if U < _FEW_POINTS else "fft",
+        n_jobs=1 if U < _FEW_POINTS else -1,
         random_state=_SEED,
         callbacks=report,
         callbacks_every_iters=_STEPS_TOGETHER,

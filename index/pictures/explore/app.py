@@ -57,6 +57,7 @@ def application(folder: Path, map_path: Path, questions: Questions) -> Starlette
         "/ask": pages.questions,
         "/ask/{name}": pages.ask,
         "/about": pages.about,
+        "/map": pages.lay_out,
         "/map/{fingerprint}": map_data.points,
         "/map/{fingerprint}/places/{layout}": map_data.places,
         "/map/{fingerprint}/names": map_data.names,

@@ -16,7 +16,7 @@ from index.pictures.explore.address import Choice, link, links, read_choice, usu
 from index.pictures.explore.assets import LONGEST, Assets, templates
 from index.pictures.explore.map_data import IMMUTABLE
 from index.pictures.explore.opened import OpenedBundle, WatchedBundle
-from index.pictures.explore.question_page import LOOK_AGAIN, question_page
+from index.pictures.explore.question_page import LOOK_AGAIN, PATIENCE, may_begin, question_page
 from index.pictures.explore.views import plain_lists, quoted_finding, token_view
 from index.pictures.numbers.series import model_of
 from index.pictures.page import tables, words
@@ -71,6 +71,16 @@ class Pages:
         shown = layouts if "beside" in request.query_params else layouts[:1]
         figures = opened.map.fidelity
         return self._page("atlas.html", opened, usual_choice(opened.vocabulary), shown=shown, figures=figures)
+
+    def lay_out(self, request: Request, opened: OpenedBundle) -> Response:
+        """Lay out the maps where there are none, say how far that is, and go to them."""
+        if opened.map is None:
+            if not may_begin(request):
+                return RedirectResponse("/about", HTTPStatus.SEE_OTHER)
+            job = opened.map_job(PATIENCE)
+            if not job.done.is_set():
+                return _on_its_way(self._page("laying_out.html", opened, usual_choice(opened.vocabulary), job=job))
+        return RedirectResponse("/", HTTPStatus.SEE_OTHER)
 
     def about(self, request: Request, opened: OpenedBundle) -> Response:
         """Show what the bundle holds, and the densest token."""
@@ -202,9 +212,7 @@ class Pages:
             raise HTTPException(HTTPStatus.NOT_FOUND, why if question is None else f"{question.name}: {why}")
         page = question_page(request, opened, question)
         response = self._page("question.html", opened, page.choice, page.status, **page.context)
-        if page.is_on_its_way:
-            response.headers["Refresh"] = str(LOOK_AGAIN)
-        return response
+        return _on_its_way(response) if page.is_on_its_way else response
 
     def static(self, request: Request) -> Response:
         """Return a style sheet, a script or the icon.
@@ -269,6 +277,12 @@ class Pages:
 def _asked(typed: str) -> str:
     """Return what a part of an address asks for, as `Vocabulary.resolve` takes it: digits are an id."""
     return f"#{typed}" if typed.isdecimal() else typed
+
+
+def _on_its_way(response: Response) -> Response:
+    """Have a browser ask for a page again before long."""
+    response.headers["Refresh"] = str(LOOK_AGAIN)
+    return response
 
 
 def _id(opened: OpenedBundle, row: int) -> int:

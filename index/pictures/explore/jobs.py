@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from threading import Event, Lock, Thread
+from typing import Any
 
-from index.answers.answer import Answer
 from index.errors import ParameterError
 from index.questions.question import Progress
 
@@ -15,7 +15,8 @@ MOST_AT_ONCE = 4
 MOST_KEPT = 32
 """So many answers are kept, the last ones that were looked at."""
 
-Ask = Callable[[Progress], Answer]
+Ask = Callable[[Progress], Any]
+"""Works out an answer, or a map."""
 
 
 class Job:
@@ -23,7 +24,7 @@ class Job:
 
     def __init__(self) -> None:
         self.step, self.share = "waiting for another answer", 0.0  # the share of the step that is done
-        self.answer: Answer | None = None
+        self.answer: Any = None  # until it is there
         self.error: Exception | None = None
         self.done = Event()
 

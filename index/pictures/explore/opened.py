@@ -18,7 +18,7 @@ from index.geometry.maps import Geometry
 from index.measures.density import Rule
 from index.pictures.explore.colorings import Coloring, colorings, named_rows
 from index.pictures.explore.jobs import Job, Jobs
-from index.pictures.explore.map import VocabularyMap, read_map
+from index.pictures.explore.map import VocabularyMap, make_map, read_map
 from index.pictures.explore.suggest import Suggestions
 from index.pictures.numbers.densities import Densities, all_densities
 from index.pictures.numbers.vocabulary_series import overlap_census
@@ -111,6 +111,23 @@ class OpenedBundle:
             return answer
 
         return self._jobs.get(key, ask, patience)
+
+    def map_job(self, patience: float) -> Job:
+        """Return the job that lays out the maps, done or not after some seconds.
+
+        ParameterError where they cannot be laid out, or kept.
+        """
+
+        def make(progress: Progress) -> None:
+            def report(step: str, done: int, total: int) -> None:
+                progress(step, done / total if total else 0.0)
+
+            make_map(self.vocabulary, self._map_path, report)
+            with self._lock:  # what was read without a map is read again
+                self._made.pop("map", None)
+                self._made.pop("colorings", None)
+
+        return self._jobs.get("map", make, patience)
 
     def _once(self, key: Hashable, make: Callable[[], Made]) -> Made:
         with self._lock:

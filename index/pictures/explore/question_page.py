@@ -40,6 +40,11 @@ class QuestionPage:
         return HTTPStatus.BAD_REQUEST if self.problem else HTTPStatus.OK
 
 
+def may_begin(request: Request) -> bool:
+    """Whether a request may begin what takes long: of this site's own forms and links, and of what a person types."""
+    return request.headers.get("Sec-Fetch-Site") != "cross-site"
+
+
 def question_page(request: Request, opened: OpenedBundle, question: Question[Any, Any]) -> QuestionPage:
     """Ask a question with what the address holds; raises BundleError."""
     sent, bundle = request.query_params, opened.vocabulary
@@ -48,9 +53,8 @@ def question_page(request: Request, opened: OpenedBundle, question: Question[Any
     found: Answer | None = None
     job: Job | None = None
     problem = ""
-    # What takes long is begun by this site's own forms and links, and by what a person types.
-    foreign = question.reports_progress and request.headers.get("Sec-Fetch-Site") == "cross-site"
-    if not foreign and (typed or ask.answered_at_once(question)):
+    begun = not question.reports_progress or may_begin(request)
+    if begun and (typed or ask.answered_at_once(question)):
         try:
             given = ask.arguments(question, typed, bundle)
             if question.reports_progress:
