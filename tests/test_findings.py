@@ -141,6 +141,9 @@ def test_what_people_judged_is_what_evaluate_says(small: Path, tmp_path: Path, m
     for geometry in smollm2_oracle.GEOMETRIES:
         assert in_common[f"letters_{geometry}"]["value"] == shares[geometry]["letters"]["share"]
         assert in_common[f"word_{geometry}"]["low"] == shares[geometry]["word"]["low"]
+        trained = shares["trained"][geometry]["letters"]
+        told = in_common[f"letters_trained_{geometry}"]
+        assert (told["value"], told["low"], told["high"]) == (trained["share"], trained["low"], trained["high"])
     assert in_common["letters_chance"]["value"] == shares["chance"]["letters"]["share"]
     (left_out,) = answer["left_out"]
     assert left_out["why"] == "2 of its 2 pairs are of tokens here, and fewer than 10 tell nothing"

@@ -57,6 +57,8 @@ def test_shares_are_those_of_brute_force(small: Path) -> None:
     tokens, V = tokens_of(opened), len(opened)
     assert set(in_common(tokens[0], tokens[1], V)) == set(TRAITS)
     every = [[in_common(a, b, V) for b in tokens] for a in tokens]
+    untrained = [token["untrained"] for token in tokens]
+    assert 0 < sum(untrained) < V
     for rows, asked in ((range(V), ()), (range(300, 320), ("--among",)), ([40], ("#40",))):
         if asked == ("--among",):
             (small.parent / "ids.txt").write_text(" ".join(map(str, rows)))
@@ -66,11 +68,21 @@ def test_shares_are_those_of_brute_force(small: Path) -> None:
         for name in TRAITS:
             others = [every[row][other][name] for row in rows for other in range(V) if other != row]
             assert answer["chance"][name]["share"] == pytest.approx(np.mean(others), abs=1e-12)
+            kept = [
+                every[row][other][name] for row in rows for other in range(V) if other != row and not untrained[other]
+            ]
+            assert answer["trained"]["chance"][name]["share"] == pytest.approx(np.mean(kept), abs=1e-12)
             for geometry in smollm2_oracle.GEOMETRIES:
                 ids = getattr(opened, geometry).ids
                 places = [every[row][other][name] for row in rows for other in ids[row][:7] if other >= 0]
                 found = answer[geometry][name]
                 assert found["share"] == pytest.approx(np.mean(places), abs=1e-12)
+                firsts = {row: [o for o in ids[row].tolist() if o >= 0 and not untrained[o]][:7] for row in rows}
+                cleaned = [every[row][other][name] for row in rows for other in firsts[row]]
+                assert answer["trained"][geometry][name]["share"] == pytest.approx(np.mean(cleaned), abs=1e-12)
+                assert answer["trained"]["short"][geometry] == sum(len(first) < 7 for first in firsts.values())
+                held = [bool(untrained[other]) for row in rows for other in ids[row][:7] if other >= 0]
+                assert answer["untrained"][geometry] == pytest.approx(np.mean(held), abs=1e-12)
                 if len(rows) > 1:
                     assert found["low"] <= found["share"] <= found["high"]
                 else:
@@ -86,7 +98,6 @@ def test_vectors_that_know_nothing_of_texts_share_what_chance_gives(small: Path)
             assert found["low"] <= answer["chance"][name]["share"] <= found["high"], (geometry, name)
 
 
-@pytest.mark.slow("60 trials of 400 draws")
 def test_what_no_token_has_has_no_share(tmp_path: Path) -> None:
     """Of a matrix without texts it was said that 0 % of neighbors are the same word, as by chance."""
     np.save(tmp_path / "gamma.npy", np.random.default_rng(2).normal(size=(60, 5)))
@@ -99,6 +110,7 @@ def test_what_no_token_has_has_no_share(tmp_path: Path) -> None:
     assert "nan" not in invoke("query.py", "shares", "--index", tmp_path / "b").said
 
 
+@pytest.mark.slow("60 trials of 400 draws")
 def test_intervals_allow_for_tokens_that_stand_in_most_lists() -> None:
     """Codes that have nothing to do with lists, half of whose places are of five hubs: chance lies in the intervals."""
     rng = np.random.default_rng(0)
@@ -130,16 +142,14 @@ def test_bars_are_as_long_as_shares_and_marked_at_chance() -> None:
 
 def test_forms_and_words(small: Path, tmp_path: Path) -> None:
     outcome = invoke("query.py", "shares", "--index", small)
-    assert re.search(
-        "Than cosine's, the causal metric's neighbors have|for certain: their intervals meet", outcome.said
-    )
+    assert re.search("Than cosine's, trained neighbors by causal distance have (more|less|no share)", outcome.said)
     assert "by chance" in outcome.said
     assert "cosine's" not in invoke("query.py", "shares", "planet", "--index", small).said
     frame = index.open(small).shares().to_pandas()
     assert len(frame) == 3 * len(TRAITS)
     assert invoke("query.py", "shares", "--parquet", tmp_path / "out.parquet", "--index", small).code == 0
     assert invoke("query.py", "shares", "--csv", "--index", small).out.startswith(
-        "geometry,trait,k,tokens,share,low,high,chance\n"
+        "geometry,trait,k,tokens,share,low,high,chance,trained_share,trained_low,trained_high,trained_chance\n"
     )
     refused = invoke("query.py", "shares", "planet", "--among", "kind=word", "--index", small)
     assert refused.code == 2

@@ -65,12 +65,16 @@ def test_the_answers_follow(page: Parsed, small: OpenVocabulary) -> None:
 
 
 def test_the_charts_are_of_the_answers(page: Parsed, small: OpenVocabulary) -> None:
-    shares, hubness = page.charts.values()  # of its few words no concept has a direction
+    shares, trained, hubness = page.charts.values()  # of its few words no concept has a direction
     found = small.shares()
     assert {row["trait"] for row in values(shares)} <= set(TRAITS.values())
     for row in values(shares):
         trait = next(trait for trait, words in TRAITS.items() if words == row["trait"])
         assert row["share"] == found.found[row["geometry"].replace("-", "_")][trait].share
+    for row in values(trained):
+        trait = next(trait for trait, words in TRAITS.items() if words == row["trait"])
+        assert row["share"] == found.trained.found[row["geometry"].replace("-", "_")][trait].share
+        assert row["chance"] == found.trained.chance[trait]
     counts = [n for each in small.hub_shares().geometries.values() for n in each.by_distance.counts]
     assert [row["tokens"] for row in values(hubness)] == counts
 
@@ -104,7 +108,7 @@ def test_without_the_extra_it_is_said_what_to_install(
     monkeypatch.setattr("index.questions.concept.gensims_word_pairs", lambda command: missing())
     said = parsed(reported(small, tmp_path).read_text(encoding="utf-8"))
     assert any("uv run --extra evaluate" in each for each in said.paragraphs if "people judged" in each)
-    assert len(said.charts) == 2
+    assert len(said.charts) == 3
 
 
 def test_a_bundle_without_texts_has_a_page(tmp_path: Path) -> None:

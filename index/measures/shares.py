@@ -30,22 +30,26 @@ class Trait:
         """Whether any token has it: without texts, none has letters."""
         return bool((self.codes >= 0).any())
 
-    def chance(self, rows: np.ndarray) -> float:
+    def chance(self, rows: np.ndarray, among: np.ndarray | None = None) -> float:
         """Return the mean share of all other tokens that have it in common with one of rows (n,), counted.
 
-        NaN where no token has it.
+        Others are those of `among`, (V,) bool, where it is given. NaN where no token has it, or there is no other.
         """
         V, own = len(self.codes), self.codes[rows]
-        if V < 2 or not self.known:
+        there = np.ones(V, dtype=bool) if among is None else among
+        others = int(there.sum()) - there[rows].astype(np.int64)
+        if not self.known or not others.any():
             return float("nan")
         if self.within is None:
             known = own >= 0
-            counts = np.bincount(self.codes[self.codes >= 0], minlength=int(self.codes.max()) + 1)
+            counts = np.bincount(self.codes[(self.codes >= 0) & there], minlength=int(self.codes.max()) + 1)
             alike = np.zeros(len(rows), dtype=np.int64)
-            alike[known] = counts[own[known]] - 1
+            alike[known] = counts[own[known]] - there[rows[known]]
         else:
-            alike = np.minimum(own + self.within, V - 1) - np.maximum(own - self.within, 0)
-        return float(alike.mean() / (V - 1))
+            before = np.concatenate([[0], np.cumsum(there[np.argsort(self.codes)])])  # those at earlier places
+            alike = before[np.minimum(own + self.within, V - 1) + 1] - before[np.maximum(own - self.within, 0)]
+            alike -= there[rows]
+        return float(alike.sum() / others.sum())
 
 
 def shares(rows: np.ndarray, lists: np.ndarray, traits: list[Trait], V: int) -> list[tuple[float, Interval]]:

@@ -183,21 +183,30 @@ def in_common(found: Shares) -> Finding | str:
     chance = [found.chance[trait] for trait in ("word", "letters")]
     if any(math.isnan(each.share) for of in (word, letters) for each in of.values()) or any(map(math.isnan, chance)):
         return "no token here has a word's text to have in common with another"
-    both = {each: f"{100 * word[each].share:.1f} and {_percent(letters[each].share)}" for each in word}
+    both, trained = (
+        {
+            each: f"{100 * of['word'].share:.1f} and {_percent(of['letters'].share)}"
+            for each, of in counted.found.items()
+        }
+        for counted in (found.every, found.trained)
+    )
     first, *others = both
     beside = ", ".join(f"{both[each]} by {BY[each]}" for each in others)
+    alone = ", ".join(f"{trained[each]} by {BY[each]}" for each in trained)
+    among_trained = f"; among the nearest trained tokens {alone}" if found.mixed else ""
     spans = [f"{_span(letters[each].low, letters[each].high)} by {BY[each]}" for each in letters]
     figures = {
-        f"{trait}_{each.value}": Figure(share.share, share.low, share.high)
-        for trait, of in (("word", word), ("letters", letters))
-        for each, share in of.items()
+        f"{trait}_{whose}{each.value}": Figure(of[trait].share, of[trait].low, of[trait].high)
+        for whose, counted in (("", found.every), ("trained_", found.trained))
+        for trait in ("word", "letters")
+        for each, of in counted.found.items()
     }
     by_chance = {f"{trait}_chance": Figure(each) for trait, each in zip(("word", "letters"), chance, strict=True)}
     return Finding(
         "in common",
         f"Of a token's {found.k} nearest by {BY[first]} {_percent(word[first].share)} are the same word in another "
-        f"form and {_percent(letters[first].share)} begin with the same letters ({beside}); of random tokens "
-        f"{100 * chance[0]:.2f} and {100 * chance[1]:.2f} %",
+        f"form and {_percent(letters[first].share)} begin with the same letters ({beside}){among_trained}; "
+        f"of random tokens {100 * chance[0]:.2f} and {100 * chance[1]:.2f} %",
         both[first],
         f"95 % of draws of tokens give for the letters {_listed(spans)}",
         "what looks alike is not what means the same, and few untrained tokens decide much of the causal lists",

@@ -115,7 +115,7 @@ def search(
     vectors: Annotated[
         Vectors,
         Doc(
-            "A .npy, .pt or .safetensors file of one vector, (D,), or of several, (Q, D).",
+            "A .npy, .pt, .safetensors or .gguf file of one vector, (D,), or of several, (Q, D).",
             metavar="FILE",
             option="--vectors",
         ),

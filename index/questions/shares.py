@@ -10,24 +10,20 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 
 from index.answers.answer import Answer, Row, json_number
-from index.answers.page import Block, Heading, Sentence, Words, facts, parts, share_bar, table
+from index.answers.page import Block, Heading, Sentence, Table, Words, facts, parts, share_bar, table
 from index.bundle.bundle import Bundle
 from index.errors import ParameterError, parameter
 from index.geometry.maps import Geometry
-from index.measures.shares import Trait
 from index.measures.shares import shares as shares_of
 from index.questions.among import Subset, kept
 from index.questions.lists import among_facts, among_json
 from index.questions.parameters import KEPT
 from index.questions.question import Doc, Progress, silent
 from index.questions.reading import TokenName
-from index.tokens.meaning import form_of
+from index.questions.traits import NEAR, traits_of
 from index.tokens.vocabulary import Token
 
 USUAL_LENGTH = 10
-LETTERS = 3
-NEAR = 20
-"""What is no further apart than a twentieth of the vocabulary, in the order of ids or norms, is near."""
 
 TRAITS = {
     "word": "the same word",
@@ -41,6 +37,8 @@ TRAITS = {
     "twin": "the same vector",
 }
 """What a token may have in common with another."""
+
+_FIGURES = ("share", "low", "high", "chance")
 
 
 @dataclass(frozen=True)
@@ -57,20 +55,76 @@ class Share:
 
 
 @dataclass(frozen=True)
+class Counted:
+    """What neighbors have in common with a token: all of them, or the trained ones."""
+
+    found: Mapping[Geometry, Mapping[str, Share]]
+    chance: Mapping[str, float]  # a random other token's share, of all or of the trained ones, counted
+
+    def json(self) -> dict[str, Any]:
+        """Return shares from 0 to 1 under the names of their geometries."""
+        shown = {
+            geometry.value: {trait: share.json() for trait, share in traits.items()}
+            for geometry, traits in self.found.items()
+        }
+        return {**shown, "chance": {trait: {"share": json_number(share)} for trait, share in self.chance.items()}}
+
+    def table(self) -> Table:
+        """Return the shares in percent beside chance."""
+        lines = (
+            (
+                words,
+                *(_percent(one[trait]) for one in self.found.values()),
+                "" if math.isnan(self.chance[trait]) else f"{100 * self.chance[trait]:.2f}",
+            )
+            for trait, words in TRAITS.items()
+        )
+        return table(("", *(geometry.label for geometry in self.found), "by chance"), lines)
+
+    def bars(self) -> Table | None:
+        """Return the shares as bars; nothing where no token has anything."""
+        lines = [
+            (words, *(share_bar(one[trait].share, self.chance[trait]) for one in self.found.values()))
+            for trait, words in TRAITS.items()
+            if not any(math.isnan(one[trait].share) for one in self.found.values())
+        ]
+        return table(("", *(geometry.label for geometry in self.found)), lines) if lines else None
+
+    def against_cosine(self, geometry: Geometry) -> str:
+        """What a geometry's neighbors have in common with a token more often than cosine's, and less, for certain."""
+        one, cosine = self.found[geometry], self.found[Geometry.COSINE]
+        more = [TRAITS[trait] for trait in TRAITS if one[trait].low > cosine[trait].high]
+        less = [TRAITS[trait] for trait in TRAITS if one[trait].high < cosine[trait].low]
+        said = [f"{how} often {', '.join(names)}" for how, names in (("more", more), ("less", less)) if names]
+        return "; ".join(said) or "no share that differs for certain: the intervals meet"
+
+
+@dataclass(frozen=True)
 class Shares(Answer):
     """What the k nearest have in common with the tokens they are nearest to."""
 
     k: int
     tokens: int  # whose lists are counted
-    found: Mapping[Geometry, Mapping[str, Share]]
-    chance: Mapping[str, float]  # a random other token's share, counted
+    every: Counted  # all places
+    trained: Counted  # those of the k nearest trained tokens, as far as stored lists reach
+    short: Mapping[Geometry, int]  # lists that end before k trained tokens
+    untrained: Mapping[Geometry, float]  # the share of the places that untrained tokens hold; NaN where there is none
     token: Token | None = None  # the one whose list it is
     among: Subset | None = None
 
-    columns: ClassVar = {"geometry": str, "trait": str, "k": int, "tokens": int, "share": float, "low": float} | {
-        "high": float,
-        "chance": float,
-    }
+    columns: ClassVar = {"geometry": str, "trait": str, "k": int, "tokens": int} | dict.fromkeys(
+        (*_FIGURES, *(f"trained_{name}" for name in _FIGURES)), float
+    )
+
+    @property
+    def found(self) -> Mapping[Geometry, Mapping[str, Share]]:
+        """The shares of all places."""
+        return self.every.found
+
+    @property
+    def chance(self) -> Mapping[str, float]:
+        """A random other token's share."""
+        return self.every.chance
 
     @property
     def title(self) -> Words:
@@ -80,67 +134,80 @@ class Shares(Answer):
     def rows(self) -> list[Row]:
         """Return one record for each geometry and trait."""
         return [
-            {"geometry": geometry.label, "trait": trait, "k": self.k, "tokens": self.tokens, **vars(share)}
-            | {"chance": self.chance[trait]}
+            {"geometry": geometry.label, "trait": trait, "k": self.k, "tokens": self.tokens}
+            | {
+                f"{prefix}{name}": value
+                for prefix, of in (("", self.every), ("trained_", self.trained))
+                for name, value in (*vars(of.found[geometry][trait]).items(), ("chance", of.chance[trait]))
+            }
             for geometry, traits in self.found.items()
-            for trait, share in traits.items()
+            for trait in traits
         ]
 
     def json(self) -> dict[str, Any]:
-        """Return shares from 0 to 1 under the names of their geometries."""
+        """Return shares from 0 to 1 under the names of their geometries, and those of trained tokens' places."""
         of = {} if self.token is None else {"token": self.token.json()}
-        shown = {
-            geometry.value: {trait: share.json() for trait, share in traits.items()}
-            for geometry, traits in self.found.items()
+        untrained = {geometry.value: json_number(share) for geometry, share in self.untrained.items()}
+        return {
+            "k": self.k,
+            "tokens": self.tokens,
+            **of,
+            **among_json(self.among),
+            **self.every.json(),
+            "trained": self.trained.json() | {"short": {each.value: count for each, count in self.short.items()}},
+            "untrained": untrained,
         }
-        chance = {trait: {"share": json_number(share)} for trait, share in self.chance.items()}
-        return {"k": self.k, "tokens": self.tokens, **of, **among_json(self.among), **shown, "chance": chance}
+
+    @property
+    def mixed(self) -> bool:
+        """Whether untrained tokens hold any of the places."""
+        return any(share > 0 for share in self.untrained.values())
 
     def page(self) -> list[Block]:
-        """Return the shares in percent beside chance, and where the causal lists differ from cosine's for certain."""
+        """Return the shares in percent beside chance, and where lists in M differ from cosine's for certain."""
         whose: Words = f"{self.tokens:,} tokens" if self.token is None else (self.token, f" (#{self.token.id})")
-        lines = (
-            (
-                words,
-                *(_percent(one[trait]) for one in self.found.values()),
-                "" if math.isnan(self.chance[trait]) else f"{100 * self.chance[trait]:.2f}",
-            )
-            for trait, words in TRAITS.items()
-        )
-        head: list[tuple[str, Words]] = [("lists", (f"the {self.k} nearest of ", *parts(whose)))]
+        held = ", ".join(f"{100 * share:.1f} % by {geometry.label}" for geometry, share in self.untrained.items())
         blocks: list[Block] = [
-            facts([*head, *among_facts(self.among)]),
+            facts(
+                [
+                    ("lists", (f"the {self.k} nearest of ", *parts(whose))),
+                    *among_facts(self.among),
+                    *([("untrained", f"hold of their places {held}")] if self.mixed else []),
+                ]
+            ),
             Heading("Percent of their places with what the token has"),
-            table(("", *(geometry.label for geometry in self.found), "by chance"), lines),
+            self.every.table(),
         ]
+        if self.mixed:
+            blocks += [Heading(f"Of the {self.k} nearest trained tokens alone"), self.trained.table()]
         if self.token is None:
             blocks.append(Sentence(self.verdict))
-        blocks += self._bars()
+        bars = self.trained.bars()
+        if bars is not None:
+            trained = "Trained tokens alone, bars" if self.mixed else "Bars"
+            blocks += [Heading(f"{trained} from 0 to 100 %, with a line at chance"), bars]
+        if any(self.short.values()) and self.mixed:
+            ends = ", ".join(f"{count:,} by {geometry.label}" for geometry, count in self.short.items() if count)
+            blocks.append(Sentence(f"stored lists that end before {self.k} trained tokens: {ends}", aside=True))
         if self.token is None:
             blocks.append(Sentence("±: half of what 95 % of bootstrap draws of tokens span", aside=True))
         blocks.append(Sentence(f"near: within {100 // NEAR} % of all tokens, in the order of norms or ids", aside=True))
         return blocks
 
-    def _bars(self) -> list[Block]:
-        """Return the shares as bars; nothing where no token has anything."""
-        lines = [
-            (words, *(share_bar(one[trait].share, self.chance[trait]) for one in self.found.values()))
-            for trait, words in TRAITS.items()
-            if not any(math.isnan(one[trait].share) for one in self.found.values())
-        ]
-        columns = ("", *(geometry.label for geometry in self.found))
-        return [Heading("Bars from 0 to 100 %, with a line at chance"), table(columns, lines)] if lines else []
-
     @property
     def verdict(self) -> str:
-        """What causal neighbors have in common with a token more often than cosine's, and less, for certain."""
-        causal, cosine = self.found[Geometry.CAUSAL], self.found[Geometry.COSINE]
-        more = [TRAITS[trait] for trait in TRAITS if causal[trait].low > cosine[trait].high]
-        less = [TRAITS[trait] for trait in TRAITS if causal[trait].high < cosine[trait].low]
-        said = [f"{how} often {', '.join(names)}" for how, names in (("more", more), ("less", less)) if names]
-        if not said:
-            return "No share of the causal metric's neighbors differs from cosine's for certain: their intervals meet."
-        return f"Than cosine's, the causal metric's neighbors have {'; '.join(said)}."
+        """What neighbors in M have in common with a token more often than cosine's, and less, for certain."""
+        told = {Geometry.CAUSAL: "causal distance", Geometry.CAUSAL_COSINE: "causal cosine"}
+        of = (
+            {"trained neighbors": self.trained, "all neighbors": self.every}
+            if self.mixed
+            else {"neighbors": self.every}
+        )
+        return " ".join(
+            f"Than cosine's, {whose} by {name} have {counted.against_cosine(geometry)}."
+            for whose, counted in of.items()
+            for geometry, name in told.items()
+        )
 
 
 def shares(
@@ -165,7 +232,8 @@ def shares(
 
     Example: uv run query.py shares
 
-    Chance is that of a random other token, counted over all of them. Lists are of the whole vocabulary.
+    Chance is that of a random other token, counted over all of them. Lists are of the whole vocabulary; beside the
+    shares of all places stand those of the nearest trained tokens alone, for a few untrained ones may fill many lists.
 
     >>> answer = index.open("data/indexes/smollm2-135m").shares("planet")
     >>> answer.found["causal_cosine"]["word"].share, answer.found["cosine"]["word"].share
@@ -179,47 +247,36 @@ def shares(
     V = len(bundle)
     row = None if token is None else bundle.vocabulary.resolve(token)
     rows = np.array([row]) if row is not None else np.arange(V) if some is None else some.rows.astype(np.int64)
-    traits = _traits(bundle)
-    found = {}
+    traits = traits_of(bundle)
+    trained = ~bundle.untrained
+
+    def counted(lists: np.ndarray) -> dict[str, Share]:
+        each = shares_of(rows, lists, list(traits.values()), V)
+        return {name: Share(share, *sure) for name, (share, sure) in zip(traits, each, strict=True)}
+
+    every: dict[Geometry, Mapping[str, Share]] = {}
+    refilled: dict[Geometry, Mapping[str, Share]] = {}
+    short, untrained = {}, {}
     for done, (geometry, space) in enumerate(bundle.spaces.items()):
         progress("lists", done / len(bundle.spaces))
-        each = shares_of(rows, space.ids[rows][:, :k], list(traits.values()), V)
-        found[geometry] = {name: Share(share, *sure) for name, (share, sure) in zip(traits, each, strict=True)}
+        lists = space.ids[rows][:, : k + np.count_nonzero(~trained)]
+        held, left = lists[:, :k] >= 0, _first(lists, trained, k)
+        every[geometry] = counted(lists[:, :k])
+        refilled[geometry] = every[geometry] if (left == lists[:, :k]).all() else counted(left)
+        short[geometry] = int((left < 0).any(axis=1).sum())
+        untrained[geometry] = float((~trained[lists[:, :k]] & held).sum() / held.sum()) if held.any() else math.nan
     progress("lists", 1.0)
-    chance = {name: trait.chance(rows) for name, trait in traits.items()}
+    chances = [{name: trait.chance(rows, of) for name, trait in traits.items()} for of in (None, trained)]
     named = None if row is None else bundle.vocabulary.token(row)
-    return Shares(k, len(rows), found, chance, named, some)
+    both = Counted(every, chances[0]), Counted(refilled, chances[1])
+    return Shares(k, len(rows), *both, short, untrained, named, some)
 
 
-def _traits(bundle: Bundle) -> dict[str, Trait]:
-    """Return what tokens can have in common, by the names of `TRAITS`."""
-    stored = bundle.columns("script", "kind", "class", "causal_norm", "euclidean_norm", "twin_group")
-    known = bundle.vocabulary.texts.to_pylist()
-    texts = [None if text is None or "\ufffd" in text else form_of(text) for text in known]
-    starts = [text[:LETTERS] if text and text[:LETTERS].isalpha() and len(text) >= LETTERS else None for text in texts]
-    near = len(bundle) // NEAR
-    return {
-        "word": Trait(_codes([text or None for text in texts])),
-        "letters": Trait(_codes(starts)),
-        **{name: Trait(_codes(stored[name].to_pylist())) for name in ("script", "kind", "class")},
-        "causal_norm": Trait(_places(np.array(stored["causal_norm"].to_pylist())), near),
-        "norm": Trait(_places(np.array(stored["euclidean_norm"].to_pylist())), near),
-        "id": Trait(_places(bundle.vocabulary.token_ids), near),
-        "twin": Trait(_codes(stored["twin_group"].to_pylist())),
-    }
-
-
-def _codes(values: list[Any]) -> np.ndarray:
-    """Return a number for each value, equal for equal ones, (V,) int64; -1 for None."""
-    numbers: dict[Any, int] = {}
-    return np.array([-1 if value is None else numbers.setdefault(value, len(numbers)) for value in values])
-
-
-def _places(values: np.ndarray) -> np.ndarray:
-    """Return the place of each value in their order, (V,) int64; equal ones by row."""
-    places = np.empty(len(values), dtype=np.int64)
-    places[np.argsort(values, kind="stable")] = np.arange(len(values))
-    return places
+def _first(lists: np.ndarray, wanted: np.ndarray, k: int) -> np.ndarray:
+    """Return the first k wanted ones, (V,) bool, of lists (n, m), (n, k); -1 where a list has no more."""
+    there = (lists >= 0) & wanted[lists]
+    front = np.argsort(~there, axis=1, kind="stable")[:, :k]
+    return np.where(np.take_along_axis(there, front, axis=1), np.take_along_axis(lists, front, axis=1), -1)
 
 
 def _percent(share: Share) -> str:

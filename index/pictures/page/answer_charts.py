@@ -16,7 +16,7 @@ from index.questions.comparison import Comparison
 from index.questions.concepts import Concepts
 from index.questions.directions import Product
 from index.questions.hubness import Hubness
-from index.questions.shares import TRAITS, Shares
+from index.questions.shares import TRAITS, Counted, Shares
 from index.tokens.display import display
 
 ROW = 24
@@ -31,7 +31,11 @@ _PRODUCTS = {Product.CAUSAL: "in M", Product.EUCLIDEAN: "in the plain inner prod
 def answer_charts(answer: Answer) -> tuple[Chart, ...]:
     """Return the charts of an answer; of most kinds there are none."""
     if isinstance(answer, Shares):
-        return (_shares(answer),)
+        title = f"What the {answer.k} nearest have in common with their token"
+        charts = [_shares(title, answer.every, answer)]
+        if answer.mixed:
+            charts.append(_shares(f"The same of the {answer.k} nearest trained tokens", answer.trained, answer))
+        return tuple(charts)
     if isinstance(answer, Hubness):
         return (_hubness(answer),)
     if isinstance(answer, Concepts):
@@ -48,8 +52,7 @@ def specifications(charts: tuple[Chart, ...], start: str = "chart") -> dict[str,
     }
 
 
-def _shares(found: Shares) -> Chart:
-    title = f"What the {found.k} nearest have in common with their token"
+def _shares(title: str, found: Counted, answer: Shares) -> Chart:
     values = [
         {"trait": words, "geometry": geometry.label, "share": one[trait].share}
         | {name: None if math.isnan(value := getattr(one[trait], name)) else value for name in ("low", "high")}
@@ -77,7 +80,7 @@ def _shares(found: Shares) -> Chart:
     ]
     drawn = specification(title, values, layers) | {"height": 36 * len({row["trait"] for row in values})}
     caption = "Upright lines: a random other token, which is chance. "
-    sure = "A single list has no interval." if found.token is not None else "Level lines: 95 % of draws of tokens."
+    sure = "A single list has no interval." if answer.token is not None else "Level lines: 95 % of draws of tokens."
     return Chart(title, caption + sure, drawn)
 
 
