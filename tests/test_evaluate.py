@@ -90,7 +90,15 @@ def test_pairs_and_analogies_of_a_small_vocabulary(small: Path, tmp_path: Path) 
     for one in (*pairs["differences"], *questions["differences"]):
         figure = "spearman" if one in pairs["differences"] else "top1"
         of = pairs if one in pairs["differences"] else questions
-        assert one["difference"] == pytest.approx(of[one["of"]][figure] - of[one["over"]][figure])
+        other = of[one["over"]]["unit_rows"] if one["over_rows"] == "unit" else of[one["over"]]
+        assert one["difference"] == pytest.approx(of[one["of"]][figure] - other[figure])
+    assert {one["over_rows"] for one in pairs["differences"]} == {None}
+    assert [(one["of"], one["over"]) for one in questions["differences"] if one["over_rows"] == "unit"] == [
+        ("causal", "cosine"),
+        ("causal_cosine", "cosine"),
+        ("causal", "cosine_centered"),
+        ("causal_cosine", "cosine_centered"),
+    ]
 
 
 def test_rows_of_csv_and_parquet_are_the_jsons_figures(small: Path, tmp_path: Path) -> None:
@@ -103,7 +111,7 @@ def test_rows_of_csv_and_parquet_are_the_jsons_figures(small: Path, tmp_path: Pa
     one = one[one["rows"] == "unit"]
     unit = answer["sets"][1]["causal_cosine_centered"]["unit_rows"]
     assert one["median_rank"].tolist() == [unit["median_rank"], unit["with_inputs"]["median_rank"]]
-    assert len(frame[frame["over"].notna()]) == 16
+    assert len(frame[frame["over"].notna()]) == 20
     written = invoke("query.py", "evaluate", *files, "--index", small, "--parquet", tmp_path / "out.parquet")
     assert written.code == 0, written.err
 

@@ -11,7 +11,7 @@ from index.answers.answer import Answer, Row
 from index.answers.page import Block, Heading, Sentence, Table, facts, table
 from index.geometry.maps import Geometry
 from index.geometry.views import VIEWS, View
-from index.questions.figures import Figures, PairFigures, QuestionFigures, SetResult
+from index.questions.figures import Difference, Figures, PairFigures, QuestionFigures, SetResult
 from index.tokens.words import Case, WordForm, WordRows
 
 MAIN = VIEWS[:3]
@@ -99,7 +99,10 @@ def verdict(sets: tuple[SetResult, ...]) -> str:
     for geometry, words in told.items():
         said.setdefault(_against_cosine(geometry, sets), []).append(words)
     parts = [f"{_listed(subjects)} {'is' if len(subjects) == 1 else 'are'} {how}" for how, subjects in said.items()]
-    said_of_all = f"Held against cosine similarity, taken at zero and at the mean row, {'; '.join(parts)}."
+    rivals = "taken at zero and at the mean row"
+    if any(each.sections is not None for each in sets):
+        rivals += ", on analogies of rows as they are and of unit rows"
+    said_of_all = f"Held against cosine similarity, {rivals}, {'; '.join(parts)}."
     return f"{said_of_all} {left_out}".rstrip()
 
 
@@ -136,7 +139,7 @@ def _rows(each: SetResult) -> Iterator[Row]:
         for view, hits in section.figures.items():
             yield from ({**of, **row} for row in _figure_rows(view, hits))
     for one in each.differences:
-        views = {"geometry": _column(one.of), "over": _column(one.over)}
+        views = {"geometry": _column(one.of), "over": _column(one.over), "rows": one.over_rows}
         yield {**named, **counted, **views, "difference": one.difference, "low": one.low, "high": one.high}
 
 
@@ -171,10 +174,7 @@ def _set_blocks(each: SetResult) -> Iterator[Block]:
     figure = "rho" if each.sections is None else "top 1"
     yield table(
         ("", f"difference in {figure}", "from", "to"),
-        (
-            (f"{one.of.label} over {one.over.label}", *map(_signed, (one.difference, one.low, one.high)))
-            for one in each.differences
-        ),
+        ((_difference_label(one), *map(_signed, (one.difference, one.low, one.high))) for one in each.differences),
     )
     if each.sections is not None and len(each.sections) > 1:
         yield Heading(f"{each.name} by section: percent at top 1, the question's own words left out")
@@ -186,6 +186,11 @@ def _set_blocks(each: SetResult) -> Iterator[Block]:
                 if one.covered
             ),
         )
+
+
+def _difference_label(one: Difference) -> str:
+    rows = ", unit rows" if one.over_rows == "unit" else ""
+    return f"{one.of.label} over {one.over.label}{rows}"
 
 
 def _pairs_table(each: SetResult) -> Table:

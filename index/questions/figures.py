@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from index.answers.answer import jsonable
 from index.geometry.views import View
@@ -52,10 +52,12 @@ class Difference:
     difference: float
     low: float  # at 95 %, both views on the same draws
     high: float
+    over_rows: Literal["raw", "unit"] | None = None  # what the other's analogies are sums of; None: of pairs
 
     def json(self) -> dict[str, Any]:
         """Return the difference with the views' keys."""
-        return {"of": self.of.key, "over": self.over.key, **_numbers(self, ("difference", "low", "high"))}
+        numbers = _numbers(self, ("difference", "low", "high"))
+        return {"of": self.of.key, "over": self.over.key, "over_rows": self.over_rows, **numbers}
 
 
 @dataclass(frozen=True)

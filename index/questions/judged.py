@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -32,6 +33,9 @@ COMPARED = (
 )
 """Which view is held against which: the geometries, cosines at the mean row, and what centering does."""
 
+COMPARED_WITH_UNIT_ROWS = tuple((of, over) for over in (_COSINE, _COSINE_CENTERED) for of in (_CAUSAL, _ANGLE))
+"""On analogies the causal views are held against cosines of unit rows, too, which may be the stronger ones."""
+
 
 def judge_pairs(bundle: Bundle, finder: WordFinder, judged: JudgedPairs) -> SetResult:
     """Return how well each view orders pairs of words as people do; words that are no tokens are left out."""
@@ -56,7 +60,7 @@ def judge_pairs(bundle: Bundle, finder: WordFinder, judged: JudgedPairs) -> SetR
         view: PairFigures(whole[view], spearman_at_chance(judged.scores, known, scores[view]), *interval(drawn[view]))
         for view in VIEWS
     }
-    return SetResult(judged.name, len(judged), len(known), figures, _differences(whole, drawn))
+    return SetResult(judged.name, len(judged), len(known), figures, _differences(whole, drawn, whole, drawn, COMPARED))
 
 
 def judge_questions(
@@ -74,12 +78,18 @@ def judge_questions(
     sections = np.array(asked.sections, dtype=object)[solver.known]
     parts = [(name, np.flatnonzero(sections == name)) for name in dict.fromkeys(asked.sections)]
     whole, drawn = _question_figures(solver, found, np.arange(len(solver.known)))
+    raw = {view: each.top1 for view, each in whole.items()}
+    unit = {view: each.unit_rows.top1 for view, each in whole.items() if each.unit_rows is not None}
+    raw_drawn, unit_drawn = ({view: drawn[view, rows] for view in of} for rows, of in ((False, raw), (True, unit)))
     return SetResult(
         asked.name,
         len(asked),
         len(solver.known),
         whole,
-        _differences({view: whole[view].top1 for view in VIEWS}, drawn),
+        (
+            *_differences(raw, raw_drawn, raw, raw_drawn, COMPARED, "raw"),
+            *_differences(raw, raw_drawn, unit, unit_drawn, COMPARED_WITH_UNIT_ROWS, "unit"),
+        ),
         tuple(
             Section(name, asked.sections.count(name), len(part), _question_figures(solver, found, part)[0])
             for name, part in parts
@@ -150,8 +160,11 @@ class _Solver:
 
 def _question_figures(
     solver: _Solver, found: dict[tuple[View, bool], Places], part: np.ndarray
-) -> tuple[dict[View, QuestionFigures], dict[View, np.ndarray]]:
-    """Return the figures of some questions, (n,) places, in each view, and the shares at top 1 in all draws."""
+) -> tuple[dict[View, QuestionFigures], dict[tuple[View, bool], np.ndarray]]:
+    """Return the figures of some questions, (n,) places, in each view, and the shares at top 1 in all draws.
+
+    The draws are those of raw rows, False, and of unit rows, True, of each view that has them.
+    """
     first = [within(each.nearer[part], each.tied[part], 1) for each in found.values()]
     if len(part):
         pairs = np.unique(solver.pairs[part], return_inverse=True)[1].reshape(-1, 2)
@@ -169,7 +182,7 @@ def _question_figures(
             figures(view, True) if view.geometry.angular and not unit else None,
         )
 
-    return {view: figures(view, False) for view in VIEWS}, {view: drawn[view, False] for view in VIEWS}
+    return {view: figures(view, False) for view in VIEWS}, drawn
 
 
 def _hits(nearer: np.ndarray, tied: np.ndarray) -> tuple[float, float, float, int]:
@@ -179,9 +192,18 @@ def _hits(nearer: np.ndarray, tied: np.ndarray) -> tuple[float, float, float, in
     return top1, top5, float(np.median(rank(nearer, tied))), int((tied > 0).sum())
 
 
-def _differences(whole: dict[View, float], drawn: dict[View, np.ndarray]) -> tuple[Difference, ...]:
+def _differences(
+    figures: Mapping[View, float],
+    drawn: Mapping[View, np.ndarray],
+    others: Mapping[View, float],
+    others_drawn: Mapping[View, np.ndarray],
+    compared: Sequence[tuple[View, View]],
+    rows: Literal["raw", "unit"] | None = None,
+) -> tuple[Difference, ...]:
+    """Return the figures of views less those of others, whose analogies are of such rows, with their intervals."""
     return tuple(
-        Difference(of, over, whole[of] - whole[over], *interval(drawn[of] - drawn[over])) for of, over in COMPARED
+        Difference(of, over, figures[of] - others[over], *interval(drawn[of] - others_drawn[over]), rows)
+        for of, over in compared
     )
 
 
