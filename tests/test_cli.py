@@ -287,13 +287,15 @@ def test_tables_hold_what_json_holds(smollm2: Built) -> None:
     report = smollm2.report
     for value in (report["density"][name] for name in ("min", "max", "mean", "median")):
         assert f"{value:.7g}" in shown
-    for place in report["causal"]:
-        assert f"{place['rank']} {place['row']} {place['id']} {place['distance']:.6f}" in shown
-    for place in report["cosine"]:
-        assert (
-            f"{place['rank']} {place['row']} {place['id']} {place['similarity']:.6f} {place['distance']:.6f}" in shown
-        )
     overlap = report["overlap"]
+    ranks = {each["id"]: (each["causal_rank"], each["cosine_rank"]) for each in overlap["tokens"]}
+    for place in report["causal"]:  # its rank in the other list stands beside its own
+        both = f"{place['rank']} {ranks[place['id']][1]}"
+        assert f"{both} {place['row']} {place['id']} {place['distance']:.6f}" in shown
+    for place in report["cosine"]:
+        both = f"{place['rank']} {ranks[place['id']][0]}"
+        numbers = f"{place['similarity']:.6f} {place['distance']:.6f}"
+        assert f"{both} {place['row']} {place['id']} {numbers}" in shown
     assert f"{overlap['count']} of {overlap['k']} tokens in both lists ({overlap['percent']:.1f} %)" in shown
     assert f"lowest {overlap['lowest']}, highest {overlap['highest']}" in shown
     assert report["verdict"].upper() in shown
