@@ -335,7 +335,6 @@ def test_the_map(browser: Browser, visitor: Visitor, tmp_path: Path, monkeypatch
     texts = [f"token{place}" for place in range(40)]
     bundle = bundle_of(tmp_path / "mapped", texts)
     places = np.stack([np.arange(40) % 8, np.arange(40) // 8], axis=1).astype(np.float32)
-    places[5] = np.nan  # a zero row has no place
     monkeypatch.setattr(explore_map, "lay_out", lambda *_: places)
     opened = index.open(bundle)
     path = explore_map.default_path(bundle)
