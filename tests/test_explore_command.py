@@ -73,10 +73,9 @@ def test_many_readers_at_once_see_what_one_sees(bundle: Path) -> None:
 
 @pytest.fixture
 def places(opened: OpenedBundle, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
-    """What UMAP would return."""
+    """What laying out would return."""
     V = len(opened.vocabulary)
     made = np.random.default_rng(0).normal(size=(V, 2)).astype(np.float32)
-    made[5] = np.nan
     monkeypatch.setattr(explore_map, "lay_out", lambda *_: made)
     return made
 
@@ -87,16 +86,18 @@ def test_a_map_is_kept_and_read(opened: OpenedBundle, places: np.ndarray, tmp_pa
     explore_map.make_map(opened.vocabulary, path)
     assert [each.name for each in path.parent.iterdir()] == ["map.parquet"]
     table = pq.read_table(path)
-    assert table.column_names[:3] == ["token_id", "projection_x", "projection_y"]
-    assert all(name.startswith("kept_") for name in table.column_names[3:])
+    axes = ("x", "y", "kept_15")
+    assert table.column_names == ["token_id", *(f"{label}_{axis}" for label in ("causal", "cosine") for axis in axes)]
     found = explore_map.read_map(path, opened.vocabulary)
     assert found is not None
     V = len(places)
-    packed = found.packed()
+    address = f"/map/{found.fingerprint}"
+    app = application(opened.vocabulary.folder, path, QUESTIONS)
+    packed = request(app, address).content
     np.testing.assert_array_equal(np.frombuffer(packed, "<f4", 2 * V).reshape(2, V).T, places)
     np.testing.assert_array_equal(np.frombuffer(packed, "<i4", V, 8 * V), np.arange(V))
-    answer = request(application(opened.vocabulary.folder, path, QUESTIONS), f"/map/{found.fingerprint}")
-    assert answer.content == packed
+    for label in ("causal", "cosine"):
+        assert request(app, f"{address}/places/{label}").content == packed[: 8 * V]
 
 
 @pytest.mark.parametrize("umask", [0o022, 0o027])
