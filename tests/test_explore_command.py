@@ -173,7 +173,7 @@ def test_a_port_that_is_none(port: int, bundle: Path) -> None:
 
 
 def test_a_missing_extra_is_named(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    missing = {"umap"}
+    missing = {"openTSNE"}
     monkeypatch.setattr("index.files.find_spec", lambda library: None if library in missing else object())
     said = invoke("query.py", "explore", "--index", bundle, "--map", "--no-browser")
     assert (said.code, said.out) == (2, "")
