@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from index.answers.answer import Answer, Row
-from index.answers.page import Block, Heading, Sentence, Table, facts, table
+from index.answers.page import Block, Heading, Sentence, Table, facts, listed, table
 from index.geometry.maps import Geometry
 from index.geometry.views import VIEWS, View
 from index.questions.figures import Difference, Figures, PairFigures, QuestionFigures, SetResult
@@ -49,7 +49,7 @@ class Evaluation(Answer):
         """Say that no item of any set is covered, where it is so."""
         if any(each.covered for each in self.sets):
             return None
-        return f"no item is covered: no word of {_listed([each.name for each in self.sets])} is a token here"
+        return f"no item is covered: no word of {listed([each.name for each in self.sets])} is a token here"
 
     @property
     def verdict(self) -> str:
@@ -90,7 +90,7 @@ _QUESTIONS_READING = (
 def verdict(sets: tuple[SetResult, ...]) -> str:
     """Say on which sets the causal geometries are nearer to people's judgments than both cosines, or further."""
     few = [f"{each.name} ({each.covered})" for each in sets if each.covered < FEWEST_ITEMS]
-    left_out = f"Fewer than {FEWEST_ITEMS} items tell nothing: {_listed(few)}." if few else ""
+    left_out = f"Fewer than {FEWEST_ITEMS} items tell nothing: {listed(few)}." if few else ""
     sets = tuple(each for each in sets if each.covered >= FEWEST_ITEMS)
     if not sets:
         return left_out
@@ -98,7 +98,7 @@ def verdict(sets: tuple[SetResult, ...]) -> str:
     said: dict[str, list[str]] = {}
     for geometry, words in told.items():
         said.setdefault(_against_cosine(geometry, sets), []).append(words)
-    parts = [f"{_listed(subjects)} {'is' if len(subjects) == 1 else 'are'} {how}" for how, subjects in said.items()]
+    parts = [f"{listed(subjects)} {'is' if len(subjects) == 1 else 'are'} {how}" for how, subjects in said.items()]
     rivals = "taken at zero and at the mean row"
     if any(each.sections is not None for each in sets):
         rivals += ", on analogies of rows as they are and of unit rows"
@@ -118,12 +118,7 @@ def _against_cosine(geometry: Geometry, sets: tuple[SetResult, ...]) -> str:
         held = [one for one in each.differences if one.of == View(geometry) and one.over in cosines]
         group = nearer if all(one.low > 0 for one in held) else further if all(one.high < 0 for one in held) else open_
         groups[group].append(each.name)
-    return _listed([f"{how} {_listed(names)}" for how, names in groups.items() if names])
-
-
-def _listed(names: list[str]) -> str:
-    *most, last = names
-    return f"{', '.join(most)} and {last}" if most else last
+    return listed([f"{how} {listed(names)}" for how, names in groups.items() if names])
 
 
 # --- rows ---------------------------------------------------------------------------------------------------------

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from index.answers.answer import json_number
-from index.answers.page import Reference, counted
+from index.answers.page import Reference, counted, listed
 from index.geometry.maps import Geometry
 from index.geometry.views import VIEWS, View
 from index.questions.duplicates import Duplicates
 from index.questions.evaluation import FEWEST_ITEMS, MAIN
-from index.questions.figures import Figures, PairFigures, SetResult
+from index.questions.figures import Figures, PairFigures, QuestionFigures, SetResult
 from index.questions.hubness import Hubness
 from index.questions.overlap import OverlapCensus
 from index.questions.shares import Shares
@@ -121,7 +121,7 @@ def untrained(found: Untrained, filled: Hubness) -> Finding:
     held = [f"{_percent(share)} of all places in lists of {k} by {BY[each]}" for each, share in shares.items()]
     held[1:] = [f"{_percent(share)} by {BY[each]}" for each, share in list(shares.items())[1:]]
     verb = "fills" if tokens == 1 else "fill"
-    said = f"{counted(tokens, 'untrained token')} {verb} {_listed(held)}" if tokens else "No token is untrained"
+    said = f"{counted(tokens, 'untrained token')} {verb} {listed(held)}" if tokens else "No token is untrained"
     return Finding(
         "untrained",
         said,
@@ -208,7 +208,7 @@ def in_common(found: Shares) -> Finding | str:
         f"form and {_percent(letters[first].share)} begin with the same letters ({beside}){among_trained}; "
         f"of random tokens {100 * chance[0]:.2f} and {100 * chance[1]:.2f} %",
         both[first],
-        f"95 % of draws of tokens give for the letters {_listed(spans)}",
+        f"95 % of draws of tokens give for the letters {listed(spans)}",
         "what looks alike is not what means the same, and few untrained tokens decide much of the causal lists",
         Reference("shares", "shares", {"top": str(found.k)}),
         figures | by_chance,
@@ -227,7 +227,7 @@ def judged(found: SetResult) -> Finding | str:
     level = [view for view in others if not _nearer(found, first, view)]
     pairs = found.sections is None
     shown = {view: _shown(figures[view], pairs=pairs) for view in VIEWS}
-    best = _listed([BY[view.geometry] for view in (first, *level)])
+    best = listed([BY[view.geometry] for view in (first, *level)])
     one = not level
     how = f"{'agrees' if one else 'agree'} best with human similarity"
     if not pairs:
@@ -236,15 +236,20 @@ def judged(found: SetResult) -> Finding | str:
     against = [f"{shown[view]} by {BY[view.geometry]}" for view in others]
     unit = "rho " if pairs else ""
     at_mean = [f"{shown[view]} by {BY[view.geometry]}" for view in VIEWS if view.centered]
+    rivals = f"angles are taken at zero; at the mean row: {listed(at_mean)}"
+    rivals += "".join(
+        f"; of unit rows {_shown(_figure(of.unit_rows), pairs=pairs)} by {view.label}"
+        for view, of in found.figures.items()
+        if isinstance(of, QuestionFigures) and of.unit_rows is not None and view.geometry is Geometry.COSINE
+    )
     kind = "pairs of words" if pairs else "questions"
     return Finding(
         found.name,
-        f"On {found.name} {best} {how}{told}: {unit}{shown[first]}, against {_listed(against)}",
+        f"On {found.name} {best} {how}{told}: {unit}{shown[first]}, against {listed(against)}",
         shown[first],
         f"[from, to] holds 95 % of draws of pairs of words, over {found.covered:,} of {found.items:,} {kind}; best: "
         "the interval of its difference to each other one, on the same draws, leaves zero out",
-        f"angles are taken at zero; at the mean row: {_listed(at_mean)}. Counted are words of one token: English, "
-        "and frequent",
+        f"{rivals}. Counted are words of one token: English, and frequent",
         Reference("evaluate", "evaluate", {"form": "space"}),
         {view.key: figure for view, figure in figures.items()},
     )
@@ -281,8 +286,3 @@ def _span(low: float, high: float) -> str:
 
 def _hold(number: int) -> str:
     return "holds" if number == 1 else "hold"
-
-
-def _listed(parts: list[str]) -> str:
-    *most, last = parts
-    return f"{', '.join(most)} and {last}" if most else last
