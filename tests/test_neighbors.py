@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from index.errors import ParameterError
 from index.search import filter as filtering
 from index.search import graph as neighbors
-from index.search import kernels, limits, rotation, scores, tiles
+from index.search import kernels, limits, pairs, rotation, scores
 from index.search.finder import Finder, search
 from index.search.graph import knn_graph
 from index.search.scores import BFLOAT16, DEVICE_BFLOAT16, DEVICE_FLOAT32, FLOAT32, INT8, Arithmetic, make_product
@@ -203,8 +203,8 @@ def test_every_path_gives_the_same_bits(cloud: str) -> None:
 @pytest.mark.parametrize("arithmetic", [INT8, BFLOAT16, FLOAT32])
 def test_small_tiles_and_small_buffers(arithmetic: Arithmetic, monkeypatch: pytest.MonkeyPatch) -> None:
     """Many tiles of odd sizes, and buffers that overflow at once."""
-    monkeypatch.setattr(tiles, "TILE_ROWS", 101)
-    monkeypatch.setattr(tiles, "PANEL_BYTES", 7000)
+    monkeypatch.setattr(pairs, "TILE_ROWS", 101)
+    monkeypatch.setattr(pairs, "PANEL_BYTES", 7000)
     monkeypatch.setattr(neighbors, "RANK_ROWS", 67)
     monkeypatch.setattr(neighbors, "SPARE", kernels.FEW + 1)
     check_graph(dense_cluster()[:2600], 12, arithmetic=arithmetic)
@@ -383,7 +383,7 @@ def test_first_limits_are_limits(
     make: Callable[[], np.ndarray], k: int, arithmetic: Arithmetic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before a pair is measured, no limit is less than half the squared distance of the k-th nearest other point."""
-    monkeypatch.setattr(tiles, "TILE_ROWS", 70)
+    monkeypatch.setattr(pairs, "TILE_ROWS", 70)
     points = np.unique(make()[:600], axis=0)
     U = len(points)
     with ThreadPoolExecutor(1) as pool:
@@ -391,7 +391,7 @@ def test_first_limits_are_limits(
         filtered = filtering.build_filter(points, np.arange(U), arithmetic, pool, shortest=count)
         limit = np.full(U, np.inf, np.float32)
         nearest = kernels.Nearest(np.empty((0, 0), np.int32), np.empty((0, 0)), np.zeros(0, np.int32), limit)
-        sweep = tiles.Sweep(k, filtered, nearest, "cpu", pool, lambda share: None)
+        sweep = pairs.Sweep(k, filtered, nearest, "cpu", pool, lambda share: None)
         shortest, everything = sweep._panel(0, sweep._heads.stop), sweep._panel(0, len(sweep._blocks))
         product = sweep._product(shortest, everything)
         for _, columns in sweep._chunks(everything):
@@ -407,8 +407,8 @@ def test_first_limits_are_limits(
 @pytest.mark.parametrize("path", ["int8-2", "bf16-1", "fp32-2"])
 @pytest.mark.parametrize("shortest", [1, 150, 800])
 def test_the_shortest_decide_the_time_alone(shortest: int, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tiles, "count_shortest", lambda D, U, arithmetic: min(U, shortest))
-    monkeypatch.setattr(tiles, "TILE_ROWS", 90)
+    monkeypatch.setattr(pairs, "count_shortest", lambda D, U, arithmetic: min(U, shortest))
+    monkeypatch.setattr(pairs, "TILE_ROWS", 90)
     for make, k in ((few_are_short, 12), (dense_cluster, 20)):
         check_graph(make()[:800], k, **PATHS[path])
 

@@ -36,6 +36,7 @@ Positions begin with the shortest points, those nearest to the mean, of all grou
 points, so that a point that has met them has a limit that few others are within. Both parts go by group, and by |u|.
 """
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
@@ -73,12 +74,7 @@ class Filter:
 
     def blocks(self, height: int) -> list[slice]:
         """Cut the positions into blocks of one group each, the shortest points apart from the others."""
-        group = self.bounds.group
-        changes = np.flatnonzero(np.diff(group)) + 1
-        edges = np.unique([0, self.shortest, *changes, len(group)]).tolist()
-        return [
-            slice(at, min(at + height, stop)) for start, stop in pairwise(edges) for at in range(start, stop, height)
-        ]
+        return one_group_blocks(self.bounds.group, (0, self.shortest, len(self.bounds.group)), height)
 
     def residuals(self, start: int, stop: int, pool: ThreadPoolExecutor) -> Tile:
         """Return the rounded residuals of positions start to stop, a row each; bfloat16 as its bits."""
@@ -105,6 +101,13 @@ class Filter:
             gamma = self.points.shape[1] * self.arithmetic.unit_roundoff
             sums, o = gamma / (1.0 - gamma), self.arithmetic.output_error
             _round(start, stop, *space, (sums + o + sums * o) / 2.0, rounded, self.bounds)
+
+
+def one_group_blocks(group: NDArray[np.int32], edges: Sequence[int], height: int) -> list[slice]:
+    """Cut positions, of groups (U,), at all edges and into blocks of one group and of `height` at most."""
+    changes = np.flatnonzero(np.diff(group[edges[0] : edges[-1]])) + edges[0] + 1
+    cuts = np.unique([*edges, *changes]).tolist()
+    return [slice(at, min(at + height, stop)) for start, stop in pairwise(cuts) for at in range(start, stop, height)]
 
 
 def rounded_bytes(D: int, arithmetic: Arithmetic) -> int:

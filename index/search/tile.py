@@ -24,7 +24,7 @@ from threading import Lock
 
 import numpy as np
 
-from index.search.filter import Filter
+from index.search.filter import Filter, one_group_blocks
 from index.search.graph import RANK_ROWS, SPARE, TILE_ROWS, Progress, as_plain
 from index.search.kernels import Bounds, Doubles, Floats, Ints, Nearest, Places, offer_tile
 from index.search.pairs import Sweep, count_shortest
@@ -143,7 +143,8 @@ def _sweep_across(
 ) -> None:
     """Offer every pair of a position of the left chunk and one of the right chunk to each other."""
     group = filtered.bounds.group
-    left, right = _blocks(group, 0, left_size), _blocks(group, left_size, len(group))
+    edges = (0, left_size, len(group))
+    left, right = (one_group_blocks(group, each, TILE_ROWS) for each in pairwise(edges))
     product = make_product(
         filtered.residuals(0, left_size, pool),
         filtered.residuals(left_size, len(group), pool),
@@ -162,14 +163,6 @@ def _sweep_across(
     pairs = sorted(((a, b) for a in range(len(left)) for b in range(len(right))), key=lambda pair: (sum(pair), pair))
     for _ in pool.map(lambda pair: offer(*pair), pairs):
         pass
-
-
-def _blocks(group: Places, start: int, stop: int) -> list[slice]:
-    """Cut positions, (U,) with ascending groups from start to stop, into blocks of one group each."""
-    edges = [start, *(start + 1 + np.flatnonzero(np.diff(group[start:stop]))).tolist(), stop]
-    return [
-        slice(at, min(at + TILE_ROWS, last)) for first, last in pairwise(edges) for at in range(first, last, TILE_ROWS)
-    ]
 
 
 def _kept(where: slice, k: int, order: Ints, numbers: Ints, nearest: Nearest, pool: ThreadPoolExecutor) -> Candidates:
