@@ -2,17 +2,20 @@
 
 import json
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 from browsing import bundle_of, chromium
+from PIL import Image
 from playwright.sync_api import Browser, expect
 
 import index
 from index.api import OpenVocabulary
 from index.pictures.explore import map as explore_map
 from index.pictures.explore import widget
+from index.pictures.explore.colorings import category
 from index.pictures.explore.opened import OpenedBundle
 from index.pictures.explore.widget import MapPicture, answer
 
@@ -96,7 +99,19 @@ def test_a_picture_without_anywidget(vocabulary: OpenVocabulary, monkeypatch: py
     monkeypatch.setattr(widget, "find_spec", lambda name: None)
     shown = vocabulary.map("token7")
     assert isinstance(shown, MapPicture)
-    assert shown._repr_png_().startswith(b"\x89PNG\r\n")
+    viridis = {(68, 1, 84), (253, 231, 37)}  # of the lowest and the highest
+    assert not viridis & pixels(shown)
+    assert viridis <= pixels(vocabulary.map("token7", color="hubness"))
+    two = category("kind", "kind", "", ["one", "two"] * (len(TEXTS) // 2) + ["one"])
+    monkeypatch.setattr("index.pictures.explore.opened.colorings", lambda *_: {"kind": two})
+    assert {(31, 119, 180), (174, 199, 232)} <= pixels(vocabulary.map(color="kind"))
+
+
+def pixels(picture: MapPicture) -> set[tuple[int, ...]]:
+    """The colors of a picture."""
+    drawn = Image.open(BytesIO(picture._repr_png_()))
+    assert drawn.format == "PNG"
+    return {color for _, color in drawn.convert("RGB").getcolors(drawn.width * drawn.height) or ()}
 
 
 def test_what_is_refused(vocabulary: OpenVocabulary, tmp_path: Path) -> None:

@@ -58,13 +58,7 @@ def application(folder: Path, map_path: Path, questions: Questions) -> Starlette
         "/ask/{name}": pages.ask,
         "/about": pages.about,
         "/map": pages.lay_out,
-        "/map/{fingerprint}": map_data.points,
-        "/map/{fingerprint}/places/{layout}": map_data.places,
-        "/map/{fingerprint}/names": map_data.names,
-        "/map/{fingerprint}/colorings": map_data.colorings,
-        "/map/{fingerprint}/coloring/{name}": map_data.coloring,
-        "/map/{fingerprint}/values/{name}": map_data.values,
-        "/map/{fingerprint}/near/{row:int}": map_data.near,
+        **{f"/map/{{fingerprint}}{path}": map_data.endpoint(read) for path, read in map_data.READ.items()},
     }
     return Starlette(
         routes=[

@@ -6,7 +6,6 @@ hundred each. They are scripts that hand over JSON, because a page that was open
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,8 +14,6 @@ from typing import Any
 
 import numpy as np
 from jinja2 import Environment
-from starlette.requests import Request
-from starlette.responses import Response
 
 from index.bundle.manifest import MANIFEST
 from index.files import placing
@@ -162,26 +159,14 @@ def _vocabulary(opened: OpenedBundle) -> dict[str, Any]:
 
 def _write_map(opened: OpenedBundle, data: Path) -> None:
     """Write what the scripts of the map ask the program for, under the same names."""
-    for name, answer in (("points", map_data.points), ("names", map_data.names), ("colorings", map_data.colorings)):
-        _write(data, f"map/{name}", answered(answer(requested(opened), opened)))
+    for name, read in (("points", map_data.points), ("names", map_data.names), ("colorings", map_data.colorings)):
+        _write(data, f"map/{name}", map_data.as_text(read(opened)))
     for layout in () if opened.map is None else opened.map.layouts:
-        _write(data, f"map/places/{layout}", answered(map_data.places(requested(opened, layout=layout), opened)))
+        _write(data, f"map/places/{layout}", map_data.as_text(map_data.places(opened, layout)))
     for name, coloring in opened.colorings.items():
-        _write(data, f"map/coloring/{name}", answered(map_data.coloring(requested(opened, name=name), opened)))
+        _write(data, f"map/coloring/{name}", map_data.as_text(map_data.coloring(opened, name)))
         if coloring.values is not None:
-            _write(data, f"map/values/{name}", answered(map_data.values(requested(opened, name=name), opened)))
-
-
-def requested(opened: OpenedBundle, **parameters: Any) -> Request:
-    """Return the request that a script would make."""
-    fingerprint = "" if opened.map is None else opened.map.fingerprint
-    return Request({"type": "http", "path_params": {"fingerprint": fingerprint, **parameters}})
-
-
-def answered(response: Response) -> Any:
-    """Return what an answer holds: JSON, or bytes as text."""
-    body = bytes(response.body)
-    return json.loads(body) if response.media_type == "application/json" else base64.b64encode(body).decode()
+            _write(data, f"map/values/{name}", map_data.as_text(map_data.values(opened, name)))
 
 
 # --- tokens --------------------------------------------------------------------------------------------------------
@@ -194,8 +179,7 @@ def _write_tokens(opened: OpenedBundle, data: Path, report: Report) -> None:
         report("tokens", at, V)
         _write(data, f"tokens/{at // SHARD}", [_token(opened, row) for row in rows])
         if opened.map is not None:
-            near = [answered(map_data.near(requested(opened, row=row), opened)) for row in rows]
-            _write(data, f"near/{at // SHARD}", near)
+            _write(data, f"near/{at // SHARD}", [map_data.near(opened, row) for row in rows])
     report("tokens", V, V)
 
 

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
+from contextlib import suppress
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import Response
+from starlette.routing import compile_path
 
 from index.bundle.bundle import Bundle
 from index.errors import ParameterError
@@ -25,11 +23,13 @@ from index.files import require
 from index.pictures.explore import map_data
 from index.pictures.explore.assets import Assets, templates
 from index.pictures.explore.bundled import bundled
-from index.pictures.explore.colorings import named_rows
+from index.pictures.explore.colorings import NONE, STEPS, Coloring
 from index.pictures.explore.map import VocabularyMap, default_path
 from index.pictures.explore.opened import OpenedBundle
-from index.pictures.explore.site import answered, requested
 from index.pictures.numbers.series import model_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 HEIGHT = 560
 """Of the frame, in pixels."""
@@ -37,14 +37,17 @@ HEIGHT = 560
 NAMED = 60
 """Tokens that a picture names."""
 
+_PLAIN, _PICKED = "#0072B2", "#D55E00"
 _PAGES = Path(__file__).parent / "pages"
 
 
 class MapPicture:
-    """A picture of the map, for a notebook without anywidget."""
+    """A picture of the map, for a notebook without anywidget: colored by a column, or plain."""
 
-    def __init__(self, bundle: Bundle, found: VocabularyMap, token: int | None) -> None:
-        self._bundle, self._found, self._token = bundle, found, token
+    def __init__(self, opened: OpenedBundle, found: VocabularyMap, token: int | None, color: str) -> None:
+        self._vocabulary = opened.vocabulary.vocabulary
+        self._named, self._coloring = opened.named_rows, opened.colorings[color] if color else None
+        self._places, self._token = next(iter(found.layouts.values())), token
 
     def _repr_png_(self) -> bytes:
         """Draw every token as a dot, and the names of the commonest and of the one that is asked for."""
@@ -55,19 +58,41 @@ class MapPicture:
         FigureCanvasAgg(figure)
         axes = figure.add_axes((0, 0, 1, 1))
         axes.set_axis_off()
-        places = next(iter(self._found.layouts.values()))
-        axes.plot(places[:, 0], places[:, 1], ",", color="#0072B2", alpha=0.4)
-        known = named_rows(self._bundle)
-        rows = known[np.isfinite(places[known]).all(axis=1)][:NAMED].tolist()
-        for row in rows:
-            axes.annotate(self._bundle.vocabulary.display(row), places[row].tolist(), fontsize=7, parse_math=False)
+        places = self._places
+        if self._coloring is None:
+            axes.plot(places[:, 0], places[:, 1], ",", color=_PLAIN, alpha=0.4)
+        else:
+            _draw_colored(axes, places, self._coloring)
+        for row in self._named[np.isfinite(places[self._named]).all(axis=1)][:NAMED].tolist():
+            axes.annotate(self._vocabulary.display(row), places[row].tolist(), fontsize=7, parse_math=False)
         if self._token is not None and np.isfinite(places[self._token]).all():
-            axes.plot(*places[self._token].tolist(), "o", mfc="none", mec="#D55E00", ms=9)
-            text = self._bundle.vocabulary.display(self._token)
-            axes.annotate(text, places[self._token].tolist(), fontsize=11, color="#D55E00", parse_math=False)
+            axes.plot(*places[self._token].tolist(), "o", mfc="none", mec=_PICKED, ms=9)
+            text = self._vocabulary.display(self._token)
+            axes.annotate(text, places[self._token].tolist(), fontsize=11, color=_PICKED, parse_math=False)
         drawn = BytesIO()
         figure.savefig(drawn, format="png")
         return drawn.getvalue()
+
+
+def _draw_colored(axes: Axes, places: np.ndarray, coloring: Coloring) -> None:
+    """Draw dots at places, (V, 2), in the colors of a column, and what they mean."""
+    from matplotlib import colormaps
+
+    if coloring.labels:
+        named = list(enumerate(coloring.labels))
+        colors = colormaps["tab20"](np.arange(len(named)))
+    else:
+        step = (coloring.high / coloring.low) if coloring.logarithmic else (coloring.high - coloring.low)
+        shares = np.arange(STEPS) / (STEPS - 1)
+        numbers = coloring.low * step**shares if coloring.logarithmic else coloring.low + step * shares
+        named = [(code, f"{numbers[code]:.3g}") for code in (0, STEPS // 2, STEPS - 1)]
+        colors = colormaps["viridis"](shares)
+    for code in np.unique(coloring.codes[coloring.codes != NONE]).tolist():
+        chosen = places[coloring.codes == code]
+        axes.plot(chosen[:, 0], chosen[:, 1], ",", color=colors[code])
+    for code, label in named:
+        axes.plot([], [], "o", ms=4, color=colors[code], label=label)
+    axes.legend(title=coloring.title, loc="upper right", fontsize=7, title_fontsize=8)
 
 
 def show_map(bundle: Bundle, token: int | None, color: str, map_file: Path | None) -> Any:
@@ -83,28 +108,18 @@ def show_map(bundle: Bundle, token: int | None, color: str, map_file: Path | Non
     if find_spec("anywidget") is not None:
         return _widget(opened, token, color)
     require("matplotlib", extra="plot", command="map")
-    return MapPicture(bundle, opened.map, token)
+    return MapPicture(opened, opened.map, token, color)
 
 
 def answer(opened: OpenedBundle, address: str) -> Any:
     """Return what a script of the map asks for: JSON, or bytes as text; None where there is no such thing."""
-    name, _, rest = address.removeprefix("/map/").partition("/")[2].partition("/")
-    asked: dict[str, tuple[Callable[[Request, OpenedBundle], Response], dict[str, Any]]] = {
-        "": (map_data.points, {}),
-        "names": (map_data.names, {}),
-        "colorings": (map_data.colorings, {}),
-        "places": (map_data.places, {"layout": rest}),
-        "coloring": (map_data.coloring, {"name": rest}),
-        "values": (map_data.values, {"name": rest}),
-        "near": (map_data.near, {"row": int(rest) if rest.isdecimal() else len(opened.vocabulary)}),
-    }
-    if not address.startswith("/map/") or name not in asked:
-        return None
-    endpoint, parameters = asked[name]
-    try:
-        return answered(endpoint(requested(opened, **parameters), opened))
-    except HTTPException:
-        return None
+    for path, read in map_data.READ.items():
+        pattern, _, kinds = compile_path(f"/map/{{fingerprint}}{path}")
+        if (found := pattern.match(address)) is not None:
+            _, *given = ((name, kinds[name].convert(value)) for name, value in found.groupdict().items())
+            with suppress(map_data.NotThereError):
+                return map_data.as_text(read(opened, **dict(given)))
+    return None
 
 
 def page(opened: OpenedBundle, token: int | None, color: str) -> str:
