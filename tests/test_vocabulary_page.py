@@ -18,7 +18,7 @@ from index.api import OpenVocabulary
 from index.pictures.page.answer_charts import answer_charts
 from index.questions import evaluate
 from index.questions.directions import Product
-from index.questions.shares import TRAITS
+from index.questions.in_common import TRAITS
 from index.sources import judgments
 
 

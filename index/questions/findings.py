@@ -23,12 +23,13 @@ from index.questions.duplicates import Duplicates, duplicates
 from index.questions.evaluate import evaluate
 from index.questions.evaluation import Evaluation
 from index.questions.hubness import USUAL_LENGTH, Hubness, hubness
+from index.questions.in_common import Shares
 from index.questions.marks import suspect
 from index.questions.overlap import OverlapCensus, overlap
 from index.questions.parameters import KEPT
 from index.questions.question import Doc, Progress, silent
 from index.questions.quoted import Finding
-from index.questions.shares import Shares, shares
+from index.questions.shares import shares
 from index.questions.untrained import Untrained, untrained
 
 A = TypeVar("A", bound=Answer)

@@ -18,8 +18,8 @@ from index.questions.duplicates import Duplicates
 from index.questions.evaluation import FEWEST_ITEMS, MAIN
 from index.questions.figures import Figures, PairFigures, QuestionFigures, SetResult
 from index.questions.hubness import Hubness
+from index.questions.in_common import Shares
 from index.questions.overlap import OverlapCensus
-from index.questions.shares import Shares
 from index.questions.untrained import Untrained
 from index.tokens.classes import TokenClass
 

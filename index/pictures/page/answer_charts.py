@@ -16,7 +16,7 @@ from index.questions.comparison import Comparison
 from index.questions.concepts import Concepts
 from index.questions.directions import Product
 from index.questions.hubness import Hubness
-from index.questions.shares import TRAITS, Counted, Shares
+from index.questions.in_common import TRAITS, Counted, Shares
 from index.tokens.display import display
 
 ROW = 24
