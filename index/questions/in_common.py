@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -28,7 +28,7 @@ TRAITS = {
 }
 """What a token may have in common with another."""
 
-_FIGURES = ("share", "low", "high", "chance")
+_FIGURES = ("share", "low", "high", "chance", "chance_among")
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,7 @@ class Counted:
 
     found: Mapping[Geometry, Mapping[str, Share]]
     chance: Mapping[str, float]  # a random other token's share, of all or of the trained ones, counted
+    chance_among: Mapping[str, float] | None = None  # that of one of the set whose lists are counted, where it is one
 
     def json(self) -> dict[str, Any]:
         """Return shares from 0 to 1 under the names of their geometries."""
@@ -57,19 +58,30 @@ class Counted:
             geometry.value: {trait: share.json() for trait, share in traits.items()}
             for geometry, traits in self.found.items()
         }
-        return {**shown, "chance": {trait: {"share": json_number(share)} for trait, share in self.chance.items()}}
+        chance = {
+            trait: {"share": json_number(share)}
+            | ({} if self.chance_among is None else {"among": json_number(self.chance_among[trait])})
+            for trait, share in self.chance.items()
+        }
+        return {**shown, "chance": chance}
+
+    def figures(self, geometry: Geometry, trait: str) -> dict[str, float | None]:
+        """Return the figures of one share by the names that their columns have."""
+        among = None if self.chance_among is None else self.chance_among[trait]
+        return {**vars(self.found[geometry][trait]), "chance": self.chance[trait], "chance_among": among}
 
     def table(self) -> Table:
         """Return the shares in percent beside chance."""
+        beside = {"by chance": self.chance} | ({} if self.chance_among is None else {"in the set": self.chance_among})
         lines = (
             (
                 words,
                 *(_percent(one[trait]) for one in self.found.values()),
-                "" if math.isnan(self.chance[trait]) else f"{100 * self.chance[trait]:.2f}",
+                *("" if math.isnan(of[trait]) else f"{100 * of[trait]:.2f}" for of in beside.values()),
             )
             for trait, words in TRAITS.items()
         )
-        return table(("", *(geometry.label for geometry in self.found), "by chance"), lines)
+        return table(("", *(geometry.label for geometry in self.found), *beside), lines)
 
     def bars(self) -> Table | None:
         """Return the shares as bars; nothing where no token has anything."""
@@ -103,7 +115,7 @@ class Shares(Answer):
     among: Subset | None = None
 
     columns: ClassVar = {"geometry": str, "trait": str, "k": int, "tokens": int} | dict.fromkeys(
-        (*_FIGURES, *(f"trained_{name}" for name in _FIGURES)), float
+        (*_FIGURES[:4], *(f"trained_{name}" for name in _FIGURES[:4]), "chance_among", "trained_chance_among"), float
     )
 
     @property
@@ -128,7 +140,7 @@ class Shares(Answer):
             | {
                 f"{prefix}{name}": value
                 for prefix, of in (("", self.every), ("trained_", self.trained))
-                for name, value in (*vars(of.found[geometry][trait]).items(), ("chance", of.chance[trait]))
+                for name, value in of.figures(geometry, trait).items()
             }
             for geometry, traits in self.found.items()
             for trait in traits
@@ -176,13 +188,21 @@ class Shares(Answer):
         if bars is not None:
             trained = "Trained tokens alone, bars" if self.mixed else "Bars"
             blocks += [Heading(f"{trained} from 0 to 100 %, with a line at chance"), bars]
+        return [*blocks, *(Sentence(each, aside=True) for each in self._reading())]
+
+    def _reading(self) -> Iterator[str]:
+        """Yield how the figures are to be read."""
         if any(self.short.values()) and self.mixed:
             ends = ", ".join(f"{count:,} by {geometry.label}" for geometry, count in self.short.items() if count)
-            blocks.append(Sentence(f"stored lists that end before {self.k} trained tokens: {ends}", aside=True))
+            yield f"stored lists that end before {self.k} trained tokens: {ends}"
+        if self.among is not None:
+            yield (
+                "the lists are of the whole vocabulary, and by chance is what a random other token of it has in "
+                "common with these; in the set: what another of these has"
+            )
         if self.token is None:
-            blocks.append(Sentence("±: half of what 95 % of bootstrap draws of tokens span", aside=True))
-        blocks.append(Sentence(f"near: within {100 // NEAR} % of all tokens, in the order of norms or ids", aside=True))
-        return blocks
+            yield "±: half of what 95 % of bootstrap draws of tokens span"
+        yield f"near: within {100 // NEAR} % of all tokens, in the order of norms or ids"
 
     @property
     def verdict(self) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from index.bundle.bundle import Bundle, Space
 from index.errors import ParameterError, parameter
 from index.geometry.maps import Geometry
-from index.measures.shares import Trait
+from index.measures.shares import Trait, token_draws
 from index.measures.shares import shares as shares_of
 from index.questions.among import Subset, kept
 from index.questions.in_common import Counted, Share, Shares
@@ -46,8 +46,9 @@ def shares(
 
     Example: uv run query.py shares
 
-    Chance is that of a random other token, counted over all of them. Lists are of the whole vocabulary; beside the
-    shares of all places stand those of the nearest trained tokens alone, for a few untrained ones may fill many lists.
+    Lists are of the whole vocabulary, and chance is that of a random other token of it, counted over all of them; of
+    some tokens' lists also that of another of these tokens. Beside the shares of all places stand those of the nearest
+    trained tokens alone, for a few untrained ones may fill many lists.
 
     >>> answer = index.open("data/indexes/smollm2-135m").shares("planet")
     >>> answer.found["causal_cosine"]["word"].share, answer.found["cosine"]["word"].share
@@ -61,17 +62,18 @@ def shares(
     row = None if token is None else bundle.vocabulary.resolve(token)
     rows = np.arange(len(bundle)) if some is None else some.rows.astype(np.int64)
     rows = rows if row is None else np.array([row])
-    traits, trained = traits_of(bundle), ~bundle.untrained
+    traits, trained, everyone = traits_of(bundle), ~bundle.untrained, np.ones(len(bundle), dtype=bool)
+    drawn = token_draws(len(bundle))
     found: dict[Geometry, _Found] = {}
     for done, (geometry, space) in enumerate(bundle.spaces.items()):
         progress("lists", done / len(bundle.spaces))
-        found[geometry] = _found(space, rows, k, traits, trained)
+        found[geometry] = _found(space, rows, k, traits, trained, drawn)
     progress("lists", 1.0)
     return Shares(
         k,
         len(rows),
-        Counted({each: of.every for each, of in found.items()}, _chances(traits, rows)),
-        Counted({each: of.trained for each, of in found.items()}, _chances(traits, rows, trained)),
+        _against_chance({each: of.every for each, of in found.items()}, traits, rows, everyone, some),
+        _against_chance({each: of.trained for each, of in found.items()}, traits, rows, trained, some),
         {each: of.short for each, of in found.items()},
         {each: of.untrained for each, of in found.items()},
         None if row is None else bundle.vocabulary.token(row),
@@ -89,11 +91,13 @@ class _Found:
     untrained: float  # the share of places that untrained tokens hold
 
 
-def _found(space: Space, rows: np.ndarray, k: int, traits: Mapping[str, Trait], trained: np.ndarray) -> _Found:
+def _found(
+    space: Space, rows: np.ndarray, k: int, traits: Mapping[str, Trait], trained: np.ndarray, drawn: np.ndarray
+) -> _Found:
     """Count the k nearest of rows, (n,), and their k nearest trained, (V,) bool, tokens."""
 
     def counted(lists: np.ndarray) -> dict[str, Share]:
-        each = shares_of(rows, lists, list(traits.values()), len(trained))
+        each = shares_of(rows, lists, list(traits.values()), drawn)
         return {name: Share(share, *sure) for name, (share, sure) in zip(traits, each, strict=True)}
 
     lists = space.ids[rows][:, : k + np.count_nonzero(~trained)]
@@ -104,8 +108,20 @@ def _found(space: Space, rows: np.ndarray, k: int, traits: Mapping[str, Trait], 
     return _Found(every, refilled, int((left < 0).any(axis=1).sum()), untrained)
 
 
-def _chances(traits: Mapping[str, Trait], rows: np.ndarray, of: np.ndarray | None = None) -> dict[str, float]:
-    return {name: trait.chance(rows, of) for name, trait in traits.items()}
+def _against_chance(
+    found: Mapping[Geometry, Mapping[str, Share]],
+    traits: Mapping[str, Trait],
+    rows: np.ndarray,
+    pool: np.ndarray,
+    some: Subset | None,
+) -> Counted:
+    """Put beside the shares of rows, (n,), what random others in a pool, (V,) bool, have, and those of some in it."""
+
+    def chance(others: np.ndarray) -> dict[str, float]:
+        return {name: trait.chance(rows, others) for name, trait in traits.items()}
+
+    among = None if some is None else chance(pool & some.holds(np.arange(len(pool))))
+    return Counted(found, chance(pool), among)
 
 
 def _first(lists: np.ndarray, wanted: np.ndarray, k: int) -> np.ndarray:
