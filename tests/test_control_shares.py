@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import oracles
-import pytest
 import smollm2_oracle
 import synthetic
 from conftest import build, query
@@ -29,7 +28,6 @@ def nearest(points: NDArray[np.float64], k: int) -> NDArray[np.int64]:
     return np.argsort(apart, axis=1)[:, :k]
 
 
-@pytest.mark.slow("builds lists of sixty shuffled vocabularies, and draws four hundred times from each")
 def test_intervals_of_shuffled_controls_hold_chance_as_often_as_they_say() -> None:
     gamma, V = synthetic.gaussian(250, 10, seed=4), 250
     gamma[:30] += 5 * gamma.std(axis=0)  # a heap, of the first ids and of one kind, which a shuffle takes apart

@@ -332,6 +332,26 @@ def require_figures(figures: dict[str, Any], places: list[tuple[int, int]]) -> N
     assert [figures[name] for name in ("top1", "top5", "median_rank", "ties")] == pytest.approx(wanted, abs=1e-12)
 
 
+def test_means_are_gensims_of_rows_as_they_are() -> None:
+    """By default it takes the mean of unit rows, and passes over what it has not: of another word, then."""
+    from gensim.models import KeyedVectors
+
+    vectors, oracle = KeyedVectors(D), Oracle("space", "exact", "mean")
+    names = [str(row) for row in range(len(gamma()))]
+    vectors.add_vectors(names, gamma().astype(np.float32))
+    parts = [str(row) for row in oracle.words.rows("planetmoon")]
+    assert len(parts) > 1
+    np.testing.assert_allclose(
+        vectors.get_mean_vector(parts, pre_normalize=False), oracle.vector("planetmoon"), rtol=1e-5
+    )
+    of_units = vectors.get_mean_vector(parts)
+    assert abs(of_units @ oracle.vector("planetmoon")) < 0.9999 * np.linalg.norm(of_units) * np.linalg.norm(
+        oracle.vector("planetmoon")
+    )
+    np.testing.assert_array_equal(vectors.get_mean_vector([*parts, "gone"]), of_units)
+    assert oracle.words.rows("sea") == []  # one of its tokens has no point
+
+
 def test_the_options_differ(folder: Path) -> None:
     """Else the tests above could not tell one from another."""
     oracles_of = {options: Oracle(*options) for options in OPTIONS}

@@ -126,7 +126,6 @@ def test_what_no_token_has_has_no_share(tmp_path: Path) -> None:
     assert "nan" not in invoke("query.py", "shares", "--index", tmp_path / "b").said
 
 
-@pytest.mark.slow("60 trials of 400 draws")
 def test_intervals_allow_for_tokens_that_stand_in_most_lists() -> None:
     """Codes that have nothing to do with lists, half of whose places are of five hubs: chance lies in the intervals."""
     rng = np.random.default_rng(0)
