@@ -68,10 +68,11 @@ class OpenedBundle:
     @property
     def findings(self) -> Findings:
         """What one would quote of the vocabulary: without what takes long, until `findings_job` has answered."""
-        whole = self._made.get(ALL_FINDINGS) or self._jobs.answer(_key(FINDINGS, WHOLE))
-        if whole is not None:
-            return self._once(ALL_FINDINGS, lambda: whole)
-        return self._once("quick findings", lambda: findings(self.vocabulary, quick=True))
+        whole: Findings | None = self._made.get(ALL_FINDINGS) or self._jobs.answer(_key(FINDINGS, WHOLE))
+        if whole is None:
+            return self._once("quick findings", lambda: findings(self.vocabulary, quick=True))
+        there = whole
+        return self._once(ALL_FINDINGS, lambda: there)
 
     @property
     def map(self) -> VocabularyMap | None:
