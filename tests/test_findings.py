@@ -13,8 +13,9 @@ from conftest import Built, build, invoke, query
 import index
 from index.api import OpenVocabulary
 from index.geometry.views import VIEWS, View
-from index.questions import evaluate, quoted
-from index.questions.figures import Difference, PairFigures, SetResult
+from index.questions.evaluate import evaluate
+from index.questions.evaluate.figures import Difference, PairFigures, SetResult
+from index.questions.findings import quoted
 from index.sources.judgments import read_judgments
 
 QUICK = ("overlap", "untrained", "hubs", "twins", "texts")

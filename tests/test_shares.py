@@ -15,7 +15,7 @@ import index
 from index.answers.page import share_bar
 from index.api import OpenVocabulary
 from index.measures.shares import Trait, shares
-from index.questions.shares import TRAITS
+from index.questions.shares.shares import TRAITS
 
 
 @pytest.fixture(scope="module")
