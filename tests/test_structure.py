@@ -24,7 +24,7 @@ ROOMS = [
     ),
     *("api", "cli"),
 ]
-"""The rooms of `index`, each using only those before it: folders, wings of folders, and the few modules that stand alone."""
+"""The rooms of `index`, each using only those before it: folders, their wings, and the few modules that stand alone."""
 
 HEAVY = ("torch", "transformers", "pandas", "pyarrow")
 
