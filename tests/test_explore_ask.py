@@ -28,7 +28,7 @@ from index.bundle.bundle import Bundle
 from index.pictures.explore import map as explore_map
 from index.pictures.explore.app import HEADERS, application
 from index.pictures.explore.ask import offered, why_not
-from index.questions.question import Doc, Limit, Parameter, Question
+from index.questions.asking.question import Doc, Limit, Parameter, Question
 from index.tokens.display import display
 from index.tokens.vocabulary import Token
 

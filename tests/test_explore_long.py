@@ -27,9 +27,9 @@ from index.bundle.bundle import Bundle
 from index.errors import ParameterError, parameter
 from index.pictures.explore import map as explore_map
 from index.pictures.explore.app import application
-from index.questions import findings as findings_module
-from index.questions.in_common import TRAITS
-from index.questions.question import Doc, Progress, Question, silent
+from index.questions.asking.question import Doc, Progress, Question, silent
+from index.questions.findings import findings as findings_module
+from index.questions.shares.in_common import TRAITS
 
 TYPED = {
     "findings": {"quick": "false"},
@@ -198,7 +198,7 @@ def test_all_findings_are_a_page_and_come_as_they_are_there(bundles: Path, monke
         assert go_on.wait(60)
         return evaluate(bundle, progress=progress)
 
-    monkeypatch.setattr("index.questions.findings.evaluate", slowly)
+    monkeypatch.setattr("index.questions.findings.findings.evaluate", slowly)
     monkeypatch.setattr("index.pictures.explore.endpoints.PATIENCE", 0.05)
     app, where = application(bundles / "bundle", bundles / "no.map", QUESTIONS), ("--index", bundles / "bundle")
     assert "/findings" in Shown(request(app, "/about").text).addresses

@@ -14,8 +14,9 @@ import index
 from index.api import OpenVocabulary
 from index.errors import ParameterError
 from index.geometry.views import VIEWS, View
-from index.questions import evaluate, quoted
-from index.questions.figures import Difference, PairFigures, SetResult
+from index.questions.evaluate import evaluate
+from index.questions.evaluate.figures import Difference, PairFigures, SetResult
+from index.questions.findings import quoted
 from index.sources.judgments import JudgedPairs, gensims_judgments, read_judgments
 
 QUICK = ("overlap", "untrained", "hubs", "twins", "texts")
@@ -185,7 +186,7 @@ def test_the_known_figures_of_the_bundled_model(smollm2: Built, monkeypatch: pyt
     def no_shares(*_: Any, **__: Any) -> None:
         raise ParameterError("not asked for")
 
-    monkeypatch.setattr("index.questions.findings.shares", no_shares)
+    monkeypatch.setattr("index.questions.findings.findings.shares", no_shares)
     answer = query("findings", "--index", smollm2.path)
     assert figures(answer)["SimLex-999"]["causal_cosine"]["value"] == pytest.approx(0.483944, abs=1e-4)
     said = sentences(answer)

@@ -8,7 +8,7 @@ from conftest import ROOT, Built
 from test_evaluate_bundled import questions
 
 import index
-from index.questions.judged import COMPARED, COMPARED_WITH_UNIT_ROWS
+from index.questions.evaluate.judged import COMPARED, COMPARED_WITH_UNIT_ROWS
 
 TEXT = " ".join((ROOT / "docs/meaning.md").read_text(encoding="utf-8").split())
 

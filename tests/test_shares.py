@@ -17,7 +17,7 @@ import index
 from index.answers.page import share_bar
 from index.api import OpenVocabulary
 from index.measures.shares import Trait, shares, token_draws
-from index.questions.in_common import TRAITS
+from index.questions.shares.in_common import TRAITS
 
 
 @pytest.fixture(scope="module")

@@ -14,10 +14,10 @@ from index.bundle.places import names_beside
 from index.errors import LogoscopeError, ParameterError, TokenError, one_line, parameter
 from index.geometry.maps import Geometry
 from index.pictures.explore.address import Choice, Lead, Link, lead, link
-from index.questions.among import COLUMNS, Subset, files_in
-from index.questions.question import Parameter, Question
-from index.questions.reading import Pair, Some
-from index.questions.vectors import Vectors
+from index.questions.asking.among import COLUMNS, Subset, files_in
+from index.questions.asking.question import Parameter, Question
+from index.questions.asking.reading import Pair, Some
+from index.questions.asking.vectors import Vectors
 from index.tokens.vocabulary import Token
 
 Typed = Mapping[str, Sequence[str]]

@@ -20,9 +20,9 @@ from index.pictures.explore.question_page import LOOK_AGAIN, PATIENCE, may_begin
 from index.pictures.explore.views import findings_context, plain_lists, quoted_finding, token_view
 from index.pictures.numbers.series import model_of
 from index.pictures.page import tables, words
-from index.questions.analogy import analogy
-from index.questions.question import Question
-from index.questions.terms import term_of
+from index.questions.analogy.analogy import analogy
+from index.questions.analogy.terms import term_of
+from index.questions.asking.question import Question
 from index.tokens.display import display
 
 NEW_EACH_TIME = {"Cache-Control": "no-cache"}

@@ -7,7 +7,7 @@ from threading import Event, Lock, Thread
 from typing import Any
 
 from index.errors import ParameterError
-from index.questions.question import Progress
+from index.questions.asking.question import Progress
 
 MOST_AT_ONCE = 4
 """So many may be on their way."""

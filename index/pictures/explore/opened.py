@@ -22,13 +22,13 @@ from index.pictures.explore.map import VocabularyMap, make_map, read_map
 from index.pictures.explore.suggest import Suggestions
 from index.pictures.numbers.densities import Densities, all_densities
 from index.pictures.numbers.vocabulary_series import overlap_census
-from index.questions.agreement import unsuspected
-from index.questions.among import Subset
+from index.questions.asking.among import Subset
+from index.questions.asking.question import Progress, Question
 from index.questions.densest import Densest, densest
-from index.questions.findings import Findings, findings
+from index.questions.findings.findings import Findings, findings
+from index.questions.lists.agreement import unsuspected
 from index.questions.neighbors import Neighborhood
-from index.questions.overlap import OverlapCensus
-from index.questions.question import Progress, Question
+from index.questions.overlap.overlap import OverlapCensus
 
 ABOUT = ("kind", "script", "reachable", "euclidean_norm", "causal_norm")
 """Columns of `tokens.parquet` that the page of a token shows."""

@@ -22,12 +22,12 @@ from index.pictures.page.answer_charts import answer_charts, specifications
 from index.pictures.page.chart import Chart
 from index.pictures.page.charts import neighborhood_charts
 from index.pictures.page.tables import LISTED_TWINS, density_facts
-from index.questions.findings import Findings
-from index.questions.lists import NEAREST_BY, Neighbor
-from index.questions.marks import MEANINGS, SIGNS, Mark
+from index.questions.asking.parameters import density_k_of
+from index.questions.findings.findings import Findings
+from index.questions.findings.quoted import Finding
+from index.questions.lists.lists import NEAREST_BY, Neighbor
+from index.questions.lists.marks import MEANINGS, SIGNS, Mark
 from index.questions.neighbors import Neighborhood, neighborhood
-from index.questions.parameters import density_k_of
-from index.questions.quoted import Finding
 from index.tokens.display import display, quoted
 
 NONE = "-"
