@@ -158,8 +158,8 @@ def test_tokens_lead_to_their_pages(smollm2_app: Starlette, vocabulary: OpenVoca
 def test_every_question_is_listed(app: Starlette) -> None:
     page = request(app, "/ask").text
     shown = Shown(page)
-    findings, *listed = [each for each in shown.addresses if each.startswith("/ask/")]
-    assert findings == "/ask/findings?quick=true"  # in the navigation
+    listed = [each for each in shown.addresses if each.startswith("/ask/")]
+    assert "/findings" in shown.addresses  # in the navigation
     assert listed == [f"/ask/{name}" for name in OFFERED]
     assert {"densest", "neighbors", "within", "find", "info", "overlap"} <= set(OFFERED)
     for name in ("plot", "report", "export", "search"):

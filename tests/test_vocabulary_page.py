@@ -18,7 +18,7 @@ from index.api import OpenVocabulary
 from index.pictures.page.answer_charts import answer_charts
 from index.questions.concept.directions import Product
 from index.questions.evaluate import evaluate
-from index.questions.shares.shares import TRAITS
+from index.questions.shares.in_common import TRAITS
 from index.sources import judgments
 
 

@@ -16,7 +16,7 @@ from index.questions.compare.comparison import Comparison
 from index.questions.concept.concepts import Concepts
 from index.questions.concept.directions import Product
 from index.questions.hubness import Hubness
-from index.questions.shares.shares import TRAITS, Counted, Shares
+from index.questions.shares.in_common import TRAITS, Counted, Shares
 from index.tokens.display import display
 
 ROW = 24

@@ -71,9 +71,7 @@ def judge_questions(
     found: dict[tuple[View, bool], Places] = {}
     for done, view in enumerate(VIEWS):
         progress(done / len(VIEWS))
-        found[view, False] = solver.solve(view, unit=False)
-        if view.geometry.angular:
-            found[view, True] = solver.solve(view, unit=True)
+        found |= {(view, unit): of_sums for unit, of_sums in solver.solve(view).items()}
     progress(1.0)
     sections = np.array(asked.sections, dtype=object)[solver.known]
     parts = [(name, np.flatnonzero(sections == name)) for name in dict.fromkeys(asked.sections)]
@@ -139,23 +137,29 @@ class _Solver:
             found[at, : len(rows)] = np.searchsorted(self._named, rows)
         return found
 
-    def solve(self, view: View, *, unit: bool) -> Places:
-        """Return the place of each answer: nearest to b - a + c, of rows as they are, or each made 1 long before."""
+    def solve(self, view: View) -> dict[bool, Places]:
+        """Return the place of each answer: nearest to b - a + c, of rows as they are, and under True of unit rows.
+
+        Rows made 1 long before are the same rows with other weights: both sums are of the same products with points.
+        """
         from scipy.sparse import csr_array
 
-        metric, gamma = self._bundle.metric, self._bundle.gamma
-        words = view.flat(self._vectors.words, metric)
-        words = _unit(words) if unit else words
-        Q = len(self.known)
+        metric, gamma, at = self._bundle.metric, self._bundle.gamma, self._vectors.at
+        kinds, Q = (False, True) if view.geometry.angular else (False,), len(self.known)
         if Q == 0:
-            return Places(*(np.zeros(0, np.int64) for _ in range(4)))
-        weights = csr_array(
-            (np.tile([-1.0, 1.0, 1.0], Q), self._vectors.at, np.arange(0, 3 * Q + 1, 3)), shape=(Q, len(words))
-        )
+            return {unit: Places(*(np.zeros(0, np.int64) for _ in range(4))) for unit in kinds}
+        words = view.flat(self._vectors.words, metric)
+        lengths = np.linalg.norm(words, axis=1)
+        scales = np.stack([np.ones(len(words)), 1 / np.where(lengths > 0, lengths, 1)])[: len(kinds)]  # (kinds, W)
+        data = (np.tile([-1.0, 1.0, 1.0], Q) * scales[:, at]).ravel()
+        ends = np.arange(0, len(data) + 1, 3)
+        weights = csr_array((data, np.tile(at, len(kinds)), ends), shape=(len(kinds) * Q, len(words)))
         named = view.points(gamma[self._named], metric)
         blocks = (view.points(rows, metric) for _, rows in row_blocks(gamma))
-        sums = Sums(weights, self._answers, self._inputs)
-        return places(blocks, named, words, sums, angular=view.geometry.angular)
+        answers, inputs = (np.tile(each, (len(kinds), 1)) for each in (self._answers, self._inputs))
+        found = places(blocks, named, words, Sums(weights, answers, inputs), angular=view.geometry.angular)
+        parts = zip(*(each.reshape(len(kinds), Q) for each in vars(found).values()), strict=True)
+        return {unit: Places(*part) for unit, part in zip(kinds, parts, strict=True)}
 
 
 def _question_figures(

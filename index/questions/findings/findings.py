@@ -28,7 +28,8 @@ from index.questions.findings.quoted import Finding
 from index.questions.hubness import USUAL_LENGTH, Hubness, hubness
 from index.questions.lists.marks import suspect
 from index.questions.overlap.overlap import OverlapCensus, overlap
-from index.questions.shares.shares import Shares, shares
+from index.questions.shares.in_common import Shares
+from index.questions.shares.shares import shares
 from index.questions.untrained.untrained import Untrained, untrained
 
 A = TypeVar("A", bound=Answer)

@@ -19,7 +19,7 @@ from index.questions.evaluate.evaluation import FEWEST_ITEMS, MAIN
 from index.questions.evaluate.figures import Figures, PairFigures, QuestionFigures, SetResult
 from index.questions.hubness import Hubness
 from index.questions.overlap.overlap import OverlapCensus
-from index.questions.shares.shares import Shares
+from index.questions.shares.in_common import Shares
 from index.questions.untrained.untrained import Untrained
 from index.tokens.classes import TokenClass
 

@@ -15,7 +15,7 @@ from index.errors import ParameterError, parameter
 from index.measures import density
 from index.measures.density import Rule
 from index.measures.overlap import chance
-from index.measures.overlaps import OVERLAP_TOPS, TIE_FIGURES, OverlapAt, overlap_at, overlaps
+from index.measures.overlaps import OVERLAP_TOPS, TIE_FIGURES, OverlapAt, Overlaps, overlap_at, overlaps
 from index.questions.asking.among import AmongSome, Subset, kept
 from index.questions.asking.beside import Beside, BesideBundle, beside_json, beside_rows
 from index.questions.asking.beside import beside as asked_beside
@@ -194,7 +194,6 @@ def overlap(
     """
     some = kept(bundle, among, without)
     here = np.arange(len(bundle)) if some is None else some.rows
-    first, second = (bundle.spaces[geometry] for geometry in geometries)
     others = _others(bundle, here, geometries)
     lengths = _lengths(bundle, others, tops)
     stands_beside = asked_beside(
@@ -205,44 +204,61 @@ def overlap(
         geometries=geometries,
         among=some,
     )
-    lists = [lists_among(space, some, lengths[-1]) for space in (first, second)]
-    found = {top: overlaps(lists[0], lists[1], top) for top in lengths}
+    rows, found = _overlaps(bundle, some, geometries, lengths)
+    first = bundle.spaces[geometries[0]]
     means = density.mean_distances(
         first.distances.whole, first.distinct_distances.whole, Rule.DISTINCT, density_k_of(bundle, None)
     )
+    most, least = _ends(bundle, here[rows], found, LISTED if listed is None else listed)
+    return OverlapCensus(
+        geometries,
+        len(rows),
+        {top: overlap_at(each, chance(top, *others)) for top, each in found.items()},
+        tenths(density.density(means)[here[rows]], {top: each.counts / top for top, each in found.items()}),
+        most,
+        least,
+        trained_overlap(bundle, some, geometries, lengths, asked=tops is not None),
+        some,
+        stands_beside,
+    )
+
+
+def _overlaps(
+    bundle: Bundle, some: Subset | None, geometries: Pair, lengths: list[int]
+) -> tuple[np.ndarray, dict[int, Overlaps]]:
+    """Return which of the tokens, (n,) places among some, have lists as long in both geometries, and their overlaps.
+
+    ParameterError where none has.
+    """
+    lists = [lists_among(bundle.spaces[geometry], some, lengths[-1]) for geometry in geometries]
+    found = {top: overlaps(lists[0], lists[1], top) for top in lengths}
     rows = np.flatnonzero(~np.isnan(found[lengths[-1]].counts))
     if len(rows) == 0:
         whose = bundle.name if some is None else some.name
         said = f"no token of {whose} has {counted(lengths[-1], 'neighbor')} in both geometries"
         raise ParameterError(said + (f"; lower {parameter('tops')}" if lengths[-1] > 1 else ""))
-    found = {top: each.of(rows) for top, each in found.items()}
-    shares = {top: each.counts / top for top, each in found.items()}
-    upward = np.lexsort((rows, *(shares[top] for top in lengths)))
-    downward = np.lexsort((rows, *(-shares[top] for top in lengths)))
+    return rows, {top: each.of(rows) for top, each in found.items()}
 
-    def agreements(order: np.ndarray) -> tuple[Agreement, ...]:
+
+def _ends(
+    bundle: Bundle, rows: np.ndarray, found: dict[int, Overlaps], listed: int
+) -> tuple[tuple[Agreement, ...], tuple[Agreement, ...]]:
+    """Return those of rows, (n,), that agree most, and least, at the longest lists; ties by shorter ones, by row."""
+
+    def agreements(sign: int) -> tuple[Agreement, ...]:
+        order = np.lexsort((rows, *(sign * each.counts / top for top, each in found.items())))
         return tuple(
             Agreement(
-                bundle.vocabulary.token(here[rows[at]]),
+                bundle.vocabulary.token(rows[at]),
                 *(
-                    {top: float(getattr(found[top], counts)[at]) / top for top in lengths}
+                    {top: float(getattr(each, counts)[at]) / top for top, each in found.items()}
                     for counts in ("counts", "lowest", "highest")
                 ),
             )
-            for at in order[: LISTED if listed is None else listed]
+            for at in order[:listed]
         )
 
-    return OverlapCensus(
-        geometries,
-        len(rows),
-        {top: overlap_at(each, chance(top, *others)) for top, each in found.items()},
-        tenths(density.density(means)[here[rows]], shares),
-        agreements(downward),
-        agreements(upward),
-        trained_overlap(bundle, some, geometries, lengths, asked=tops is not None),
-        some,
-        stands_beside,
-    )
+    return agreements(-1), agreements(1)
 
 
 def _others(bundle: Bundle, here: np.ndarray, geometries: Pair) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -215,22 +215,11 @@ def untrained(
     rows = np.flatnonzero(bundle.untrained)
     rows = rows[np.lexsort((rows, moved[rows]))]
     inside = Counter(kinds[row] for row in rows)
-    lost = [row for row in rows.tolist() if not kinds[row].occurs and kinds[row] is not TokenClass.UNDECODABLE]
-    becomes = instead(bundle.vocabulary, lost)
     counted = Moved.of(moved)
     near = moved < max(BESIDE, counted.gap.threshold if counted.gap else 0)
     special = np.array([kind is TokenClass.SPECIAL for kind in kinds])
     return Untrained(
-        members=tuple(
-            Member(
-                bundle.vocabulary.token(row),
-                kinds[row],
-                tuple(reason for reason, holds in why.items() if holds[row]),
-                {name: float(each[row]) for name, each in values.items()},
-                becomes.get(row),
-            )
-            for row in rows.tolist()
-        ),
+        members=_members(bundle, rows.tolist(), kinds, why, values),
         groups=_groups(bundle, rows, twins),
         classes={kind: (count, inside[kind]) for kind, count in _all_counted(kinds).items()},
         moved=counted,
@@ -238,6 +227,28 @@ def untrained(
         of=len(bundle),
         known=None if given is None else compare(bundle, given, rows),
         listed=top,
+    )
+
+
+def _members(
+    bundle: Bundle,
+    rows: list[int],
+    kinds: Sequence[TokenClass],
+    why: Mapping[str, np.ndarray],
+    values: Mapping[str, np.ndarray],
+) -> tuple[Member, ...]:
+    """Return the tokens of some rows, with the reasons and indicators that hold of them, (V,) each."""
+    lost = [row for row in rows if not kinds[row].occurs and kinds[row] is not TokenClass.UNDECODABLE]
+    becomes = instead(bundle.vocabulary, lost)
+    return tuple(
+        Member(
+            bundle.vocabulary.token(row),
+            kinds[row],
+            tuple(reason for reason, holds in why.items() if holds[row]),
+            {name: float(each[row]) for name, each in values.items()},
+            becomes.get(row),
+        )
+        for row in rows
     )
 
 
