@@ -97,18 +97,12 @@ def build_index(
     )
     try:
         with answering():
-            if sweep is not None:
+            if sweep is None:
+                done = _build_and_report(settings, bits, workers, scheduler, with_map=with_map, as_json=as_json)
+            else:
                 from index.cli.sweep import sweep_and_report
 
-                if with_map:
-                    raise ParameterError(
-                        f"{parameter('map', True)} does not go with {parameter('sweep')}: lay out the maps of a step "
-                        f"with query.py explore {parameter('map', True)}"
-                    )
-                done = sweep_and_report(sweep, settings, bits, workers, scheduler, as_json=as_json)
-            else:
-                require_sweep(**{"as": bits})
-                done = _build_and_report(settings, workers, scheduler, with_map=with_map, as_json=as_json)
+                done = sweep_and_report(sweep, settings, bits, workers, scheduler, with_map=with_map, as_json=as_json)
     except KeyboardInterrupt as stop:
         print(f"stopped: {_left_behind(stop)}", file=sys.stderr)
         raise typer.Exit(130) from None
@@ -116,17 +110,12 @@ def build_index(
         raise typer.Exit(1)
 
 
-def require_sweep(**given: object) -> None:
-    """Raise ParameterError for what only a sweep reads."""
-    for name, value in given.items():
-        if value is not None:
-            raise ParameterError(f"{parameter(name, value)} goes with {parameter('sweep')}; leave it out")
-
-
 def _build_and_report(
-    settings: Settings, workers: int | None, scheduler: str | None, *, with_map: bool, as_json: bool
+    settings: Settings, bits: str | None, workers: int | None, scheduler: str | None, *, with_map: bool, as_json: bool
 ) -> bool:
     """Build, say what was built, print the densest token; return whether the stored distances agreed."""
+    if bits is not None:
+        raise ParameterError(f"{parameter('as', bits)} goes with {parameter('sweep')}; leave it out")
     from index.answers.answer import json_of, page_of
     from index.build.build import build
     from index.bundle.bundle import open_bundle
