@@ -8,6 +8,7 @@
     .NAME.building/*.tiles  what workers have found for a space that is not finished (`tiles`)
     .NAME.replaced          the one before, for an instant, where a file system cannot exchange two folders
     .NAME.lock              locked by the build that runs; the system unlocks it when that process ends, however it ends
+    .aside-XXX/NAME         the same in a sweep, where the build that has the lock is slow, or cut off from who waits
 
 A build that ends takes all but the bundle with it. One that is stopped leaves its finished spaces, one that is killed
 all of this, to the next build of the same bundle.
@@ -21,6 +22,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from filelock import FileLock, Timeout
 
@@ -29,6 +31,9 @@ from index.build.finished import BUNDLE, TILES, clear_unfinished
 from index.bundle.manifest import MANIFEST
 from index.errors import BundleError, parameter
 from index.files import why
+
+ASIDE = ".aside-"
+"""What the folder begins with, beside the bundles of a sweep, in which one is built a second time."""
 
 
 class Stopped(KeyboardInterrupt):
@@ -44,6 +49,10 @@ class Stopped(KeyboardInterrupt):
 
 class UnfinishedError(BundleError):
     """A build cannot go on, and what it has done is kept: the same command goes on from there."""
+
+
+class BusyError(BundleError):
+    """A bundle is being built by another process."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +106,7 @@ def building(target: Path, *, overwrite: bool) -> Iterator[Workplace]:
     Raises
     ------
     BundleError
-        When `target` exists and may not be replaced, is being built by another process, or cannot be written.
+        When `target` exists and may not be replaced, or cannot be written; BusyError when another process builds it.
     Stopped
         In place of a KeyboardInterrupt. Any other exception but UnfinishedError leaves nothing behind.
     """
@@ -112,7 +121,7 @@ def building(target: Path, *, overwrite: bool) -> Iterator[Workplace]:
             check_target(target, overwrite=overwrite)
             with _reported(place.target.parent):
                 sync_files(place.bundle)
-                _put_in_place(place)
+                _put_in_place(place.bundle, place.target, place.replaced)
         except KeyboardInterrupt:
             kept, tiles = clear_unfinished(place.folder), any(place.folder.glob(f"*{TILES}"))
             if not kept and not tiles:
@@ -129,6 +138,37 @@ def building(target: Path, *, overwrite: bool) -> Iterator[Workplace]:
         _confirm(place)
         for old in (place.folder, place.replaced):
             shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def aside(target: Path) -> Iterator[Path]:
+    """Give a place for the same bundle in a folder of its own, for as long as the block takes."""
+    with (
+        _reported(target.parent),
+        TemporaryDirectory(prefix=ASIDE, dir=target.parent, ignore_cleanup_errors=True) as folder,
+    ):
+        yield Path(folder) / target.name
+
+
+def take_place(bundle: Path, target: Path, *, overwrite: bool) -> bool:
+    """Move a bundle that was built aside to its place; False where another was quicker.
+
+    `overwrite` says whether a bundle that is there may be replaced.
+    """
+    with _reported(target.parent):
+        if target.exists() and not overwrite:
+            return False
+        _put_in_place(bundle, target, bundle.with_name(f"{bundle.name}.replaced"))
+        sync_folder(target.parent)
+    return True
+
+
+def clear_abandoned(target: Path) -> None:
+    """Remove what a build that is no more has left beside a bundle that another one has put in its place."""
+    place = Workplace(target.resolve())
+    if place.folder.exists() or place.lock.exists():
+        with suppress(BusyError), _locked(place):
+            shutil.rmtree(place.folder, ignore_errors=True)
 
 
 @contextmanager
@@ -149,7 +189,7 @@ def _locked(place: Workplace) -> Iterator[None]:
         try:
             lock.acquire()
         except Timeout:
-            raise BundleError(
+            raise BusyError(
                 f"{place.target} is being built by another process; wait for it, or pass another {parameter('out')}"
             ) from None
     try:
@@ -177,15 +217,15 @@ def _clear_leftovers(place: Workplace) -> None:
         clear_unfinished(place.folder)
 
 
-def _put_in_place(place: Workplace) -> None:
-    if not place.target.exists():
-        place.bundle.rename(place.target)
-    elif not exchange(place.bundle, place.target):
-        place.target.rename(place.replaced)
+def _put_in_place(bundle: Path, target: Path, replaced: Path) -> None:
+    if not target.exists():
+        bundle.rename(target)
+    elif not exchange(bundle, target):
+        target.rename(replaced)
         try:
-            place.bundle.rename(place.target)
+            bundle.rename(target)
         except BaseException:
-            place.replaced.rename(place.target)
+            replaced.rename(target)
             raise
 
 
