@@ -20,7 +20,8 @@ from threadpoolctl import threadpool_limits
 from index.build.approximate import check_factory
 from index.build.cluster import Cluster, perhaps_connected
 from index.build.control import bundle_name, controlled, require_no_model
-from index.build.place import Workplace, building, check_target, clear_tiles, find_space, keep_space
+from index.build.finished import clear_tiles, find_space, keep_space
+from index.build.place import Workplace, building, check_target
 from index.build.resources import BuildSize, check_disk, check_memory
 from index.build.rows import Progress, Rows, write_rows
 from index.build.settings import Settings, chosen_device

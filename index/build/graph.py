@@ -29,7 +29,7 @@ def find_together(cluster: Cluster, work: Path, space: str, inputs: Any, device:
     def hand_out(plan: Plan, steps: Iterable[Tile | Merge]) -> Iterator[Tile | Merge]:
         """Yield the steps as workers have done them."""
         wanted = [Step(plan, step, device, cluster.threads) for step in steps]
-        for step, failed in cluster.spread(do, wanted, twice=True, told=lambda said: progress(said, 0, 1)):
+        for step, failed in cluster.spread(do, wanted, progress):
             if isinstance(failed, LogoscopeError):
                 raise UnfinishedError(f"{step.step.name} of the {space} space failed: {failed}; what is done is kept")
             yield step.step

@@ -127,7 +127,7 @@ def check_matrix(bundle: Bundle, path: Path, progress: Callable[[float], None] |
     DistancesError
         When the file is no distance matrix.
     """
-    from index.checks.compare import ENTRIES, HIDDEN, WITHIN, exact_distance
+    from index.checks.compare import ENTRIES, HIDDEN, WITHIN
 
     k = bundle.manifest.settings.density_k
     try:
@@ -144,8 +144,6 @@ def check_matrix(bundle: Bundle, path: Path, progress: Callable[[float], None] |
     agrees, fit = judge_lists(compared, np.concatenate([chosen, doubtful]), k)
     ids = bundle.vocabulary.token_ids[rows]
     a, b = tally.worst_at
-    worst = max(abs(float(matrix.row(i)[j]) - exact_distance(compared.points[i], compared.points[j]))
-                for i, j in ((a, b), (b, a)))  # fmt: skip
     return MatrixCheck(
         path=str(path),
         n=matrix.N,
@@ -154,7 +152,7 @@ def check_matrix(bundle: Bundle, path: Path, progress: Callable[[float], None] |
         atol=allowance.atol,
         entries=int(tally.counts[ENTRIES]),
         within_share=float(tally.counts[WITHIN] / tally.counts[ENTRIES]),
-        worst_error=worst,
+        worst_error=_error(compared, a, b),
         worst_ids=(int(ids[a]), int(ids[b])),
         rows_checked=len(chosen),
         rows_agreeing=int(agrees[: len(chosen)].sum()),
@@ -168,6 +166,14 @@ def check_matrix(bundle: Bundle, path: Path, progress: Callable[[float], None] |
         rows_judged=len(fit),
         rows_unfit=int((~fit).sum()),
     )
+
+
+def _error(compared: Compared, a: int, b: int) -> float:
+    """Return by how much the entry (a, b), or (b, a), is off, in logometers: the worse of both."""
+    from index.checks.compare import exact_distance
+
+    distance: float = exact_distance(compared.points[a], compared.points[b])
+    return max(abs(float(compared.matrix.row(i)[j]) - distance) for i, j in ((a, b), (b, a)))
 
 
 def _compared(bundle: Bundle, matrix: StoredMatrix, rows: np.ndarray) -> Compared:
