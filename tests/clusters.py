@@ -20,11 +20,11 @@ from interrupted import contents
 from safetensors.numpy import save_file
 
 from index.build.cluster import Cluster
-from index.build.rows import Progress
 from index.build.settings import Settings
 from index.build.sweep import Done, sweep
 from index.build.tiles import Step
 from index.bundle.sweep import Sweep
+from index.progress import Progress
 
 
 def write_rows(folder: Path) -> Path:

@@ -17,9 +17,9 @@ from statistics import median
 from typing import Any, TypeVar
 
 from index.build.place import UnfinishedError
-from index.build.rows import Progress
 from index.errors import LogoscopeError, ParameterError, parameter
 from index.files import brief, require
+from index.progress import Progress
 from index.search.graph import core_count
 
 MOST_WORKERS = 256

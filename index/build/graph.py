@@ -11,10 +11,9 @@ import numpy as np
 
 from index.build.cluster import Cluster
 from index.build.place import UnfinishedError
-from index.build.rows import Progress
 from index.build.tiles import Merge, Plan, Step, Tile, do, lay_out
 from index.errors import LogoscopeError
-from index.search.graph import Progress as Share
+from index.progress import Progress, Share
 from index.search.kernels import Floats, Ints, Nearest
 from index.search.tile import Find
 

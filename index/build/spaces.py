@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from index.build.approximate import build_approximate, file_name, measure_recall
-from index.build.rows import Progress, Rows
+from index.build.rows import Rows
 from index.build.settings import Settings
 from index.bundle import write as writer
 from index.bundle.manifest import FLAT, Recall, SpaceFacts
@@ -25,6 +25,7 @@ from index.errors import MetricError, parameter
 from index.geometry import maps
 from index.geometry.blocks import row_slices
 from index.geometry.maps import Geometry
+from index.progress import Progress
 from index.search.graph import KnnGraph, knn_graph
 
 if TYPE_CHECKING:

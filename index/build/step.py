@@ -9,12 +9,13 @@ from typing import NamedTuple
 
 from index.build.build import Built, build
 from index.build.place import aside, take_place
-from index.build.rows import Progress, numbers_sha256
+from index.build.rows import numbers_sha256
 from index.build.settings import Settings
 from index.bundle.bundle import Bundle, open_bundle
 from index.bundle.manifest import MANIFEST
 from index.bundle.sweep import Step
 from index.errors import BundleError, ParameterError, parameter
+from index.progress import Progress
 from index.sources.load import Source, load
 from index.sources.sample import sampled_rows
 from index.sources.stack import open_stack

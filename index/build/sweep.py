@@ -17,12 +17,12 @@ from filelock import FileLock, Timeout
 from index.build.build import Built
 from index.build.disk import make_folder
 from index.build.place import ASIDE, clear_abandoned
-from index.build.rows import Progress
 from index.build.settings import Settings
 from index.build.step import Identity, Job
 from index.bundle.sweep import RECORD, Step, Sweep, read_sweep, write_sweep
 from index.errors import BundleError, LogoscopeError, ParameterError, parameter
 from index.files import why
+from index.progress import Progress, silent
 from index.sources.listed import in_order, listed_sources
 from index.sources.stack import ENDINGS, open_stack
 
@@ -49,7 +49,7 @@ def sweep(
     bits: str | None = None,
     workers: int | None = None,
     scheduler: str | None = None,
-    progress: Progress = lambda step, done, total: None,
+    progress: Progress = silent,
     told: Callable[[Done], None] = lambda done: None,
 ) -> Sweep:
     """Build a bundle of each listed source under `settings.out`, but for those that are there.

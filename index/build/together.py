@@ -17,11 +17,11 @@ from pathlib import Path
 from index.build.build import Built
 from index.build.cluster import Cluster, check_workers, connected
 from index.build.place import BusyError
-from index.build.rows import Progress
 from index.build.step import Identity, Job
 from index.build.sweep import Done
 from index.bundle.sweep import Step
 from index.errors import BundleError, LogoscopeError
+from index.progress import Progress, silent
 
 
 def run_together(
@@ -82,7 +82,7 @@ def _run(cluster: Cluster, jobs: Sequence[Job], known: dict[Identity, str], prog
 
 def _identify(job: Job, folder: str) -> Identity:
     with chdir(folder):
-        return job.identity(job.read(_silent))
+        return job.identity(job.read(silent))
 
 
 def _build(job: Job, folder: str) -> Built | None:
@@ -91,14 +91,10 @@ def _build(job: Job, folder: str) -> Built | None:
         if job.kept() is not None:
             return None
         try:
-            return job.build([job.read(_silent)], _silent)
+            return job.build([job.read(silent)], silent)
         except BusyError:
-            return job.build_aside([job.read(_silent)], _silent)
+            return job.build_aside([job.read(silent)], silent)
         except BundleError:
             if job.kept() is None:
                 raise
             return None
-
-
-def _silent(step: str, done: int, total: int) -> None:
-    """Report no progress: of many at a time, who finishes is told."""

@@ -6,7 +6,7 @@ score leaves in doubt whether an entry agrees, the distance is taken from the di
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from index.checks.precision import Allowance, birth_precision
 from index.checks.stored_matrix import MismatchError, StoredMatrix, open_matrix
 from index.geometry.blocks import row_slices
 from index.geometry.maps import norms
+from index.progress import Share
 
 ROWS_CHECKED = 1000
 """How many rows of a stored matrix have their k-NN lists compared."""
@@ -117,7 +118,7 @@ class _Tally:
         )  # fmt: skip
 
 
-def check_matrix(bundle: Bundle, path: Path, progress: Callable[[float], None] | None = None) -> MatrixCheck:
+def check_matrix(bundle: Bundle, path: Path, progress: Share | None = None) -> MatrixCheck:
     """Compare every entry of a stored matrix with the distance between its two points.
 
     The file is a full `.npy` or a compressed `.pt`; `progress` is called with the share done, from 0 to 1.
@@ -186,7 +187,7 @@ def _compared(bundle: Bundle, matrix: StoredMatrix, rows: np.ndarray) -> Compare
     return Compared(matrix, points, lengths**2, allowance, bundle.causal.resolution)
 
 
-def _compare_all(compared: Compared, progress: Callable[[float], None]) -> _Tally:
+def _compare_all(compared: Compared, progress: Share) -> _Tally:
     """Compare all N (N - 1) off-diagonal entries; a triangle's stand for their mirror images."""
     from index.checks.compare import NAN, compare_tile
 

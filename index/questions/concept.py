@@ -12,13 +12,14 @@ from index.bundle.bundle import Bundle
 from index.errors import ParameterError, parameter
 from index.geometry.views import View
 from index.measures.concepts import direction
+from index.progress import Progress, silent
 from index.questions import directions
 from index.questions.among import kept as kept_tokens
 from index.questions.concepts import ENDS, Concept, Concepts, Held, HeldPair, Place
 from index.questions.directions import KeptPairs, Product, kept_pairs
 from index.questions.marks import marks_of
 from index.questions.parameters import TOKENS, Among, Overwrite, Without
-from index.questions.question import Doc, Limit, Progress, silent
+from index.questions.question import Doc, Limit
 from index.questions.stand import Stand, parallel_of, stand_of
 from index.sources.judgments import WordPairs, gensims_word_pairs, read_word_pairs
 from index.tokens.words import Case, WordFinder, WordForm, WordRows

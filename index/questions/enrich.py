@@ -12,10 +12,11 @@ from index.answers.page import Block, Column, Sentence, Words, facts, table
 from index.bundle.bundle import Bundle
 from index.errors import ParameterError, parameter
 from index.geometry.maps import Geometry
+from index.progress import Progress, silent
 from index.questions.among import AmongSome, Subset, kept
 from index.questions.lists import among_facts, among_json
 from index.questions.parameters import Among, Without
-from index.questions.question import Doc, Limit, Progress, silent
+from index.questions.question import Doc, Limit
 from index.questions.rankings import Ranking, along_axis, along_concept, around, by_column
 from index.questions.reading import TokenName
 from index.questions.sets_in_order import LEAST, LEVEL, USUAL_SETS, Enriched, sets_in_order

@@ -8,9 +8,10 @@ from typing import Annotated
 
 from index.bundle.bundle import Bundle
 from index.errors import ParameterError, parameter
+from index.progress import Progress, silent
 from index.questions.evaluation import Evaluation
 from index.questions.judged import judge_pairs, judge_questions
-from index.questions.question import Doc, Progress, silent
+from index.questions.question import Doc
 from index.sources.judgments import JudgedPairs, gensims_judgments, read_judgments
 from index.tokens.words import Case, WordFinder, WordForm, WordRows
 

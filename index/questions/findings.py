@@ -15,6 +15,7 @@ from index.answers.page import Block, Heading, Reference, Sentence, Words, facts
 from index.bundle.bundle import Bundle
 from index.errors import ParameterError
 from index.geometry.maps import Geometry
+from index.progress import Progress, silent
 from index.questions import quoted
 from index.questions.among import Subset
 from index.questions.beside import MORE_COLUMNS, Beside, BesideBundle, beside_json, beside_rows
@@ -26,7 +27,7 @@ from index.questions.hubness import USUAL_LENGTH, Hubness, hubness
 from index.questions.marks import suspect
 from index.questions.overlap import OverlapCensus, overlap
 from index.questions.parameters import KEPT
-from index.questions.question import Doc, Progress, silent
+from index.questions.question import Doc
 from index.questions.quoted import Finding
 from index.questions.shares import Shares, shares
 from index.questions.untrained import Untrained, untrained

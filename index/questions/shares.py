@@ -15,10 +15,11 @@ from index.bundle.bundle import Bundle
 from index.errors import ParameterError, parameter
 from index.geometry.maps import Geometry
 from index.measures.shares import shares as shares_of
+from index.progress import Progress, silent
 from index.questions.among import Subset, kept
 from index.questions.lists import among_facts, among_json
 from index.questions.parameters import KEPT
-from index.questions.question import Doc, Progress, silent
+from index.questions.question import Doc
 from index.questions.reading import TokenName
 from index.questions.traits import NEAR, traits_of
 from index.tokens.vocabulary import Token

@@ -16,9 +16,9 @@ from index.measures.density import Rule, tied_with
 from index.measures.overlap import chance
 from index.measures.overlaps import overlap_at, overlaps
 from index.measures.partitions import GroupChanges, group_changes, same_rows
+from index.progress import Progress, silent
 from index.questions.evaluate import evaluate
 from index.questions.figures import PairFigures
-from index.questions.question import Progress, silent
 from index.questions.steps import Agreed, Densities, Judged, StepFacts, Timeline
 
 TOP = 10

@@ -15,7 +15,7 @@ answer does not depend on the arithmetic, the device or the number of threads: t
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.errors import ParameterError, parameter
+from index.progress import Share
 
 if TYPE_CHECKING:
     from index.search.filter import Filter
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from index.search.scores import Arithmetic
     from index.search.tile import Find
 
-Progress = Callable[[float], None]
 
 CHECKED_ROWS = 4096
 TILE_ROWS = 1024
@@ -63,7 +63,7 @@ def knn_graph(
     k: int,
     threads: int | None = None,
     device: str = "cpu",
-    progress: Progress | None = None,
+    progress: Share | None = None,
     arithmetic: Arithmetic | None = None,
     find: Find | None = None,
 ) -> KnnGraph:
@@ -97,7 +97,7 @@ def _find_nearest(
     arithmetic: Arithmetic | None,
     device: str,
     pool: ThreadPoolExecutor,
-    report: Progress,
+    report: Share,
 ) -> tuple[Filter, Nearest]:
     """Return the points by position, and the k nearest of each and a few more."""
     from index.search.filter import build_filter
@@ -126,7 +126,7 @@ def _rank(
     nearest: Nearest,
     twins: Twins,
     pool: ThreadPoolExecutor,
-    report: Progress,
+    report: Share,
 ) -> KnnGraph:
     """Return the lists of all rows, of this shape (V, k)."""
     from index.search.ranking import Lists, rank_block

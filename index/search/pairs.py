@@ -6,7 +6,7 @@ changes it; blocks are locked in ascending order, so none waits in a ring.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from threading import Lock
 
 import numpy as np
 
+from index.progress import Share
 from index.search.filter import Filter, rounded_bytes
 from index.search.graph import PANEL_BYTES, TILE_ROWS
 from index.search.kernels import Nearest, offer_tile
@@ -55,7 +56,7 @@ class Sweep:
         nearest: Nearest,
         device: str,
         pool: ThreadPoolExecutor,
-        report: Callable[[float], None],
+        report: Share,
     ) -> None:
         self._k, self._filter, self._nearest, self._device, self._pool = k, filtered, nearest, device, pool
         self._blocks = filtered.blocks(TILE_ROWS)

@@ -24,14 +24,15 @@ from threading import Lock
 
 import numpy as np
 
+from index.progress import Share
 from index.search.filter import Filter, one_group_blocks
-from index.search.graph import RANK_ROWS, SPARE, TILE_ROWS, Progress, as_plain
+from index.search.graph import RANK_ROWS, SPARE, TILE_ROWS, as_plain
 from index.search.kernels import Bounds, Doubles, Floats, Ints, Nearest, Places, offer_tile
 from index.search.pairs import Sweep, count_shortest
 from index.search.scores import Arithmetic, make_product
 from index.search.tile_kernels import merge_nearest, take_nearest
 
-Find = Callable[[Floats, Ints, int, ThreadPoolExecutor, Progress], Nearest]
+Find = Callable[[Floats, Ints, int, ThreadPoolExecutor, Share], Nearest]
 """Finds, of points (V, D), the k nearest of those of some rows, (U,) ascending: position p is that of rows[p]."""
 
 

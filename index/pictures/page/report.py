@@ -28,6 +28,7 @@ from index.pictures.page.chart import Chart
 from index.pictures.page.charts import neighborhood_charts
 from index.pictures.page.render import PAGE, render
 from index.pictures.page.vocabulary_page import write_vocabulary_page
+from index.progress import Progress, silent
 from index.questions.agreement import shared_table
 from index.questions.beside import BesideBundle, notes_beside
 from index.questions.densest import Densest, densest
@@ -45,7 +46,7 @@ from index.questions.parameters import (
     Without,
     list_length,
 )
-from index.questions.question import Doc, Progress, silent
+from index.questions.question import Doc
 from index.tokens.vocabulary import Token
 
 NAMED = 5
