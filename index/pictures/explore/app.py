@@ -55,6 +55,7 @@ def application(folder: Path, map_path: Path, questions: Questions) -> Starlette
         "/vocabulary": pages.vocabulary,
         "/findings": pages.findings,
         "/ask": pages.questions,
+        "/ask/{name}.{form}": pages.answer,
         "/ask/{name}": pages.ask,
         "/about": pages.about,
         "/map": pages.lay_out,

@@ -17,7 +17,14 @@ from index.questions.question import Doc, Progress, silent
 
 def compare(
     bundle: Bundle,
-    other: Annotated[Bundle, Doc("The bundle to compare with: its folder, or its name.", metavar="B")],
+    other: Annotated[
+        Bundle,
+        Doc(
+            "The bundle to compare with: its folder, or its name.",
+            metavar="B",
+            on_page="The bundle to compare with, of those in the same folder.",
+        ),
+    ],
     *,
     tops: Annotated[
         tuple[int, ...] | None,
