@@ -21,8 +21,8 @@ from index.checks.stored_lists import ListCheck, check_list, total
 from index.checks.through_faiss import FaissCheck, check_through_faiss
 from index.geometry.maps import Geometry, row_distances
 from index.measures.density import Rule
-from index.questions.parameters import PAIRS, POSITIVE
-from index.questions.question import Doc, Progress, silent
+from index.questions.asking.parameters import PAIRS, POSITIVE
+from index.questions.asking.question import Doc, Progress, silent
 from index.tokens.display import display
 
 _SEED = 42

@@ -20,12 +20,12 @@ from index.cli.many import ask_many
 from index.cli.progress import progress_of
 from index.cli.usage import OneLineCommand, said
 from index.errors import ParameterError
-from index.questions.question import written
-from index.questions.reading import TokenName
+from index.questions.asking.question import written
+from index.questions.asking.reading import TokenName
 
 if TYPE_CHECKING:
     from index.answers.answer import Answer
-    from index.questions.question import Parameter, Question
+    from index.questions.asking.question import Parameter, Question
 
 Index = Annotated[
     Path | None,

@@ -11,7 +11,7 @@ from index.errors import ParameterError, one_line, parameter
 if TYPE_CHECKING:
     from index.answers.answer import Answer
     from index.bundle.bundle import Bundle
-    from index.questions.question import Question
+    from index.questions.asking.question import Question
 
 
 @dataclass
@@ -27,7 +27,7 @@ class Keeper:
         """Raise ParameterError, before there is an answer, where its tokens cannot be kept."""
         if self.name is None:
             return
-        from index.questions.named_sets import require_free_name
+        from index.questions.asking.named_sets import require_free_name
 
         if not question.answer.names_tokens():
             raise ParameterError(f"{parameter('save_set')} keeps tokens, and an answer to {question.name} lists none")
@@ -42,7 +42,7 @@ class Keeper:
         """Write what was gathered, and say on standard error what that is."""
         if self.name is None:
             return
-        from index.questions.named_sets import save_set
+        from index.questions.asking.named_sets import save_set
 
         kept = save_set(bundle, self.name, self.ids, self.definition, overwrite=self.overwrite)
         print(one_line(f"@{kept.name} holds {len(kept.ids):,} tokens of {bundle.name}"), file=sys.stderr)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
-    from index.questions.question import Question
+    from index.questions.asking.question import Question
 
 Report = Callable[[str, int, int], None]
 """Called with the step in words, how many of its items are done, and how many there are."""

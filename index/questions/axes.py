@@ -12,14 +12,14 @@ from index.answers.page import TEXT, Block, Heading, Sentence, Words, facts, tab
 from index.bundle.bundle import Bundle
 from index.geometry.blocks import row_slices
 from index.geometry.metric import Axis, axes_of
-from index.questions.among import AmongSome, Subset, kept
-from index.questions.lists import PIECE, TOKEN_COLUMNS, among_facts, among_json
-from index.questions.marks import Mark, legend, marks_of, signs
-from index.questions.parameters import TOKENS, Among, Without
-from index.questions.question import Doc
-from index.questions.rankings import along_axis
-from index.questions.reading import AxisNumbers
-from index.questions.sets_in_order import LEVEL, Enriched, sets_in_order
+from index.questions.asking.among import AmongSome, Subset, kept
+from index.questions.asking.parameters import TOKENS, Among, Without
+from index.questions.asking.question import Doc
+from index.questions.asking.reading import AxisNumbers
+from index.questions.enrich.rankings import along_axis
+from index.questions.enrich.sets_in_order import LEVEL, Enriched, sets_in_order
+from index.questions.lists.lists import PIECE, TOKEN_COLUMNS, among_facts, among_json
+from index.questions.lists.marks import Mark, legend, marks_of, signs
 from index.tokens.vocabulary import Token
 
 USUAL_LENGTH = 10

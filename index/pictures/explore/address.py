@@ -12,7 +12,7 @@ from index.bundle.bundle import Bundle
 from index.errors import ParameterError
 from index.geometry.maps import Geometry
 from index.pictures.numbers.series import called
-from index.questions.parameters import CAUSAL_AND_COSINE
+from index.questions.asking.parameters import CAUSAL_AND_COSINE
 from index.tokens.display import display
 from index.tokens.vocabulary import Token
 

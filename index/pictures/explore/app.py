@@ -54,6 +54,7 @@ def application(folder: Path, map_path: Path, questions: Questions) -> Starlette
         "/analogy": pages.analogy,
         "/vocabulary": pages.vocabulary,
         "/findings": pages.findings,
+        "/findings.json": pages.quoted,
         "/ask": pages.questions,
         "/ask/{name}.{form}": pages.answer,
         "/ask/{name}": pages.ask,

@@ -18,12 +18,12 @@ from index.pictures.explore.assets import LONGEST, Assets, templates
 from index.pictures.explore.map_data import IMMUTABLE
 from index.pictures.explore.opened import OpenedBundle, WatchedBundle
 from index.pictures.explore.question_page import FORMS, LOOK_AGAIN, PATIENCE, may_begin, question_page
-from index.pictures.explore.views import plain_lists, quoted_finding, token_view
+from index.pictures.explore.views import findings_context, plain_lists, quoted_finding, token_view
 from index.pictures.numbers.series import model_of
 from index.pictures.page import tables, words
-from index.questions.analogy import analogy
-from index.questions.question import Question
-from index.questions.terms import term_of
+from index.questions.analogy.analogy import analogy
+from index.questions.analogy.terms import term_of
+from index.questions.asking.question import Question
 from index.tokens.display import display
 
 NEW_EACH_TIME = {"Cache-Control": "no-cache"}
@@ -192,7 +192,16 @@ class Pages:
         return self._page("vocabulary.html", opened, choice, found=found, ends=ends)
 
     def findings(self, request: Request, opened: OpenedBundle) -> Response:
-        """Return what one would quote of the vocabulary, as JSON: what is counted in a second or two."""
+        """Show what one would quote of the vocabulary, and the answers it is taken from, as they come."""
+        job = opened.findings_job(PATIENCE) if may_begin(request) else None
+        found, choice = opened.findings, usual_choice(opened.vocabulary)
+        waiting = job is not None and found.quick
+        context = findings_context(found, choice, waiting=waiting)
+        response = self._page("findings.html", opened, choice, job=job if waiting else None, **context)
+        return _on_its_way(response) if waiting else response
+
+    def quoted(self, request: Request, opened: OpenedBundle) -> Response:
+        """Return the findings that are there, as JSON: all of them, or what is counted in a second or two."""
         return JSONResponse([quoted_finding(each) for each in opened.findings.found])
 
     def questions(self, request: Request, opened: OpenedBundle) -> Response:

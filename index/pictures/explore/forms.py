@@ -13,11 +13,11 @@ from index.bundle.places import ROOT, names_beside
 from index.bundle.saved_sets import saved_names
 from index.errors import LogoscopeError, ParameterError, TokenError, parameter
 from index.geometry.maps import Geometry
-from index.questions.among import COLUMNS, Subset, files_in
-from index.questions.named_sets import BUILT_IN, MARK
-from index.questions.question import Parameter, Question, written
-from index.questions.reading import Pair, Some
-from index.questions.vectors import Vectors
+from index.questions.asking.among import COLUMNS, Subset, files_in
+from index.questions.asking.named_sets import BUILT_IN, MARK
+from index.questions.asking.question import Parameter, Question, written
+from index.questions.asking.reading import Pair, Some
+from index.questions.asking.vectors import Vectors
 from index.tokens.vocabulary import Kind
 
 Typed = Mapping[str, Sequence[str]]

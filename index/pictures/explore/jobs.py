@@ -7,7 +7,7 @@ from threading import Event, Lock, Thread
 from typing import Any
 
 from index.errors import ParameterError
-from index.questions.question import Progress
+from index.questions.asking.question import Progress
 
 MOST_AT_ONCE = 4
 """So many may be on their way."""
@@ -63,6 +63,12 @@ class Jobs:
                 self._jobs.pop(key, None)
             raise job.error
         return job
+
+    def answer(self, key: Hashable) -> Any:
+        """Return the answer of a key where it is there; None where it is on its way, failed, or was not asked for."""
+        with self._lock:
+            job = self._jobs.get(key)
+        return None if job is None else job.answer
 
     def _job(self, key: Hashable, ask: Ask) -> Job:
         with self._lock:

@@ -17,7 +17,7 @@ from index.pictures.explore.assets import LONGEST
 from index.pictures.explore.jobs import Job
 from index.pictures.explore.opened import OpenedBundle
 from index.pictures.page.answer_charts import answer_charts, specifications
-from index.questions.question import Question
+from index.questions.asking.question import Question
 
 PATIENCE = 1.0
 """Seconds that a page waits for an answer that takes long, before it says how far it is."""

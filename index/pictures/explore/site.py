@@ -30,10 +30,10 @@ from index.pictures.explore.views import brief, verdict_without
 from index.pictures.numbers.series import called, model_of
 from index.pictures.page import tables, words
 from index.pictures.page.tables import LISTED_TWINS
-from index.questions.lists import NEAREST_BY, Neighbor
-from index.questions.marks import Mark
+from index.questions.asking.parameters import CAUSAL_AND_COSINE, density_k_of, list_length
+from index.questions.lists.lists import NEAREST_BY, Neighbor
+from index.questions.lists.marks import Mark
 from index.questions.neighbors import Neighborhood, neighborhood
-from index.questions.parameters import CAUSAL_AND_COSINE, density_k_of, list_length
 
 SHARD = 256
 """Tokens in a file."""

@@ -11,8 +11,8 @@ from index.pictures.explore.opened import OpenedBundle
 from index.pictures.numbers.series import neighborhood_series
 from index.pictures.page.chart import Chart
 from index.pictures.page.charts import neighborhood_charts
+from index.questions.asking.parameters import CAUSAL_AND_COSINE, density_k_of, list_length
 from index.questions.neighbors import neighborhood
-from index.questions.parameters import CAUSAL_AND_COSINE, density_k_of, list_length
 
 
 def site_charts(opened: OpenedBundle) -> dict[str, Any]:

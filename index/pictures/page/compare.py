@@ -9,10 +9,10 @@ from index.bundle.bundle import Bundle
 from index.bundle.manifest import MANIFEST
 from index.files import require_free
 from index.pictures.page.compare_page import require_libraries, write_page
-from index.questions.compared import LISTED, compare_bundles
-from index.questions.comparison import Comparison
-from index.questions.parameters import KEPT, TOKENS, Overwrite
-from index.questions.question import Doc, Progress, silent
+from index.questions.asking.parameters import KEPT, TOKENS, Overwrite
+from index.questions.asking.question import Doc, Progress, silent
+from index.questions.compare.compared import LISTED, compare_bundles
+from index.questions.compare.comparison import Comparison
 
 
 def compare(
