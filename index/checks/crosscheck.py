@@ -59,6 +59,7 @@ class CrossCheck(Answer):
     matrix: MatrixCheck | None  # None where no stored matrix was named
     quadratic_form: QuadraticForm
 
+    no = "they differ"
     columns: ClassVar = {"name": str, "value": str}
 
     @property
@@ -111,7 +112,7 @@ def crosscheck(
     pairs: Annotated[int, Doc("Random, and nearest, pairs for the quadratic form."), PAIRS] = 100_000,
     progress: Progress = silent,
 ) -> CrossCheck:
-    """Check the causal distances against (x - y)^T M (x - y), and against a stored matrix. Exit code 1: they differ.
+    """Check the causal distances against (x - y)^T M (x - y), and against a stored matrix.
 
     Example: uv run query.py crosscheck --distances distances_causal_32000.pt
 

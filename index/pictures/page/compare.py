@@ -18,7 +18,14 @@ from index.questions.compare.comparison import Comparison
 
 def compare(
     bundle: Bundle,
-    other: Annotated[Bundle, Doc("The bundle to compare with: its folder, or its name.", metavar="B")],
+    other: Annotated[
+        Bundle,
+        Doc(
+            "The bundle to compare with: its folder, or its name.",
+            metavar="B",
+            on_page="The bundle to compare with, of those in the same folder.",
+        ),
+    ],
     *,
     tops: Annotated[
         tuple[int, ...] | None,

@@ -35,7 +35,11 @@ def shares(
     top: Annotated[int | None, Doc("Length of the lists.", default="10, or all"), KEPT] = None,
     among: Annotated[
         Subset | None,
-        Doc("Only the lists of these: @SET, kind=word, script=Thai, or a FILE of ids or words.", metavar="SUBSET"),
+        Doc(
+            "Only the lists of these: @SET, kind=word, script=Thai, or a FILE of ids or words.",
+            metavar="SUBSET",
+            on_page="Only the lists of these: a set as @words, kind=word, script=Thai.",
+        ),
     ] = None,
     without: Annotated[
         Subset | None,
