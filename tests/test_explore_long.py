@@ -27,7 +27,8 @@ from index.bundle.bundle import Bundle
 from index.errors import ParameterError, parameter
 from index.pictures.explore import map as explore_map
 from index.pictures.explore.app import application
-from index.questions.asking.question import Doc, Progress, Question, silent
+from index.progress import Progress, silent
+from index.questions.asking.question import Doc, Question
 from index.questions.findings import findings as findings_module
 from index.questions.shares.in_common import TRAITS
 
@@ -307,6 +308,15 @@ def test_files_are_neither_read_nor_written(app: Starlette, tmp_path: Path) -> N
         refused = request(app, f"/ask/{path}")
         assert (refused.status_code, "has no parameter" in refused.text) == (400, True), name
     assert request(app, "/ask/sets?action=import").status_code == 400
+    listed = tmp_path / "ids.txt"
+    listed.write_text("1\n2\n3\n4\n5\n6\n")
+    for path in (
+        f"enrich?token=%231&sets={listed}",
+        f"enrich?token=%231&sets=script,{listed}",
+        f"overlap?among={listed}",
+    ):
+        refused = request(app, f"/ask/{path}")
+        assert (refused.status_code, "which reads no file" in refused.text) == (400, True), path
 
 
 # --- charts -----------------------------------------------------------------------------------------------------------
@@ -415,7 +425,7 @@ def test_findings_come_by_themselves_and_lead_on(browser: Browser, pages: Served
         items = page.locator(".findings li")
         expect(items).to_have_count(len(found))
         for item, each in zip(items.all(), found, strict=True):
-            assert item.inner_text() == f"{each.said}. {each.source.said}"
+            assert item.inner_text() == f"{each.said}. {each.source.question}"
             assert item.get_attribute("title") == each.misleads
     items.first.get_by_role("link").click()
     page.wait_for_url("**/ask/overlap?tops=*")

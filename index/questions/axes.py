@@ -129,7 +129,7 @@ class Axes(AmongSome):
             *legend(marks),
         ]
         if any(each.sets for each in self.axes):
-            said.append(f"{_SETS_READING}: `enrich --axis` has all figures")
+            said.append(f"{_SETS_READING}: `enrich` along an axis has all figures")
         if self.of != "Cov(gamma)":
             said.insert(0, "M was given: eigenvalues are of its inverse, and need be no variance of this vocabulary")
         return [*blocks, *(Sentence(each, aside=True) for each in said)]
@@ -197,7 +197,11 @@ def axes(
     among: Among = None,
     without: Without = None,
     enriched: Annotated[
-        bool, Doc("Say which scripts, kinds and named sets stand at either end, as `enrich --axis` does.")
+        bool,
+        Doc(
+            "Say which scripts, kinds and named sets stand at either end, as `enrich --axis` does.",
+            on_page="Say which scripts, kinds and named sets stand at either end, as enrich does along an axis.",
+        ),
     ] = False,
 ) -> Axes:
     """The tokens at both ends of eigenvectors of Cov(gamma), how much variance each holds, and its eigenvalue in M.

@@ -54,6 +54,7 @@ class Found(AmongSome):
     absent: str | None = None  # where a sample lacks a token of this text: which one
     among: Subset | None = None  # of what tokens these are
 
+    no = "none"
     columns: ClassVar = {"match": str, "count": int, **TOKEN_COLUMNS, **PIECE}
 
     @property
@@ -131,7 +132,7 @@ def find(
     among: Among = None,
     without: Without = None,
 ) -> Found:
-    """Which tokens a text can mean, and how the tokenizer splits it. Exit code 1: none.
+    """Which tokens a text can mean, and how the tokenizer splits it.
 
     Example: uv run query.py find planet
     """

@@ -79,7 +79,7 @@ def sets(
     *,
     overwrite: Overwrite = False,
 ) -> Sets:
-    """The named parts of the vocabulary, with their definitions: --among @NAME and --without @NAME take them.
+    """The named parts of the vocabulary, with their definitions: @NAME keeps a question to one of them.
 
     Example: uv run query.py sets import words.txt mine
 

@@ -85,7 +85,7 @@ class Lead:
 def lead(reference: Reference) -> Lead:
     """Return another question with its address."""
     query = urlencode(reference.typed)
-    return Lead(reference.said, f"/ask/{reference.question}" + (f"?{query}" if query else ""))
+    return Lead(reference.question, f"/ask/{reference.question}" + (f"?{query}" if query else ""))
 
 
 def read_choice(parameters: Mapping[str, str], bundle: Bundle) -> Choice:

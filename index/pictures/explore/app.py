@@ -56,6 +56,7 @@ def application(folder: Path, map_path: Path, questions: Questions) -> Starlette
         "/findings": pages.findings,
         "/findings.json": pages.quoted,
         "/ask": pages.questions,
+        "/ask/{name}.{form}": pages.answer,
         "/ask/{name}": pages.ask,
         "/about": pages.about,
         "/map": pages.lay_out,

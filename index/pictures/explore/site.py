@@ -7,7 +7,8 @@ hundred each. They are scripts that hand over JSON, because a page that was open
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,13 +22,15 @@ from index.geometry.maps import Geometry
 from index.measures.density import Rule
 from index.pictures.explore import map_data
 from index.pictures.explore.address import TOP, Link
-from index.pictures.explore.assets import Assets, templates
+from index.pictures.explore.assets import CHARTS, Assets, templates
 from index.pictures.explore.bundled import bundled
 from index.pictures.explore.opened import OpenedBundle
+from index.pictures.explore.site_charts import site_charts
 from index.pictures.explore.views import brief, verdict_without
 from index.pictures.numbers.series import called, model_of
 from index.pictures.page import tables, words
 from index.pictures.page.tables import LISTED_TWINS
+from index.progress import Progress
 from index.questions.asking.parameters import CAUSAL_AND_COSINE, density_k_of, list_length
 from index.questions.lists.lists import NEAREST_BY, Neighbor
 from index.questions.lists.marks import Mark
@@ -43,8 +46,6 @@ LINK = "token.html?id="
 SCRIPTS = ("explore.js", "atlas.js", "site_token.js")
 """Modules that pages begin with."""
 
-Report = Callable[[str, int, int], None]
-
 
 @dataclass(frozen=True)
 class Site:
@@ -54,7 +55,7 @@ class Site:
     bytes: int
 
 
-def export_site(opened: OpenedBundle, folder: Path, *, overwrite: bool = False, report: Report) -> Site:
+def export_site(opened: OpenedBundle, folder: Path, *, overwrite: bool = False, report: Progress) -> Site:
     """Write the pages of a bundle into a folder, whole or not at all; ParameterError where it may not be replaced."""
     with placing([folder], overwrite=overwrite, manifest=MANIFEST, folder_of=FILES, named="export") as (written,):
         (written / "assets").mkdir(parents=True)
@@ -62,6 +63,7 @@ def export_site(opened: OpenedBundle, folder: Path, *, overwrite: bool = False, 
         _write_pages(opened, written)
         data = written / "data"
         _write(data, "vocabulary", _vocabulary(opened))
+        _write(data, "charts", site_charts(opened))
         if opened.map is not None:
             _write_map(opened, data)
         _write_tokens(opened, data, report)
@@ -83,8 +85,11 @@ def _write_assets(folder: Path) -> None:
     def read(name: str) -> str:
         return assets.content(name).decode()
 
-    for name in ("report.css", "explore.css", "icon.svg", "site.js"):
+    for name in (*assets.styles, "icon.svg", "site.js"):
         (folder / name).write_text(read(name), encoding="utf-8")
+    charts = assets.get(CHARTS)
+    if charts is not None:
+        (folder / CHARTS).write_bytes(charts.content)
     for name in SCRIPTS:
         (folder / name).write_text(bundled(name, read, LINK), encoding="utf-8")
 
@@ -121,6 +126,8 @@ def _page(environment: Environment, opened: OpenedBundle, name: str, script: str
         "layout": "base.html",
         "script": script,
         "shard": SHARD,
+        "searched": "",
+        "findings": opened.findings.found,
         "control": "" if control is None else control.sentence,
     }
     return environment.get_template(name).render({**shared, **context})
@@ -172,7 +179,7 @@ def _write_map(opened: OpenedBundle, data: Path) -> None:
 # --- tokens --------------------------------------------------------------------------------------------------------
 
 
-def _write_tokens(opened: OpenedBundle, data: Path, report: Report) -> None:
+def _write_tokens(opened: OpenedBundle, data: Path, report: Progress) -> None:
     V = len(opened.vocabulary)
     for at in range(0, V, SHARD):
         rows = range(at, min(at + SHARD, V))
@@ -193,6 +200,7 @@ def _token(opened: OpenedBundle, row: int) -> dict[str, Any]:
         "without": verdict_without(found),
         "brief": brief(found),
         "meaning": "" if found.overlap is None else found.meaning,
+        "density": _figure(found.density),
         "lists": list(_lists(found)),
         "facts": [("id", str(found.token.id)), *found.density_facts(), ("hubness", found.hubness_said())],
         "twins": [twin.row for twin in found.twins[:LISTED_TWINS]],
@@ -220,6 +228,11 @@ def _similarities(geometry: Geometry, listed: tuple[Neighbor, ...]) -> dict[str,
 
 def _flags(listed: tuple[Neighbor, ...], mark: Mark) -> str:
     return "".join("1" if mark in each.marks else "0" for each in listed)
+
+
+def _figure(density: float) -> float | None:
+    """Return a density as a chart on a logarithmic scale shows it; None of one that it cannot show."""
+    return float(f"{density:.7g}") if 0 < density < math.inf else None
 
 
 def _rounded(value: float) -> float:

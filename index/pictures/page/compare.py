@@ -9,15 +9,23 @@ from index.bundle.bundle import Bundle
 from index.bundle.manifest import MANIFEST
 from index.files import require_free
 from index.pictures.page.compare_page import require_libraries, write_page
+from index.progress import Progress, silent
 from index.questions.asking.parameters import KEPT, TOKENS, Overwrite
-from index.questions.asking.question import Doc, Progress, silent
+from index.questions.asking.question import Doc
 from index.questions.compare.compared import LISTED, compare_bundles
 from index.questions.compare.comparison import Comparison
 
 
 def compare(
     bundle: Bundle,
-    other: Annotated[Bundle, Doc("The bundle to compare with: its folder, or its name.", metavar="B")],
+    other: Annotated[
+        Bundle,
+        Doc(
+            "The bundle to compare with: its folder, or its name.",
+            metavar="B",
+            on_page="The bundle to compare with, of those in the same folder.",
+        ),
+    ],
     *,
     tops: Annotated[
         tuple[int, ...] | None,

@@ -24,6 +24,7 @@ BesideBundle = Annotated[
         "What this bundle answers stands beside: a control, made by a build; its folder, or its name.",
         metavar="BUNDLE",
         option="--beside",
+        on_page="What this bundle answers stands beside: a control, made by a build, of those in the same folder.",
     ),
 ]
 

@@ -58,6 +58,7 @@ Among = Annotated[
     Doc(
         "Only these tokens: @SET, kind=word, script=Thai, or a FILE of ids or words; several with commas.",
         metavar="SUBSET",
+        on_page="Only these tokens: a set as @words, kind=word, script=Thai; several with commas.",
     ),
 ]
 Without = Annotated[Subset | None, Doc("All but these tokens, named as for among: @hubs,@untrained.", metavar="SUBSET")]

@@ -10,9 +10,11 @@ Values are understood and limits checked here, once, whoever asks: Python hears 
 from __future__ import annotations
 
 import inspect
+import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from functools import cached_property, wraps
 from types import MethodType, NoneType, UnionType
 from typing import Annotated, Any, Concatenate, Generic, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -25,16 +27,9 @@ from index.questions.asking.reading import read
 P = ParamSpec("P")
 A = TypeVar("A", bound=Answer)
 
-Progress = Callable[[str, float], None]
-"""Called with a step in words and the share of it that is done, from 0 to 1."""
-
 
 _LARGEST = sys.float_info.max
 """What no number may exceed, whole ones neither."""
-
-
-def silent(step: str, share: float) -> None:
-    """Report no progress."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +43,8 @@ class Doc:
     many: bool = False  # a command takes several, and asks for each
     minus: bool = False  # it may begin with a minus, and is no option then
     page: bool = True  # whether a page has a field for it: not for what is done with files, nor for what may run away
+    parts: tuple[str, ...] = ()  # where a text names parts of the vocabulary, files among them: what else it may name
+    on_page: str | None = None  # what a page says in place of `text`: of what it has not, as files
 
 
 @dataclass(frozen=True)
@@ -93,6 +90,11 @@ class Parameter:
     def argument(self) -> bool:
         """Whether a command takes it by its place; one with an option's name is an option there."""
         return self.positional and self.doc.option is None
+
+    @property
+    def option(self) -> str:
+        """Its name on a command line: `--density-k`."""
+        return self.doc.option or "--" + self.name.replace("_", "-")
 
     def read(self, value: Any, bundle: Bundle) -> Any:
         """Return a value as the question takes it: names become members and subsets, limits hold."""
@@ -141,16 +143,19 @@ class Question(Generic[P, A]):
         return inspect.signature(self._ask)  # costs more than many an answer
 
     @cached_property
+    def _hints(self) -> dict[str, Any]:
+        return get_type_hints(self._ask, include_extras=True)
+
+    @cached_property
     def parameters(self) -> tuple[Parameter, ...]:
         """What can be asked for, without the bundle and the report of progress."""
-        hints = get_type_hints(self._ask, include_extras=True)
         _, *declared = self._signature.parameters.values()
-        return tuple(_parameter(each, hints[each.name]) for each in declared if each.name != "progress")
+        return tuple(_parameter(each, self._hints[each.name]) for each in declared if each.name != "progress")
 
     @cached_property
     def answer(self) -> type[Answer]:
         """The kind of record it is answered with."""
-        kind: type[Answer] = get_type_hints(self._ask)["return"]
+        kind: type[Answer] = self._hints["return"]
         return kind
 
     @property
@@ -168,6 +173,39 @@ class Question(Generic[P, A]):
         """A command line that asks it."""
         _, _, rest = inspect.cleandoc(self._ask.__doc__ or "").partition("\n\nExample: ")
         return rest.split("\n\n")[0]
+
+    def typed(self, given: Mapping[str, Any], first: tuple[str, ...] = (), last: tuple[str, ...] = ()) -> str:
+        """Return the question as a command line asks it, less what is usual, and what only says where files go.
+
+        Arguments begin with those in `first`, options end with those in `last`.
+        """
+        arguments, options = [*first], []
+        for each in self.parameters:
+            value = given.get(each.name)
+            if value is None or value is False or value in ("", [], written(each.default)):
+                continue
+            if each.name in ("out", "overwrite"):
+                continue
+            values = [str(one) for one in value] if isinstance(value, list | tuple) else [str(value)]
+            if each.argument:
+                arguments += values
+            elif value is True:
+                options.append(each.option)
+            elif isinstance(value, list):
+                options += [word for one in values for word in (each.option, one)]
+            else:
+                options += [each.option, *values]
+        options += last
+        if any(word.startswith("-") for word in arguments):
+            return shlex.join([self.name, *options, "--", *arguments])
+        return shlex.join([self.name, *arguments, *options])
+
+
+def written(value: Any) -> Any:
+    """Return a value as it is typed: `causal,cosine`."""
+    if isinstance(value, tuple):
+        return ",".join(str(written(each)) for each in value)
+    return str(value.value).replace("_", "-") if isinstance(value, Enum) else value
 
 
 def _parameter(declared: inspect.Parameter, hint: Any) -> Parameter:

@@ -12,12 +12,13 @@ from index.answers.page import Block, Column, Sentence, Words, facts, table
 from index.bundle.bundle import Bundle
 from index.errors import ParameterError, parameter
 from index.geometry.maps import Geometry
+from index.progress import Progress, silent
 from index.questions.asking.among import AmongSome, Subset, kept
 from index.questions.asking.parameters import Among, Without
-from index.questions.asking.question import Doc, Limit, Progress, silent
+from index.questions.asking.question import Doc, Limit
 from index.questions.asking.reading import TokenName
 from index.questions.enrich.rankings import Ranking, along_axis, along_concept, around, by_column
-from index.questions.enrich.sets_in_order import LEAST, LEVEL, USUAL_SETS, Enriched, sets_in_order
+from index.questions.enrich.sets_in_order import COLUMNS, LEAST, LEVEL, USUAL_SETS, Enriched, sets_in_order
 from index.questions.lists.lists import among_facts, among_json
 
 SHUFFLES = 999
@@ -130,7 +131,12 @@ def enrich(
     ] = None,
     *,
     column: Annotated[
-        str | None, Doc("Order by a column of numbers of `tokens.parquet`: density_distinct, hubness.", metavar="NAME")
+        str | None,
+        Doc(
+            "Order by a column of numbers of `tokens.parquet`: density_distinct, hubness.",
+            metavar="NAME",
+            on_page="Order by numbers that each token has: density_distinct, hubness.",
+        ),
     ] = None,
     concept: Annotated[
         Path | None, Doc("Order along a concept: a file of word pairs, or what `concept` saved.", metavar="FILE")
@@ -140,13 +146,19 @@ def enrich(
         Doc("Order along the N-th eigenvector of Cov(gamma), most variance first.", metavar="N"),
         Limit(1, _width, "the width"),
     ] = None,
-    geometry: Annotated[Geometry | None, Doc("Of the distances from TOKEN.", metavar="G", default="causal")] = None,
+    geometry: Annotated[
+        Geometry | None,
+        Doc("Of the distances from TOKEN.", metavar="G", default="causal", on_page="Of the distances from the token."),
+    ] = None,
     sets: Annotated[
         str,
         Doc(
             "Sets to look at, with commas between: script, kind, class (each of their values), @ (every set that has a "
             "name), or one: @SET, script=Thai, a FILE.",
             metavar="SETS",
+            parts=COLUMNS,
+            on_page="Sets to look at, with commas between: script, kind, class (each of their values), @ (every set "
+            "that has a name), or one: a set as @words, script=Thai.",
         ),
     ] = USUAL_SETS,
     patterns: Annotated[
