@@ -87,7 +87,7 @@ def print_cold(bundle: Path, token: str, other: str) -> None:
 
 def print_warm(vocabulary: Any, ids: Any, rows: list[int]) -> None:
     """Print microseconds of what is stored."""
-    from index.questions.lists import ranked
+    from index.questions.lists.lists import ranked
 
     print(
         f"\n{'a stored token, both geometries, warm':<56} {'median':>9} {'largest':>9} {'processor':>9}  microseconds"

@@ -271,7 +271,7 @@ def _lines(folder: Path) -> None:
 
 
 def _among(folder: Path) -> None:
-    from index.questions.among import subset
+    from index.questions.asking.among import subset
 
     subset(_opened(folder), str(folder / "x.txt"))
 

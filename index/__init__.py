@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from index.api import OpenVocabulary
-    from index.questions.steps import Timeline
+    from index.questions.timeline.steps import Timeline
 
 __version__ = "0.1.0"
 
@@ -62,6 +62,6 @@ def timeline(folder: str | Path, *, top: int = 10, judgments: Sequence[Path] | N
     Lists of `top` are compared from step to step; `judgments` are files to evaluate each step on, an empty list stands
     for the sets that gensim carries. BundleError when the folder is no sweep.
     """
-    from index.questions.timeline import timeline as ask
+    from index.questions.timeline.timeline import timeline as ask
 
     return ask(folder, top=top, judgments=judgments)

@@ -25,33 +25,33 @@ from index.geometry.maps import Geometry
 from index.pictures.page.compare import compare
 from index.pictures.page.report import report
 from index.pictures.plot.plot import plot
-from index.questions.among import Subset, kept
-from index.questions.analogy import analogy
+from index.questions.analogy.analogy import analogy
+from index.questions.asking.among import Subset, kept
+from index.questions.asking.named_sets import save_set
+from index.questions.asking.parameters import KEPT
+from index.questions.asking.question import Question
+from index.questions.asking.reading import TokenName, read
 from index.questions.axes import axes
-from index.questions.concept import concept
+from index.questions.concept.concept import concept
 from index.questions.densest import densest
 from index.questions.distance import distance
 from index.questions.duplicates import duplicates
-from index.questions.enrich import enrich
-from index.questions.evaluate import evaluate
-from index.questions.extremes import extremes
+from index.questions.enrich.enrich import enrich
+from index.questions.evaluate.evaluate import evaluate
+from index.questions.extremes.extremes import extremes
 from index.questions.find import find
-from index.questions.findings import findings
+from index.questions.findings.findings import findings
 from index.questions.hubness import hubness
 from index.questions.info import info
 from index.questions.lattice import lattice
 from index.questions.metric import metric
-from index.questions.named_sets import save_set
 from index.questions.neighbors import neighbors
-from index.questions.overlap import overlap
-from index.questions.parameters import KEPT
-from index.questions.question import Question
+from index.questions.overlap.overlap import overlap
 from index.questions.rank import rank
-from index.questions.reading import TokenName, read
-from index.questions.search import search
+from index.questions.search.search import search
 from index.questions.sets import sets
-from index.questions.shares import shares
-from index.questions.untrained import untrained
+from index.questions.shares.shares import shares
+from index.questions.untrained.untrained import untrained
 from index.questions.within import within
 from index.tokens.vocabulary import Token
 

@@ -23,6 +23,9 @@ from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Route, e
 from starlette.applications import Starlette
 from tokenizers import Tokenizer, models
 
+import index
+from index.pictures.explore import map as explore_map
+
 expect.set_options(timeout=30_000)  # of a machine that does other things, too; a test waits no longer than it must
 
 MARKUP = (
@@ -167,6 +170,19 @@ def bundle_of(folder: Path, texts: list[str], *, seed: int = 0, D: int = 6, K: i
         *("--out", folder / "bundle", "--neighbors", K, "--density-k", 5),
     )
     return folder / "bundle"
+
+
+def with_map(bundle: Path, places: np.ndarray) -> Path:
+    """Give a bundle a map, (V, 2), of both geometries, in place of one that is laid out."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(explore_map, "lay_out", lambda *_: places.astype(np.float32))
+        explore_map.make_map(index.open(bundle), explore_map.default_path(bundle))
+    return bundle
+
+
+def on_a_grid(count: int, width: int) -> np.ndarray:
+    """Places in rows of some width, (count, 2)."""
+    return np.stack([np.arange(count) % width, np.arange(count) // width], axis=1)
 
 
 def request(

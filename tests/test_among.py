@@ -12,7 +12,7 @@ from conftest import Built, build, invoke, query
 from numpy.typing import NDArray
 
 import index
-from index.questions.among import subset
+from index.questions.asking.among import subset
 
 V, PLANET = 49152, 46835
 

@@ -10,7 +10,7 @@ from conftest import Built, invoke, query
 from numpy.typing import NDArray
 
 from index.errors import ParameterError
-from index.questions.terms import parse_terms
+from index.questions.analogy.terms import parse_terms
 
 PLANET = 46835
 

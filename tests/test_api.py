@@ -18,7 +18,7 @@ import index
 import query
 from index import api
 from index.api import OpenVocabulary
-from index.questions.question import Question
+from index.questions.asking.question import Question
 from index.tokens import vocabulary
 
 QUESTIONS = [name for name, each in vars(OpenVocabulary).items() if isinstance(each, Question)]

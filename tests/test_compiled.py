@@ -56,9 +56,9 @@ def test_what_was_compiled_is_kept(tmp_path: Path) -> None:
     assert any(b"Gone" not in kept.read_bytes() for kept in indexes)
 
 
-@pytest.mark.slow  # all kernels of a build and of its questions are compiled, in each process
+@pytest.mark.slow("all kernels of a build and of its questions are compiled, in each process")
 def test_home_and_package_cannot_be_written(tmp_path: Path) -> None:
-    """Files stand where numba makes its folders, which stops even root. It builds, asks and verifies without a word."""
+    """Files stand where numba makes its folders, which stops even root. It builds and asks without a word."""
     tree, home = tmp_path / "tree", tmp_path / "home"
     home.touch()
     shutil.copytree(ROOT / "index", tree / "index", ignore=shutil.ignore_patterns("__pycache__"))
@@ -73,7 +73,6 @@ def test_home_and_package_cannot_be_written(tmp_path: Path) -> None:
     for command in (
         ["build_index.py", tmp_path / "gamma.npy", "--out", bundle, "--neighbors", 10, "--density-k", 5, "--json"],
         ["query.py", "neighbors", "#1", "--top", 40, "--json", "--index", bundle],
-        ["query.py", "verify", "--index", bundle],
     ):
         line = [sys.executable, *map(str, command)]
         done = subprocess.run(line, cwd=tree, env=environment, capture_output=True, text=True, check=False)

@@ -202,16 +202,22 @@ def test_a_rotation_of_gamma_changes_nothing(small: Path, files: list[Path], tmp
 def test_an_orthogonal_map_in_place_of_m_is_the_plain_inner_product(
     small: Path, files: list[Path], tmp_path: Path
 ) -> None:
-    """M = Q Q^T for a random orthogonal Q: nothing causal is left, and nothing plain has changed."""
+    """Rows times a random orthogonal Q, where M's factor was: nothing causal is left, and nothing plain has changed."""
     Q = np.linalg.qr(np.random.default_rng(6).normal(size=(D, D)))[0]
-    np.save(tmp_path / "M.npy", Q @ Q.T)
-    plain = built(tmp_path / "b", planted(0, strength=3.0), "--metric-tensor", tmp_path / "M.npy")
+    np.save(tmp_path / "M.npy", np.eye(D))
+    turned = planted(0, strength=3.0).astype(np.float64) @ Q
+    plain = built(tmp_path / "b", turned, "--metric-tensor", tmp_path / "M.npy")
     answer = query("concept", *files, "--form", "bare", "--random", 99, "--index", plain)
     known = query("concept", *files, "--form", "bare", "--random", 99, "--index", small)
     np.testing.assert_allclose(answer["cosines"]["causal"], known["cosines"]["euclidean"], atol=1e-9)
-    for one, other in zip(answer["concepts"], known["concepts"], strict=True):
-        assert one["leave_one_out"]["causal"] == pytest.approx(other["leave_one_out"]["euclidean"], abs=1e-5)
-        assert one["leave_one_out"]["euclidean"] == other["leave_one_out"]["euclidean"]
+    np.testing.assert_allclose(answer["cosines"]["euclidean"], known["cosines"]["euclidean"], atol=1e-9)
+    gamma = planted(0, strength=3.0).astype(np.float64)
+    for one, other, pairs in zip(answer["concepts"], known["concepts"], (TRUE, OTHERS, SHARED), strict=True):
+        for product in ("causal", "euclidean"):
+            assert one["leave_one_out"][product] == pytest.approx(other["leave_one_out"]["euclidean"], abs=1e-5)
+        along = gamma @ np.mean([gamma[b] - gamma[a] for a, b in pairs], axis=0)
+        along[[word for pair in pairs for word in pair]] = -np.inf
+        assert [place["id"] for place in one["toward"]] == np.argsort(-along)[:10].tolist()
 
 
 def test_intervals_hold_the_truth_as_often_as_they_say() -> None:

@@ -10,14 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import oracles
-import pytest
 import smollm2_oracle
 import synthetic
 from conftest import build, query
 from numpy.typing import NDArray
 
 from index.geometry.controls import shuffled_columns
-from index.measures.shares import Trait, shares
+from index.measures.shares import Trait, shares, token_draws
 
 LABELS = ("word", "letters", "script", "kind", "class", "id", "twin")
 GEOMETRIES = ("causal", "cosine", "causal_cosine")
@@ -29,7 +28,6 @@ def nearest(points: NDArray[np.float64], k: int) -> NDArray[np.int64]:
     return np.argsort(apart, axis=1)[:, :k]
 
 
-@pytest.mark.slow("builds lists of sixty shuffled vocabularies, and draws four hundred times from each")
 def test_intervals_of_shuffled_controls_hold_chance_as_often_as_they_say() -> None:
     gamma, V = synthetic.gaussian(250, 10, seed=4), 250
     gamma[:30] += 5 * gamma.std(axis=0)  # a heap, of the first ids and of one kind, which a shuffle takes apart
@@ -37,14 +35,15 @@ def test_intervals_of_shuffled_controls_hold_chance_as_often_as_they_say() -> No
     starts = np.arange(V) // 5
     traits = [Trait(kinds), Trait(starts), Trait(np.arange(V), V // 20)]
     chances = [trait.chance(np.arange(V)) for trait in traits]
-    own = shares(np.arange(V), nearest(oracles.unit_rows(gamma), 10), traits, V)
+    drawn = token_draws(V)
+    own = shares(np.arange(V), nearest(oracles.unit_rows(gamma), 10), traits, drawn)
     assert all(sure.low > chance for (_, sure), chance in zip(own, chances, strict=True))
     held = []
     for seed in range(60):
         made = np.concatenate([block for _, block in shuffled_columns(gamma, seed)], axis=1)
         _, cov = oracles.covariance(made)
         points = oracles.causal_points(made, oracles.metric(cov, 1e-6)) if seed % 2 else oracles.unit_rows(made)
-        found = shares(np.arange(V), nearest(points, 10), traits, V)
+        found = shares(np.arange(V), nearest(points, 10), traits, drawn)
         held += [sure.low <= chance <= sure.high for (_, sure), chance in zip(found, chances, strict=True)]
     # Of 180, 95 % at the most likely; traits of one vocabulary hang together, so the spread is that of 60 or more.
     assert np.mean(held) >= 0.95 - 4 * np.sqrt(0.95 * 0.05 / 60)

@@ -216,6 +216,15 @@ def anchors(page: str) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", title.lower()).strip().replace(" ", "-") for title in titles}
 
 
+def test_the_first_answer_is_that_of_evaluate() -> None:
+    """README's table of rho against what docs/meaning.md shows, which is compared with what is printed."""
+    for name in ("WordSim-353", "SimLex-999"):
+        shown = re.search(rf"^{name}: \d.*\n.*\n((?:\S.*\n)+?) {{3,}}", TEXTS["docs/meaning.md"], re.MULTILINE)
+        assert shown is not None
+        rho = dict(re.findall(r"^(causal|cosine|causal-cosine) +(\S+)", shown[1], re.MULTILINE))
+        assert f"| {name} | {rho['causal']} | {rho['cosine']} | {rho['causal-cosine']} |" in TEXTS["README.md"]
+
+
 @pytest.mark.parametrize("page", TEXTS)
 def test_no_figure_is_left_to_be_filled_in(page: str) -> None:
     assert re.findall(r"\b[A-Z]{4,}\d+\b", without_code(page)) == []

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from browsing import (
@@ -20,8 +19,10 @@ from browsing import (
     chromium,
     expected_list,
     heading,
+    on_a_grid,
     served,
     shown_lists,
+    with_map,
 )
 from conftest import Built, query
 from playwright.sync_api import Browser, expect
@@ -296,7 +297,7 @@ def test_texts_run_nothing(visitor: Visitor, tmp_path: Path) -> None:
         for typed in ("<", "</", "&", "'", "{{"):
             box.fill(typed)
             expect(page.get_by_role("option").first).to_contain_text(typed)
-            assert page.locator("#suggestions :not(li, bdi, small)").count() == 0
+            assert page.locator("#search-suggestions :not(li, bdi, small)").count() == 0
         assert page.evaluate("window.hacked") is None
         page.wait_for_load_state("networkidle")
 
@@ -331,19 +332,16 @@ def test_another_bundle_takes_its_place(browser: Browser, visitor: Visitor, tmp_
     visitor.complaints.clear()
 
 
-def test_the_map(browser: Browser, visitor: Visitor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_map(visitor: Visitor, tmp_path: Path) -> None:
     texts = [f"token{place}" for place in range(40)]
     bundle = bundle_of(tmp_path / "mapped", texts)
-    places = np.stack([np.arange(40) % 8, np.arange(40) // 8], axis=1).astype(np.float32)
-    monkeypatch.setattr(explore_map, "lay_out", lambda *_: places)
-    opened = index.open(bundle)
     path = explore_map.default_path(bundle)
     page = visitor.page
     with served(bundle) as running:
         page.goto(f"{running.address}token/9")
         expect(page.get_by_text("There is no map of this vocabulary yet")).to_be_visible()
         page.wait_for_load_state("networkidle")
-        explore_map.make_map(opened, path)
+    with_map(bundle, on_a_grid(40, 8))
     with served(bundle) as running:
         page.goto(f"{running.address}token/9")
         page.wait_for_load_state("networkidle")

@@ -1,5 +1,7 @@
 """`explore` asks: every question has a form, its answer is what a terminal shows, and no text is more than a text."""
 
+import html
+import re
 import shlex
 from collections import Counter
 from collections.abc import Iterator
@@ -13,7 +15,7 @@ import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from browsing import MARKUP, Served, Visitor, bundle_of, chromium, request, served
-from conftest import Built
+from conftest import Built, invoke
 from playwright.sync_api import Browser, expect
 from rich.console import Console
 from starlette.applications import Starlette
@@ -27,8 +29,8 @@ from index.api import QUESTIONS, OpenVocabulary
 from index.bundle.bundle import Bundle
 from index.pictures.explore import map as explore_map
 from index.pictures.explore.app import HEADERS, application
-from index.pictures.explore.ask import offered, why_not
-from index.questions.question import Doc, Limit, Parameter, Question
+from index.pictures.explore.forms import offered, why_not
+from index.questions.asking.question import Doc, Limit, Parameter, Question
 from index.tokens.display import display
 from index.tokens.vocabulary import Token
 
@@ -110,7 +112,8 @@ def on_a_terminal(answer: Answer) -> list[str]:
     console = Console(width=4000, file=StringIO())
     console.print(renderable(answer.page()))
     assert isinstance(console.file, StringIO)
-    return [word for word in console.file.getvalue().split() if not set(word) <= {"─"} and not word.endswith("…")]
+    said = re.sub(r"(?<=overlap) --top \d+", "", console.file.getvalue())  # a page names the next question alone
+    return [word for word in said.split() if not set(word) <= {"─"} and not word.endswith("…")]
 
 
 @pytest.fixture(scope="module")
@@ -158,8 +161,8 @@ def test_tokens_lead_to_their_pages(smollm2_app: Starlette, vocabulary: OpenVoca
 def test_every_question_is_listed(app: Starlette) -> None:
     page = request(app, "/ask").text
     shown = Shown(page)
-    findings, *listed = [each for each in shown.addresses if each.startswith("/ask/")]
-    assert findings == "/ask/findings?quick=true"  # in the navigation
+    listed = [each for each in shown.addresses if each.startswith("/ask/")]
+    assert "/findings" in shown.addresses  # in the navigation
     assert listed == [f"/ask/{name}" for name in OFFERED]
     assert {"densest", "neighbors", "within", "find", "info", "overlap"} <= set(OFFERED)
     for name in ("plot", "report", "export", "search"):
@@ -196,7 +199,7 @@ def test_a_no_is_said(app: Starlette) -> None:
         ("within?token=%236&radius=nan", "radius must be"),
         ("within?token=%236&radius=far", "radius must be a number, got: far"),
         ("within?token=%236", "one threshold is needed"),
-        ("analogy?expression=filler1&include_terms=maybe", "include_terms must be true or false, got: maybe"),
+        ("analogy?expression=filler1&include_terms=maybe", "include terms must be true or false, got: maybe"),
         ("overlap?tops=10,x", "tops must be whole numbers with commas between"),
         ("extremes?measure=size", "measure must be one of"),
     ],
@@ -228,12 +231,66 @@ def test_a_form_has_a_field_for_each_parameter(name: str, app: Starlette) -> Non
     assert list(shown.controls)[1:] == [each.name for each in offered(question)]  # the first is the search box
     text = " ".join(shown.words)
     for each in offered(question):
-        assert " ".join(each.doc.text.rstrip(".").split()) in text
+        assert " ".join((each.doc.on_page or each.doc.text).rstrip(".").split()) in text
+        assert each.name.replace("_", " ") in text
         if each.doc.default:
             assert f"Default: {each.doc.default}." in text
         assert all(
             ("required" in control) == each.required for control in shown.controls[each.name] if "type" in control
         )
+
+
+@pytest.mark.parametrize("name", OFFERED)
+def test_a_page_speaks_to_its_reader(name: str, app: Starlette) -> None:
+    """No option, no exit code, no file: what a terminal is told stands in a terminal's line alone."""
+    page = request(app, f"/ask/{name}").text
+    words = re.sub(r'<details class="line">.*?</details>', "", page, flags=re.S)
+    said = html.unescape(re.sub(r"<[^>]+>", " ", words[words.index("<main") :]))
+    assert re.findall(r"--\w+|[Ee]xit code|\bFILE\b|query\.py|command line|true or false", said) == []
+    assert not re.search(r"<option[^>]*>(true|false)<", page)
+
+
+def test_parts_of_the_vocabulary_are_offered(app: Starlette) -> None:
+    page = request(app, "/ask/neighbors").text
+    assert '<datalist id="offered-among"><option value="@untrained"></option>' in page
+    assert '<option value="kind=word-start"></option>' in page
+    assert page.count('list="offered-') == page.count("<datalist ") == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "typed", "line"),
+    [
+        ("neighbors", {"token": "#6", "top": "7", "without": "@hubs"}, "neighbors '#6' --top 7 --without @hubs"),
+        ("within", {"token": "filler1", "similarity": "0"}, "within filler1 --similarity 0.0"),
+        ("find", {"text": "-1"}, "find -- -1"),
+        ("analogy", {"expression": "#1 - #2", "include_terms": "true"}, "analogy '#1 - #2' --include-terms"),
+        ("overlap", {"tops": "5,10", "geometries": "cosine,causal"}, "overlap --top 5,10 --geometry cosine,causal"),
+    ],
+)
+def test_a_page_says_its_line_in_a_terminal(
+    name: str, typed: dict[str, str], line: str, hostile: Path, app: Starlette
+) -> None:
+    """Which asks the same: the page's JSON and CSV are what it prints."""
+    page = request(app, address(name, **typed))
+    wanted = f"uv run query.py {line} --index {shlex.quote(str(hostile.resolve()))}"
+    if "--" in line.split():
+        wanted = f"uv run query.py {name} --index {shlex.quote(str(hostile.resolve()))} -- -1"
+    assert f"<code>{html.escape(wanted).replace('&#x27;', '&#39;')}</code>" in page.text
+    query = page.request.url.query.decode()
+    for form in ("json", "csv"):
+        assert f'href="/ask/{name}.{form}?{html.escape(query)}"' in page.text
+        kept = request(app, f"/ask/{name}.{form}?{query}")
+        _, _, program, command, *rest = shlex.split(wanted)
+        printed = invoke(program, command, f"--{form}", *rest)
+        assert kept.headers["content-disposition"] == f'attachment; filename="{name}.{form}"'
+        assert (kept.status_code, kept.text.strip()) == (200, printed.out.strip())
+
+
+def test_an_answer_that_is_none_is_no_file(app: Starlette) -> None:
+    refused = request(app, "/ask/neighbors.csv?token=zzzz")
+    assert (refused.status_code, refused.headers["location"].partition("/ask/")[2]) == (303, "neighbors?token=zzzz")
+    assert request(app, "/ask/neighbors.xml?token=%231").status_code == 404
+    assert request(app, "/ask/plot.json").status_code == 404
 
 
 def test_what_was_asked_stands_in_the_form(app: Starlette) -> None:

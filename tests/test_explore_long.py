@@ -14,7 +14,7 @@ import pytest
 import smollm2_oracle
 from axe_playwright_python.sync_playwright import Axe
 from browsing import Served, Visitor, chromium, request, served
-from conftest import invoke
+from conftest import invoke, query
 from playwright.sync_api import Browser, expect
 from starlette.applications import Starlette
 from test_explore_ask import LONG, Shown, address, on_a_terminal
@@ -28,8 +28,9 @@ from index.errors import ParameterError, parameter
 from index.pictures.explore import map as explore_map
 from index.pictures.explore.app import application
 from index.progress import Progress, silent
-from index.questions.question import Doc, Question
-from index.questions.shares import TRAITS
+from index.questions.asking.question import Doc, Question
+from index.questions.findings import findings as findings_module
+from index.questions.shares.in_common import TRAITS
 
 TYPED = {
     "findings": {"quick": "false"},
@@ -185,6 +186,57 @@ def test_it_is_said_why_no_map_can_be_laid_out(bundles: Path, tmp_path: Path) ->
     assert "cannot be written" in page.text
 
 
+# --- findings ---------------------------------------------------------------------------------------------------------
+
+
+def test_all_findings_are_a_page_and_come_as_they_are_there(bundles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that are counted at once stand there from the start, the others when they are there, and for good."""
+    go_on, begun, evaluate = Event(), [], findings_module.evaluate
+
+    def slowly(bundle: Bundle, *, progress: Progress) -> Answer:
+        begun.append(bundle)
+        progress("SimLex-999", 0.5)
+        assert go_on.wait(60)
+        return evaluate(bundle, progress=progress)
+
+    monkeypatch.setattr("index.questions.findings.findings.evaluate", slowly)
+    monkeypatch.setattr("index.pictures.explore.endpoints.PATIENCE", 0.05)
+    app, where = application(bundles / "bundle", bundles / "no.map", QUESTIONS), ("--index", bundles / "bundle")
+    assert "/findings" in Shown(request(app, "/about").text).addresses
+    assert request(app, "/findings", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 200
+    quick = query("findings", "--quick", *where)["findings"]
+    assert begun == []
+    for _ in range(2):  # it is begun once
+        page = request(app, "/findings")
+        assert (page.status_code, page.headers["Refresh"], len(begun)) == (200, "2", 1)
+        assert "On its way: SimLex-999" in page.text
+        require_findings(page.text, quick)
+        assert "Not said" not in page.text
+        assert [each["said"] for each in request(app, "/findings.json").json()] == [each["sentence"] for each in quick]
+    go_on.set()
+    page, whole = answered(app, "/findings"), query("findings", *where)
+    assert len(begun) == 2  # the other time by the command
+    require_findings(page.text, whole["findings"])
+    assert len(whole["findings"]) + len(whole["left_out"]) > len(quick)
+    text = " ".join(Shown(page.text).words)
+    assert all(" ".join(each["why"].split()) in text for each in whole["left_out"])
+    of_all = [each["said"] for each in request(app, "/findings.json").json()]
+    assert of_all == [each["sentence"] for each in whole["findings"]]
+    monkeypatch.setattr("index.pictures.explore.jobs.MOST_KEPT", 1)
+    for top in (3, 4, 5):  # others push out each other, and not them
+        assert answered(app, f"/ask/hubness?top={top}").status_code == 200
+    assert [each["said"] for each in request(app, "/findings.json").json()] == of_all
+    assert len(begun) == 2
+
+
+def require_findings(page: str, found: list[dict[str, Any]]) -> None:
+    """Each with its sentence, how sure it is, and what could mislead, as in JSON and in its order."""
+    text, at = " ".join(Shown(page).words), 0
+    for each in found:
+        for said in (each["sentence"], each["sure"], each["misleads"]):
+            at = text.index(" ".join(said.split()), at)
+
+
 # --- every question ---------------------------------------------------------------------------------------------------
 
 
@@ -250,6 +302,15 @@ def test_files_are_neither_read_nor_written(app: Starlette, tmp_path: Path) -> N
         refused = request(app, f"/ask/{path}")
         assert (refused.status_code, "has no parameter" in refused.text) == (400, True), name
     assert request(app, "/ask/sets?action=import").status_code == 400
+    listed = tmp_path / "ids.txt"
+    listed.write_text("1\n2\n3\n4\n5\n6\n")
+    for path in (
+        f"enrich?token=%231&sets={listed}",
+        f"enrich?token=%231&sets=script,{listed}",
+        f"overlap?among={listed}",
+    ):
+        refused = request(app, f"/ask/{path}")
+        assert (refused.status_code, "which reads no file" in refused.text) == (400, True), path
 
 
 # --- charts -----------------------------------------------------------------------------------------------------------
@@ -348,23 +409,31 @@ def test_the_terms_of_an_analogy_are_suggested(browser: Browser, pages: Served) 
 
 
 def test_findings_come_by_themselves_and_lead_on(browser: Browser, pages: Served, bundles: Path) -> None:
-    found = index.open(bundles / "bundle").findings(quick=True).found
+    opened = index.open(bundles / "bundle")
+    found, whole = opened.findings(quick=True).found, opened.findings().found
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     visitor = Visitor.of(context.new_page())
     page = visitor.page
-    page.goto(pages.address)
-    items = page.locator(".findings li")
-    expect(items).to_have_count(len(found))
-    for item, each in zip(items.all(), found, strict=True):
-        assert item.inner_text() == f"{each.said}. {each.source.said}"
-        assert item.get_attribute("title") == each.misleads
+    for path in ("", "about", "vocabulary"):
+        page.goto(pages.address + path)
+        items = page.locator(".findings li")
+        expect(items).to_have_count(len(found))
+        for item, each in zip(items.all(), found, strict=True):
+            assert item.inner_text() == f"{each.said}. {each.source.question}"
+            assert item.get_attribute("title") == each.misleads
     items.first.get_by_role("link").click()
     page.wait_for_url("**/ask/overlap?tops=*")
     expect(page.locator(".asked")).to_contain_text("Overlap of the nearest")
     page.get_by_role("link", name="Findings").click()
-    expect(page.locator(".asked:not([aria-busy])")).to_contain_text(found[0].said)
+    page.wait_for_url("**/findings")
+    expect(page.locator("[aria-busy]")).to_have_count(0, timeout=120_000)
+    expect(page.locator(".asked").first).to_contain_text(whole[0].said)
+    expect(page.locator(".chart svg").first).to_be_visible()
     assert Axe().run(page).violations_count == 0
-    page.get_by_role("link", name="duplicates").click()
+    page.get_by_role("link", name="logoscope").click()
+    expect(page.locator(".findings li")).to_have_count(len(whole))
+    page.get_by_role("link", name="All findings, how sure they are").click()
+    page.get_by_role("link", name="duplicates").first.click()
     page.wait_for_url("**/ask/duplicates?top=30")
     assert (visitor.outside, visitor.complaints) == ([], [])
     context.close()
@@ -374,7 +443,7 @@ def test_findings_come_by_themselves_and_lead_on(browser: Browser, pages: Served
 def test_long_answers_read_well(width: int, browser: Browser, pages: Served) -> None:
     context = browser.new_context(viewport={"width": width, "height": 800})
     page = context.new_page()
-    for path in ("ask/shares?top=5", "ask/hubness?top=5", "ask/rank?a=zzzz&b=%231", "ask/compare", ""):
+    for path in ("ask/shares?top=5", "ask/hubness?top=5", "ask/rank?a=zzzz&b=%231", "ask/compare", "findings", ""):
         page.goto(pages.address + path)
         page.wait_for_load_state("networkidle")
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path

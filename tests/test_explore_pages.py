@@ -223,6 +223,8 @@ def test_tokens_without_text_are_called_by_their_ids(tmp_path: Path) -> None:
         "number": "",
         "term": "#3",
         "address": "/token/3",
+        "id": 3,
+        "only": True,
     }
 
 

@@ -10,14 +10,12 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-import numpy as np
 import pytest
-from browsing import MARKUP, bundle_of, chromium, expected_list, heading_of_verdict, shown_lists
+from browsing import MARKUP, bundle_of, chromium, expected_list, heading_of_verdict, on_a_grid, shown_lists, with_map
 from conftest import invoke, query
 from playwright.sync_api import Browser, Page, expect
 
 import index
-from index.pictures.explore import map as explore_map
 from index.pictures.explore.bundled import bundled
 from index.tokens.display import display
 
@@ -34,10 +32,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def site(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The files of a bundle with a map."""
     folder = tmp_path_factory.mktemp("exported") / "site"
-    places = np.stack([np.arange(len(TEXTS)) % 20, np.arange(len(TEXTS)) // 20], axis=1).astype(np.float32)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(explore_map, "lay_out", lambda *_: places)
-        explore_map.make_map(index.open(bundle), explore_map.default_path(bundle))
+    with_map(bundle, on_a_grid(len(TEXTS), 20))
     done = invoke("query.py", "explore", "--export", folder, "--index", bundle)
     assert (done.code, done.out) == (0, f"{folder / 'index.html'}\n")
     files = [path for path in folder.rglob("*") if path.is_file()]
@@ -103,6 +98,24 @@ def assert_shows(page: Page, answer: dict[str, Any]) -> None:
     assert page.locator("#verdict").inner_text().casefold() == heading_of_verdict(answer)
 
 
+def assert_draws(page: Page, answer: dict[str, Any]) -> None:
+    """The charts hold the numbers of `neighbors --json`, and their dots are links."""
+    ranks, others, overlap, density = page.evaluate("Object.values(JSON.parse(document.getElementById('charts').text))")
+    for drawn, name in ((ranks, "causal"), (others, "cosine")):
+        for dot, place in zip(drawn["data"]["values"], answer[name], strict=True):
+            assert (dot["rank"], dot["id"], dot["text"]) == (place["rank"], str(place["id"]), display(place["text"]))
+            assert dot["address"] == f"token.html?id={place['id']}"
+            assert dot["distance"] == pytest.approx(place["distance"], abs=5e-7)
+            assert (dot["tied"] == "yes") == place["tied"]
+    causal, cosine = ([place["id"] for place in answer[name]] for name in ("causal", "cosine"))
+    for each in overlap["data"]["values"]:
+        k = each["k"]
+        assert each["share"] == pytest.approx(len(set(causal[:k]) & set(cosine[:k])) / k)
+        assert each["chance"] == pytest.approx(k / (len(TEXTS) - 2), rel=0.02)  # a row is zero
+    (own,) = density["layer"][1]["data"]["values"]
+    assert own["density"] == pytest.approx(answer["token"]["density"], rel=1e-6)
+
+
 @pytest.mark.parametrize("kind", ["disk", "server"])
 def test_a_walk(kind: str, site: Path, bundle: Path, browser: Browser) -> None:
     """The map, search, a token's lists, a neighbor, a link that restores what the map showed."""
@@ -115,14 +128,20 @@ def test_a_walk(kind: str, site: Path, bundle: Path, browser: Browser) -> None:
         row = TEXTS.index("token77")
         expect(option).to_contain_text(f"token77 #{row}")
         option.click()
+        page.locator(".picked h2 a", has_text="token77").click()
         page.wait_for_url(f"**/token.html?id={row}")
         expect(page.locator("main")).to_have_attribute("aria-busy", "false")
         assert_shows(page, query("neighbors", f"#{row}", "--index", bundle)[0])
+        expect(page.locator(".chart svg")).to_have_count(4)
+        assert_draws(page, query("neighbors", f"#{row}", "--index", bundle)[0])
         page.locator("table[data-geometry=cosine] a").first.click()
         page.wait_for_url(re.compile(rf"id=(?!{row}$)\d+$"))
         expect(page.locator("main")).to_have_attribute("aria-busy", "false")
         followed = page.url.rpartition("=")[2]
         assert_shows(page, query("neighbors", f"#{followed}", "--index", bundle)[0])
+        nearest = query("neighbors", f"#{followed}", "--index", bundle)[0]["causal"][0]["id"]
+        page.locator("#chart-1 .mark-symbol path").first.click()  # a dot of a chart is a link, too
+        page.wait_for_url(re.compile(rf"id={nearest}$"))
         page.get_by_role("combobox", name="Token").fill("token5")
         page.keyboard.press("Enter")
         expect(page.locator("h1 bdi")).to_have_text("token5")
@@ -132,8 +151,12 @@ def test_a_walk(kind: str, site: Path, bundle: Path, browser: Browser) -> None:
         expect(page.locator("h1 bdi")).to_have_text("filler4")
         page.get_by_role("link", name="On the map").click()
         expect(page.locator(".picked h2")).to_contain_text("filler4")
+        # What one would quote of it is there, and on the page of the bundle.
+        found = [f"{each.said}. {each.misleads}" for each in index.open(bundle).findings(quick=True).found]
+        assert page.locator(".findings li").all_inner_texts() == [each.replace(". ", ".\n", 1) for each in found]
         page.get_by_role("link", name="About").click()
         expect(page.locator("h1")).to_have_text("bundle")
+        expect(page.locator(".findings li")).to_have_count(len(found))
 
 
 def test_what_is_no_token(site: Path, browser: Browser) -> None:
@@ -151,7 +174,7 @@ def test_texts_run_nothing(site: Path, browser: Browser) -> None:
             page.goto(f"{address}/token.html?id={row}")
             expect(page.locator("main")).to_have_attribute("aria-busy", "false")
             assert page.locator("h1 bdi").text_content() == display(TEXTS[row])
-            assert page.locator("main script, main img, iframe").count() == 0
+            assert page.locator("main script:not([type='application/json']), main img, iframe").count() == 0
         assert page.evaluate("window.hacked") is None
 
 

@@ -18,7 +18,7 @@ from index.api import OpenVocabulary
 from index.geometry.maps import Geometry
 from index.measures.overlap import Verdict
 from index.pictures.page.report import html_report
-from index.questions.lists import Neighbor
+from index.questions.lists.lists import Neighbor
 from index.questions.neighbors import Neighborhood
 from index.tokens.display import display
 

@@ -102,6 +102,21 @@ def test_paired_draws_find_a_planted_difference_and_none_where_there_is_none() -
     assert found[1.2] >= 90
 
 
+def test_paired_draws_of_analogies_find_a_planted_difference_and_none_where_there_is_none() -> None:
+    """Of two views that find the same pairs hard: the second gets as many right, or 14 in 100 fewer."""
+    rng, found = np.random.default_rng(7), {0.0: 0, 0.6: 0}
+    of = np.array([(i, j) for i in range(20) for j in range(20) if i != j])
+    for worse in found:
+        for seed in range(100):
+            ease = rng.normal(size=20)[of].sum(axis=1)
+            right = [ease + rng.normal(size=len(of)) > by for by in (0.0, worse)]
+            drawn = shares_of_questions(of[:, 0], of[:, 1], np.column_stack(right).astype(float), number=300, seed=seed)
+            low, high = interval(drawn[:, 0] - drawn[:, 1])
+            found[worse] += not low <= 0 <= high
+    assert found[0.0] <= 5  # fewer: draws of pairs hold what pairs have in common for chance
+    assert found[0.6] >= 90
+
+
 def test_shares_of_questions_are_those_of_the_pairs_drawn() -> None:
     rng = np.random.default_rng(6)
     of, right = planted_questions(rng, 6)

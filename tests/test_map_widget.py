@@ -5,9 +5,8 @@ from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
-import numpy as np
 import pytest
-from browsing import bundle_of, chromium
+from browsing import bundle_of, chromium, on_a_grid, with_map
 from PIL import Image
 from playwright.sync_api import Browser, expect
 
@@ -45,10 +44,7 @@ HOST = """async (esm) => {
 def vocabulary(tmp_path_factory: pytest.TempPathFactory) -> OpenVocabulary:
     """One with a map."""
     opened = index.open(bundle_of(tmp_path_factory.mktemp("widget"), TEXTS))
-    places = np.stack([np.arange(len(TEXTS)) % 8, np.arange(len(TEXTS)) // 8], axis=1).astype(np.float32)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(explore_map, "lay_out", lambda *_: places)
-        explore_map.make_map(opened, explore_map.default_path(opened.folder))
+    with_map(opened.folder, on_a_grid(len(TEXTS), 8))
     return opened
 
 
@@ -76,7 +72,7 @@ def test_the_widget_in_a_browser(vocabulary: OpenVocabulary, browser: Browser) -
     expect(frame.locator(".picked h2")).to_contain_text("token7 #7")
     assert frame.locator(".names a").count() > 10
     expect(frame.locator("select[name=color]")).to_have_value("hubness")
-    frame.locator(".names a", has_text="token30").first.click()
+    frame.locator(".names a", has_text="token30").first.click(force=True)
     expect(frame.locator("body")).to_be_visible()
     page.wait_for_function("() => window.model.get('token') === 30")
     assert saved[-1] == 30

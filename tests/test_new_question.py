@@ -29,7 +29,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / f"index/questions/{NAME}.py").write_text(block[1], encoding="utf-8")
     api = (folder / "index/api.py").read_text(encoding="utf-8")
     api = api.replace("    rank = Question(rank)\n", f"    rank = Question(rank)\n    {NAME} = Question({NAME})\n")
-    first = "from index.questions.question import Question\n"
+    first = "from index.questions.asking.question import Question\n"
     (folder / "index/api.py").write_text(
         api.replace(first, f"from index.questions.{NAME} import {NAME}\n{first}"), encoding="utf-8"
     )

@@ -23,7 +23,7 @@ from index.errors import ParameterError
 from index.geometry.maps import Geometry
 from index.geometry.readout import NormKind
 from index.measures.narrow import least_rounding_to, to_bfloat16
-from index.questions.search import Searched
+from index.questions.search.search import Searched
 from index.search import batch
 from index.search.queries import nearest_points
 from index.search.scores import BFLOAT16, FLOAT32, INT8

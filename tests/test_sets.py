@@ -16,8 +16,8 @@ from safetensors.numpy import load_file, save_file
 
 import index
 from index.api import QUESTIONS
-from index.questions.among import Subset, subset
-from index.questions.named_sets import BUILT_IN
+from index.questions.asking.among import Subset, subset
+from index.questions.asking.named_sets import BUILT_IN
 
 V, ZERO, TWINS, K = oracle.V, oracle.ZERO, oracle.TWINS, 20
 

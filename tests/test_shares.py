@@ -3,6 +3,7 @@
 import math
 import re
 import unicodedata
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,13 @@ import numpy as np
 import pytest
 import smollm2_oracle
 from conftest import Built, build, invoke, query
+from numpy.typing import NDArray
 
 import index
 from index.answers.page import share_bar
 from index.api import OpenVocabulary
-from index.measures.shares import Trait, shares
-from index.questions.shares import TRAITS
+from index.measures.shares import Trait, shares, token_draws
+from index.questions.shares.in_common import TRAITS
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +74,7 @@ def test_shares_are_those_of_brute_force(small: Path) -> None:
                 every[row][other][name] for row in rows for other in range(V) if other != row and not untrained[other]
             ]
             assert answer["trained"]["chance"][name]["share"] == pytest.approx(np.mean(kept), abs=1e-12)
+            require_chance_in_the_set(answer, name, rows, every, untrained)
             for geometry in smollm2_oracle.GEOMETRIES:
                 ids = getattr(opened, geometry).ids
                 places = [every[row][other][name] for row in rows for other in ids[row][:7] if other >= 0]
@@ -87,6 +90,19 @@ def test_shares_are_those_of_brute_force(small: Path) -> None:
                     assert found["low"] <= found["share"] <= found["high"]
                 else:
                     assert found["low"] is found["high"] is None
+
+
+def require_chance_in_the_set(
+    answer: dict[str, Any], name: str, rows: range | list[int], every: list[Any], untrained: list[bool]
+) -> None:
+    """What another of the same tokens has, where the lists of some are asked for; lists are of all tokens."""
+    assert ("among" in answer["chance"][name]) == ("among" in answer)
+    if "among" not in answer:
+        return
+    others = [(every[row][other][name], untrained[other]) for row in rows for other in rows if other != row]
+    assert answer["chance"][name]["among"] == pytest.approx(np.mean([has for has, _ in others]), abs=1e-12)
+    trained = [has for has, left_out in others if not left_out]
+    assert answer["trained"]["chance"][name]["among"] == pytest.approx(np.mean(trained), abs=1e-12)
 
 
 def test_vectors_that_know_nothing_of_texts_share_what_chance_gives(small: Path) -> None:
@@ -110,17 +126,17 @@ def test_what_no_token_has_has_no_share(tmp_path: Path) -> None:
     assert "nan" not in invoke("query.py", "shares", "--index", tmp_path / "b").said
 
 
-@pytest.mark.slow("60 trials of 400 draws")
 def test_intervals_allow_for_tokens_that_stand_in_most_lists() -> None:
     """Codes that have nothing to do with lists, half of whose places are of five hubs: chance lies in the intervals."""
     rng = np.random.default_rng(0)
     V, k, trials, hits = 400, 10, 60, 0
+    drawn = token_draws(V)
     for _ in range(trials):
         trait = Trait(rng.integers(4, size=V))
         hubs = rng.choice(V, 5, replace=False)
         lists = np.where(rng.random((V, k)) < 0.5, hubs[rng.integers(5, size=(V, k))], rng.integers(V, size=(V, k)))
         lists[lists == np.arange(V)[:, None]] = -1
-        ((_, (low, high)),) = shares(np.arange(V), lists, [trait], V)
+        ((_, (low, high)),) = shares(np.arange(V), lists, [trait], drawn)
         hits += low <= trait.chance(np.arange(V)) <= high
     assert hits / trials > 0.85  # draws of lists alone would hold it in a few of ten
 
@@ -149,24 +165,133 @@ def test_forms_and_words(small: Path, tmp_path: Path) -> None:
     assert len(frame) == 3 * len(TRAITS)
     assert invoke("query.py", "shares", "--parquet", tmp_path / "out.parquet", "--index", small).code == 0
     assert invoke("query.py", "shares", "--csv", "--index", small).out.startswith(
-        "geometry,trait,k,tokens,share,low,high,chance,trained_share,trained_low,trained_high,trained_chance\n"
+        "geometry,trait,k,tokens,share,low,high,chance,trained_share,trained_low,trained_high,trained_chance,"
+        "chance_among,trained_chance_among\n"
     )
+    assert "in the set" not in outcome.said
+    of_some = invoke("query.py", "shares", "--among", "kind=word", "--index", small).said
+    assert "by chance in the set" in of_some
+    assert "in the set: what another of these has" in of_some
+    found = query("shares", "--among", "kind=word", "--index", small)
+    frame = index.open(small).shares(among="kind=word").to_pandas()
+    assert frame["chance_among"].tolist()[: len(TRAITS)] == [found["chance"][name]["among"] for name in TRAITS]
+    assert found["chance"]["kind"]["among"] == 1
     refused = invoke("query.py", "shares", "planet", "--among", "kind=word", "--index", small)
     assert refused.code == 2
     assert "or those that --among names; pass one" in refused.err
 
 
-@pytest.mark.slow("counts 1.5 million places in Python")
-def test_shares_of_the_bundled_model(smollm2: Built) -> None:
+# --- the bundled model ----------------------------------------------------------------------------------------------
+
+
+class Counting:
+    """What any two tokens of the bundled model have in common, in float64, of its rows of gamma and its texts."""
+
+    def __init__(self, opened: OpenVocabulary) -> None:
+        gamma, table = smollm2_oracle.gamma().astype(np.float64), opened.tokens.to_pydict()
+        self.V, self.untrained = len(gamma), np.array(table["untrained"])
+        forms = [unicodedata.normalize("NFKC", text.strip()).casefold() for text in table["text"]]
+        forms = ["" if "\ufffd" in text else form for text, form in zip(table["text"], forms, strict=True)]
+        starts = [form[:3] if len(form) > 2 and form[:3].isalpha() else "" for form in forms]
+        causal = np.sqrt(np.einsum("ij,ij->i", gamma @ smollm2_oracle.metric()[1], gamma))
+        twins = [row.tobytes() for row in smollm2_oracle.gamma()]
+        same = {"word": forms, "letters": starts, **{name: table[name] for name in ("script", "kind", "class")}}
+        self.codes = {name: numbered(values) for name, values in (same | {"twin": twins}).items()}
+        orders = {"causal_norm": causal, "norm": np.linalg.norm(gamma, axis=1), "id": np.arange(self.V)}
+        self.places = {name: np.argsort(np.argsort(values, kind="stable")) for name, values in orders.items()}
+
+    def common(self, name: str, rows: NDArray, others: NDArray) -> NDArray[np.bool_]:
+        if name in self.places:
+            return abs(self.places[name][rows] - self.places[name][others]) <= self.V // 20
+        return (self.codes[name][rows] == self.codes[name][others]) & (self.codes[name][rows] >= 0)
+
+    def share(self, name: str, rows: NDArray, lists: NDArray) -> float:
+        return float(self.common(name, rows[:, None], lists).mean())
+
+
+def numbered(values: list[Any]) -> NDArray[np.int64]:
+    """A number for each value, -1 for what says nothing."""
+    numbers = {value: at for at, value in enumerate(dict.fromkeys(values))}
+    return np.array([-1 if value in ("", None) else numbers[value] for value in values])
+
+
+@pytest.fixture(scope="module")
+def counting(smollm2: Built) -> Counting:
+    return Counting(index.open(smollm2.path))
+
+
+A_FEW_PLACES = 1e-5
+"""Five of half a million: norms that differ in their last bits alone stand in either order, a place up or down."""
+
+
+@pytest.mark.slow("counts the half million places of each geometry, and draws from them")
+def test_shares_of_the_bundled_model(smollm2: Built, counting: Counting) -> None:
+    """All of them, of all tokens, of stored lists; the lists themselves, and intervals, are held below."""
     opened = index.open(smollm2.path)
-    texts, kinds = opened.vocabulary.texts.to_pylist(), opened.vocabulary.kinds.to_pylist()
-    forms = [unicodedata.normalize("NFKC", text.strip()).casefold() for text in texts]
-    whole = ["\ufffd" not in text and form != "" for text, form in zip(texts, forms, strict=True)]
-    answer = opened.shares()
+    answer, everyone = opened.shares(), np.arange(len(opened))
+    assert {*counting.codes, *counting.places} == set(TRAITS)
     for geometry in smollm2_oracle.GEOMETRIES:
-        lists = np.asarray(getattr(opened, geometry).ids[:, :10]).tolist()
-        pairs = [(row, other) for row, others in enumerate(lists) for other in others]
-        same_word = [whole[a] and whole[b] and forms[a] == forms[b] for a, b in pairs]
-        found = answer.found[geometry]
-        assert found["word"].share == pytest.approx(np.mean(same_word), abs=1e-12)
-        assert found["kind"].share == pytest.approx(np.mean([kinds[a] == kinds[b] for a, b in pairs]), abs=1e-12)
+        lists = np.asarray(getattr(opened, geometry).ids).astype(np.int64)
+        trained = np.array([row[~counting.untrained[row]][:10] for row in lists[:, :40]])
+        assert answer.untrained[geometry] == pytest.approx(counting.untrained[lists[:, :10]].mean(), abs=1e-12)
+        for name in TRAITS:
+            share = counting.share(name, everyone, lists[:, :10])
+            assert answer.found[geometry][name].share == pytest.approx(share, abs=A_FEW_PLACES)
+            share = counting.share(name, everyone, trained)
+            assert answer.trained.found[geometry][name].share == pytest.approx(share, abs=A_FEW_PLACES)
+    for name, codes in counting.codes.items():
+        sizes = np.bincount(codes[codes >= 0])
+        pairs = (sizes * (sizes - 1.0)).sum() / (len(everyone) * (len(everyone) - 1.0))
+        assert answer.chance[name] == pytest.approx(pairs, abs=1e-12)
+    reach = len(everyone) // 20  # on both sides, less at the ends
+    near = 2 * reach * len(everyone) - reach * (reach + 1)
+    for name in counting.places:
+        assert answer.chance[name] == pytest.approx(near / (len(everyone) * (len(everyone) - 1.0)), abs=1e-12)
+
+
+@pytest.mark.slow("finds the ten nearest of 60 tokens in float64, of all and of the trained ones, in three geometries")
+def test_shares_of_some_tokens_of_the_bundled_model(smollm2: Built, counting: Counting) -> None:
+    """Lists by float64 brute force, chance by all pairs, and intervals of the same draws, token by token."""
+    opened, V = index.open(smollm2.path), 49_152
+    rows = np.sort(np.random.default_rng(2).choice(V, 60, replace=False))
+    answer = opened.shares(among=rows)
+    counts = np.concatenate(list(blocks_of_draws(V)))
+    for geometry in smollm2_oracle.GEOMETRIES:
+        for pool, found in ((np.ones(V, bool), answer.every), (~counting.untrained, answer.trained)):
+            lists, tied = nearest(geometry, rows, pool)
+            weights = counts[:, rows][:, :, None] * counts[:, lists]  # a place counts as often as both of its tokens
+            for name in TRAITS:
+                common = counting.common(name, rows[:, None], lists)
+                share = found.found[geometry][name]
+                assert share.share == pytest.approx(common.mean(), abs=tied / lists.size + A_FEW_PLACES)
+                drawn = (weights * common).sum(axis=(1, 2)) / weights.sum(axis=(1, 2))
+                span = np.percentile(drawn, [2.5, 97.5])
+                assert [share.low, share.high] == pytest.approx(span, abs=4 * tied / lists.size + A_FEW_PLACES)
+    for found, pool in ((answer.every, np.ones(V, bool)), (answer.trained, ~counting.untrained)):
+        assert found.chance_among is not None
+        for name in TRAITS:
+            for chance, of in (
+                (found.chance[name], np.flatnonzero(pool)),
+                (found.chance_among[name], rows[pool[rows]]),
+            ):
+                common = counting.common(name, rows[:, None], of)[rows[:, None] != of]
+                assert chance == pytest.approx(common.mean(), abs=A_FEW_PLACES)
+
+
+def blocks_of_draws(V: int) -> Iterator[NDArray[np.int32]]:
+    random = np.random.default_rng(0)
+    for _ in range(10):
+        yield random.multinomial(V, np.full(V, 1 / V), size=40).astype(np.int32)
+
+
+def nearest(geometry: str, rows: NDArray, pool: NDArray[np.bool_]) -> tuple[NDArray, int]:
+    """The ten nearest in a pool of each row, and how many of their last places another token is as near for."""
+    points = smollm2_oracle.points(geometry)
+    squared = (points**2).sum(axis=1)
+    distances = squared[rows, None] + squared - 2 * points[rows] @ points.T
+    distances[:, ~pool] = np.inf
+    distances[np.arange(len(rows)), rows] = np.inf
+    near = np.argpartition(distances, 11, axis=1)[:, :11]
+    order = np.take_along_axis(near, np.argsort(np.take_along_axis(distances, near, axis=1), axis=1), axis=1)
+    last = np.sqrt(np.take_along_axis(distances, order[:, 9:], axis=1))
+    return order[:, :10], int((np.diff(last) <= smollm2_oracle.tolerance(geometry)).sum())

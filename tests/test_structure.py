@@ -10,17 +10,17 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = [
     *("errors", "files", "progress", "geometry", "measures", "search", "tokens", "answers", "sources", "bundle"),
-    *("questions", "checks", "export", "build"),
+    *("questions.asking", "questions.lists", "questions", "checks", "export", "build"),
     *("pictures.numbers", "pictures.plot", "pictures.page", "pictures.explore"),
     *("api", "cli"),
 ]
-"""The rooms of `index`, each using only those before it: folders, and the few modules that stand alone."""
+"""The rooms of `index`, each using only those before it: folders, their wings, and the few modules that stand alone."""
 
 HEAVY = ("torch", "transformers", "pandas", "pyarrow")
 
 
 def room_of(parts: tuple[str, ...]) -> str:
-    """The room of a module: its folder, a wing of `pictures` by itself, or its own name in `index` itself."""
+    """The room of a module: its folder, a wing by itself where it is a room, or its own name in `index` itself."""
     wing = ".".join(parts[:2])
     return wing if wing in ROOMS else parts[0]
 

@@ -143,7 +143,7 @@ def test_crowded_lists_are_those_of_a_search(
     ruled: Ruled, geometry: str, top: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The stored list ends within the 150 twins; the stored distinct points go on, and the answer is the same."""
-    from index.questions import lists
+    from index.questions.lists import lists
     from index.search.finder import Finder, search_with_ties
 
     space = index.open(ruled.bundle).spaces[index.Geometry(geometry)]

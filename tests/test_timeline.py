@@ -28,7 +28,7 @@ from index.geometry.maps import Geometry
 from index.measures.partitions import group_changes, same_rows
 from index.pictures.plot import fonts, paper
 from index.pictures.plot.timeline import positions, timeline_figure
-from index.questions.steps import Timeline
+from index.questions.timeline.steps import Timeline
 
 TOP, DENSITY_K = 10, 20
 CHANGES = ("kept", "born", "gone", "split", "merged")

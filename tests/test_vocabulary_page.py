@@ -16,9 +16,9 @@ from report_pages import Parsed, parsed, values, visiting
 import index
 from index.api import OpenVocabulary
 from index.pictures.page.answer_charts import answer_charts
-from index.questions import evaluate
-from index.questions.directions import Product
-from index.questions.shares import TRAITS
+from index.questions.concept.directions import Product
+from index.questions.evaluate import evaluate
+from index.questions.shares.in_common import TRAITS
 from index.sources import judgments
 
 
@@ -105,7 +105,7 @@ def test_without_the_extra_it_is_said_what_to_install(
         judgments.require("no_such_library", extra="evaluate", command="evaluate")
 
     monkeypatch.setattr(evaluate, "gensims_judgments", missing)
-    monkeypatch.setattr("index.questions.concept.gensims_word_pairs", lambda command: missing())
+    monkeypatch.setattr("index.questions.concept.concept.gensims_word_pairs", lambda command: missing())
     said = parsed(reported(small, tmp_path).read_text(encoding="utf-8"))
     assert any("uv run --extra evaluate" in each for each in said.paragraphs if "people judged" in each)
     assert len(said.charts) == 3

@@ -39,6 +39,9 @@ class Answer:
     columns: ClassVar[Mapping[str, type]] = {}
     """The keys of `rows` with the types of their values; empty: as the rows have them."""
 
+    no: ClassVar[str] = ""
+    """What a refusal comes to in a few words, where one need not look at the answer to say it."""
+
     null_model: ClassVar[Control | None] = None
     """What it is about, where that is no model: then every form says so. An instance has its own (`about`)."""
 

@@ -17,8 +17,8 @@ from index.answers.page import Block, Words, counted, facts, passed
 from index.bundle.bundle import Bundle
 from index.measures.pairs import random_pairs
 from index.progress import Progress, silent
-from index.questions.parameters import PAIRS
-from index.questions.question import Doc
+from index.questions.asking.parameters import PAIRS
+from index.questions.asking.question import Doc
 from index.tokens.display import display
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ class CrossCheck(Answer):
     matrix: MatrixCheck | None  # None where no stored matrix was named
     quadratic_form: QuadraticForm
 
+    no = "they differ"
     columns: ClassVar = {"name": str, "value": str}
 
     @property
@@ -111,7 +112,7 @@ def crosscheck(
     pairs: Annotated[int, Doc("Random, and nearest, pairs for the quadratic form."), PAIRS] = 100_000,
     progress: Progress = silent,
 ) -> CrossCheck:
-    """Check the causal distances against (x - y)^T M (x - y), and against a stored matrix. Exit code 1: they differ.
+    """Check the causal distances against (x - y)^T M (x - y), and against a stored matrix.
 
     Example: uv run query.py crosscheck --distances distances_causal_32000.pt
 

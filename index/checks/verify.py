@@ -22,8 +22,8 @@ from index.checks.through_faiss import FaissCheck, check_through_faiss
 from index.geometry.maps import Geometry, row_distances
 from index.measures.density import Rule
 from index.progress import Progress, Share, silent
-from index.questions.parameters import PAIRS, POSITIVE
-from index.questions.question import Doc
+from index.questions.asking.parameters import PAIRS, POSITIVE
+from index.questions.asking.question import Doc
 from index.tokens.display import display
 
 _SEED = 42
@@ -46,6 +46,7 @@ class Verification(Answer):
     versions: dict[str, str]  # of what built it
     coarse: dict[Geometry, str]  # spaces whose resolution is more than a hundredth of usual distances, in words
 
+    no = "it is wrong"
     columns: ClassVar = {"name": str, "value": str}
 
     @property
@@ -113,7 +114,7 @@ def verify(
     deep_rows: Annotated[int, Doc("Random tokens for that."), POSITIVE] = 1000,
     progress: Progress = silent,
 ) -> Verification:
-    """Check a bundle: every byte, a sample of its graphs in float64, the quadratic form. Exit code 1: it is wrong.
+    """Check a bundle: every byte, a sample of its graphs in float64, the quadratic form.
 
     Example: uv run query.py verify --deep
 

@@ -15,16 +15,17 @@ from index.answers.page import parts
 from index.bundle.bundle import Bundle
 from index.cli.ask import Spelled, answering, as_option, ask_opened, open_index, show
 from index.cli.form import Form
-from index.cli.keep import Keeper, asked
+from index.cli.keep import Keeper
 from index.cli.many import ask_many
 from index.cli.progress import progress_of
 from index.cli.usage import OneLineCommand, said
 from index.errors import ParameterError
-from index.questions.reading import TokenName
+from index.questions.asking.question import written
+from index.questions.asking.reading import TokenName
 
 if TYPE_CHECKING:
     from index.answers.answer import Answer
-    from index.questions.question import Parameter, Question
+    from index.questions.asking.question import Parameter, Question
 
 Index = Annotated[
     Path | None,
@@ -104,8 +105,8 @@ def add_command(app: typer.Typer, question: Question[Any, Any]) -> None:
             if "overwrite" not in own:
                 form.require_use()
             form.require_free()
-            defaults = {each.name: _written(each.default) for each in question.parameters}
-            keeper = Keeper(form.save_set, asked(question, given, defaults), overwrite)
+            lines = "" if given.get("file") is None else f" --file {shlex.quote(str(given['file']))}"
+            keeper = Keeper(form.save_set, question.typed(given) + lines, overwrite)
             if many is not None:
                 ask_many(question, many.name, given, folder, form, keeper)
                 return
@@ -122,7 +123,7 @@ def add_command(app: typer.Typer, question: Question[Any, Any]) -> None:
             keeper.write(bundle)
             show(found, form, (*parts(found.title or question.name), f" in {bundle.name}"))
 
-    run.__doc__, run.__annotations__ = question.help, {}
+    run.__doc__, run.__annotations__ = _help(question), {}
     declared = [each for parameter in question.parameters for each in _declared(parameter)]
     shared = {name: option for name, option in _SHARED.items() if name not in own}
     if many is not None:
@@ -139,9 +140,16 @@ def add_command(app: typer.Typer, question: Question[Any, Any]) -> None:
     app.command(question.name, cls=command, epilog=f"Example: {question.example}", context_settings=signs)(run)
 
 
+def _help(question: Question[Any, Any]) -> str:
+    """Return what a question answers, and what exit code 1 says of it."""
+    first, *rest = question.help.split("\n\n")
+    said = f"{first} Exit code 1: {question.answer.no}." if question.answer.no else first
+    return "\n\n".join([said, *rest])
+
+
 def _declared(parameter: Parameter) -> Iterator[inspect.Parameter]:
     """Yield what typer is told of a parameter: of one that a command takes many values of, a list and a file."""
-    doc, kind, default = parameter.doc, parameter.kind, _written(parameter.default)
+    doc, kind, default = parameter.doc, parameter.kind, written(parameter.default)
     shown: dict[str, Any] = {"help": doc.text, "metavar": _metavar(parameter), "show_default": doc.default or True}
     if kind == tuple[Path, ...]:
         kind, shown["metavar"] = list[Path], f"{shown['metavar']}..."
@@ -154,21 +162,12 @@ def _declared(parameter: Parameter) -> Iterator[inspect.Parameter]:
     elif parameter.argument:
         yield _keyword(parameter.name, kind if parameter.required else kind | None, typer.Argument(**shown), default)
     else:
-        option = typer.Option(_option(parameter), **shown)
+        option = typer.Option(parameter.option, **shown)
         yield _keyword(parameter.name, kind if kind is bool or parameter.required else kind | None, option, default)
 
 
 def _keyword(name: str, kind: Any, told: Any, default: Any) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, told])
-
-
-def _written(default: Any) -> Any:
-    """Return a default as it is typed: `causal,cosine`."""
-    if isinstance(default, tuple):
-        return ",".join(map(_written, default))
-    if isinstance(default, Enum):
-        return str(default.value).replace("_", "-")
-    return default
 
 
 def _metavar(parameter: Parameter) -> str | None:
@@ -179,13 +178,9 @@ def _metavar(parameter: Parameter) -> str | None:
     return parameter.name.upper() if parameter.positional else None
 
 
-def _option(parameter: Parameter) -> str:
-    return parameter.doc.option or as_option(parameter.name, None)
-
-
 def _spelling(parameters: Sequence[Parameter]) -> Spelled:
     """Return how this command spells parameters: arguments as its help shows them, options as they are called here."""
-    known = {each.name: (_metavar(each) or "").upper() if each.argument else _option(each) for each in parameters}
+    known = {each.name: (_metavar(each) or "").upper() if each.argument else each.option for each in parameters}
 
     def spelled(name: str, value: str | None) -> str:
         if name not in known:

@@ -43,37 +43,51 @@ def explore(
 ) -> None:
     """Walk through the vocabulary in a browser, on this machine alone; Ctrl-C ends it. Needs the extra `explore`."""
     with answering():
-        from threading import Thread
-        from webbrowser import open as open_browser
+        from index.pictures.explore.server import require_libraries
 
-        from index.api import QUESTIONS
-        from index.pictures.explore import map as explore_map
-        from index.pictures.explore import server as explore_server
-
-        explore_server.require_libraries()
+        require_libraries()
         if export is None and overwrite:
             raise ParameterError("--overwrite goes with --export, which is not given")
         if export is not None and (no_browser or port is not None):
             raise ParameterError("--export serves nothing; leave --port and --no-browser out")
         bundle = open_index(index)
-        map_path = map_file or explore_map.default_path(bundle.folder)
-        if explore_map.read_map(map_path, bundle) is None:
-            if with_map:
-                print(f"making a map of {len(bundle):,} tokens ...", file=sys.stderr)
-                with progress_bar() as report:
-                    explore_map.make_map(bundle, map_path, report)
-            elif map_file is not None:
-                raise ParameterError(f"{map_file} is no map of {bundle.name}; pass --map to make it")
+        map_path = _map_path(bundle, map_file, make=with_map)
         if export is not None:
             _export(bundle, map_path, export, overwrite=overwrite)
-            return
-        with explore_server.listen(PORT if port is None else port) as listening:
-            address = explore_server.address_of(listening)
-            print(address, flush=True)
-            if not no_browser:
-                # In a thread, because a browser for terminals returns only when it is left.
-                Thread(target=open_browser, args=(address,), daemon=True).start()
-            explore_server.serve(bundle.folder, map_path, QUESTIONS, listening)
+        else:
+            _serve(bundle, map_path, PORT if port is None else port, browser=not no_browser)
+
+
+def _map_path(bundle: Bundle, map_file: Path | None, *, make: bool) -> Path:
+    """Return where the maps of a bundle are, or will be; made now where they are wanted and not there."""
+    from index.pictures.explore.map import default_path, make_map, read_map
+
+    path = map_file or default_path(bundle.folder)
+    if read_map(path, bundle) is None:
+        if make:
+            print(f"making a map of {len(bundle):,} tokens ...", file=sys.stderr)
+            with progress_bar() as report:
+                make_map(bundle, path, report)
+        elif map_file is not None:
+            raise ParameterError(f"{map_file} is no map of {bundle.name}; pass --map to make it")
+    return path
+
+
+def _serve(bundle: Bundle, map_path: Path, port: int, *, browser: bool) -> None:
+    """Print the address, open it in a browser where that is wanted, and answer until it is interrupted."""
+    from threading import Thread
+    from webbrowser import open as open_browser
+
+    from index.api import QUESTIONS
+    from index.pictures.explore.server import address_of, listen, serve
+
+    with listen(port) as listening:
+        address = address_of(listening)
+        print(address, flush=True)
+        if browser:
+            # In a thread, because a browser for terminals returns only when it is left.
+            Thread(target=open_browser, args=(address,), daemon=True).start()
+        serve(bundle.folder, map_path, QUESTIONS, listening)
 
 
 def _export(bundle: Bundle, map_path: Path, folder: Path, *, overwrite: bool) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +11,7 @@ from index.errors import ParameterError, one_line, parameter
 if TYPE_CHECKING:
     from index.answers.answer import Answer
     from index.bundle.bundle import Bundle
-    from index.questions.question import Question
+    from index.questions.asking.question import Question
 
 
 @dataclass
@@ -29,7 +27,7 @@ class Keeper:
         """Raise ParameterError, before there is an answer, where its tokens cannot be kept."""
         if self.name is None:
             return
-        from index.questions.named_sets import require_free_name
+        from index.questions.asking.named_sets import require_free_name
 
         if not question.answer.names_tokens():
             raise ParameterError(f"{parameter('save_set')} keeps tokens, and an answer to {question.name} lists none")
@@ -44,23 +42,7 @@ class Keeper:
         """Write what was gathered, and say on standard error what that is."""
         if self.name is None:
             return
-        from index.questions.named_sets import save_set
+        from index.questions.asking.named_sets import save_set
 
         kept = save_set(bundle, self.name, self.ids, self.definition, overwrite=self.overwrite)
         print(one_line(f"@{kept.name} holds {len(kept.ids):,} tokens of {bundle.name}"), file=sys.stderr)
-
-
-def asked(question: Question[Any, Any], given: Mapping[str, Any], written: Mapping[str, Any]) -> str:
-    """Return a question as it was typed, less what only says where the answer goes; `written` are its defaults."""
-    words = [question.name]
-    options = {**{each.name: each.doc.option for each in question.parameters if not each.argument}, "file": None}
-    for name, value in given.items():
-        if value in (None, False, [], written.get(name)) or name in ("out", "overwrite"):
-            continue
-        values = list(map(str, value)) if isinstance(value, list | tuple) else [str(value)]
-        if name in options:
-            option = options[name] or "--" + name.replace("_", "-")
-            words += [option] if value is True else [option, *values]
-        else:
-            words += values
-    return shlex.join(words)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from index.answers.answer import Answer, Row
     from index.bundle.bundle import Bundle
     from index.cli.keep import Keeper
-    from index.questions.question import Question
+    from index.questions.asking.question import Question
 
 LONGEST_LINE = 1 << 20
 STANDARD_INPUT = Path("-")

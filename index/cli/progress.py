@@ -11,7 +11,7 @@ from index.progress import Progress, silent
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
-    from index.questions.question import Question
+    from index.questions.asking.question import Question
 
 
 @contextmanager

@@ -45,7 +45,7 @@ def timeline(
     The rows of all steps are the same tokens. Each step has its own metric, and densities of two steps differ in unit.
     """
     with answering():
-        from index.questions.timeline import timeline as ask
+        from index.questions.timeline.timeline import timeline as ask
 
         form = Form(as_json, csv, parquet, svg, None, overwrite)
         if plot is None:

@@ -20,9 +20,9 @@ from index.errors import ParameterError, parameter
 from index.files import placing
 from index.geometry.blocks import Matrix
 from index.geometry.maps import Geometry
+from index.questions.asking.parameters import KEPT, Overwrite
+from index.questions.asking.question import Doc, Limit
 from index.questions.lattice import LONGEST, lattice
-from index.questions.parameters import KEPT, Overwrite
-from index.questions.question import Doc, Limit
 from index.sources.sample import drawn_rows
 
 

@@ -12,14 +12,14 @@ from index.answers.page import TEXT, Block, Heading, Sentence, Words, facts, tab
 from index.bundle.bundle import Bundle
 from index.geometry.blocks import row_slices
 from index.geometry.metric import Axis, axes_of
-from index.questions.among import AmongSome, Subset, kept
-from index.questions.lists import PIECE, TOKEN_COLUMNS, among_facts, among_json
-from index.questions.marks import Mark, legend, marks_of, signs
-from index.questions.parameters import TOKENS, Among, Without
-from index.questions.question import Doc
-from index.questions.rankings import along_axis
-from index.questions.reading import AxisNumbers
-from index.questions.sets_in_order import LEVEL, Enriched, sets_in_order
+from index.questions.asking.among import AmongSome, Subset, kept
+from index.questions.asking.parameters import TOKENS, Among, Without
+from index.questions.asking.question import Doc
+from index.questions.asking.reading import AxisNumbers
+from index.questions.enrich.rankings import along_axis
+from index.questions.enrich.sets_in_order import LEVEL, Enriched, sets_in_order
+from index.questions.lists.lists import PIECE, TOKEN_COLUMNS, among_facts, among_json
+from index.questions.lists.marks import Mark, legend, marks_of, signs
 from index.tokens.vocabulary import Token
 
 USUAL_LENGTH = 10
@@ -129,7 +129,7 @@ class Axes(AmongSome):
             *legend(marks),
         ]
         if any(each.sets for each in self.axes):
-            said.append(f"{_SETS_READING}: `enrich --axis` has all figures")
+            said.append(f"{_SETS_READING}: `enrich` along an axis has all figures")
         if self.of != "Cov(gamma)":
             said.insert(0, "M was given: eigenvalues are of its inverse, and need be no variance of this vocabulary")
         return [*blocks, *(Sentence(each, aside=True) for each in said)]
@@ -197,7 +197,11 @@ def axes(
     among: Among = None,
     without: Without = None,
     enriched: Annotated[
-        bool, Doc("Say which scripts, kinds and named sets stand at either end, as `enrich --axis` does.")
+        bool,
+        Doc(
+            "Say which scripts, kinds and named sets stand at either end, as `enrich --axis` does.",
+            on_page="Say which scripts, kinds and named sets stand at either end, as enrich does along an axis.",
+        ),
     ] = False,
 ) -> Axes:
     """The tokens at both ends of eigenvectors of Cov(gamma), how much variance each holds, and its eigenvalue in M.

@@ -13,13 +13,10 @@ from index.answers.page import TEXT, Block, Heading, Sentence, Table, counted, f
 from index.bundle.bundle import Bundle, Space
 from index.measures import density
 from index.measures.density import Rule
-from index.questions.among import kept
-from index.questions.approximate import ByFactory, approximation
-from index.questions.beside import MORE_COLUMNS, Beside, BesideBundle, beside_json, beside_rows
-from index.questions.beside import beside as asked_beside
-from index.questions.lists import among_facts
-from index.questions.neighbors import Neighborhood, neighborhood
-from index.questions.parameters import (
+from index.questions.asking.among import kept
+from index.questions.asking.beside import MORE_COLUMNS, Beside, BesideBundle, beside_json, beside_rows
+from index.questions.asking.beside import beside as asked_beside
+from index.questions.asking.parameters import (
     CAUSAL_AND_COSINE,
     Among,
     DensityK,
@@ -29,6 +26,9 @@ from index.questions.parameters import (
     Without,
     density_k_of,
 )
+from index.questions.lists.approximate import ByFactory, approximation
+from index.questions.lists.lists import among_facts
+from index.questions.neighbors import Neighborhood, neighborhood
 from index.tokens.vocabulary import Token
 
 SURELY = 1e-12

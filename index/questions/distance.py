@@ -11,7 +11,7 @@ from index.answers.answer import Answer, Row
 from index.answers.page import Block, Words, as_length, facts
 from index.bundle.bundle import Bundle
 from index.geometry.maps import Geometry, row_distances, similarity_of
-from index.questions.parameters import TokenText
+from index.questions.asking.parameters import TokenText
 from index.tokens.vocabulary import Token
 
 PAIR_COLUMNS = {"a_id": int, "a": str, "b_id": int, "b": str, "geometry": str}

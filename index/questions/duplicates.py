@@ -12,10 +12,10 @@ from index.answers.answer import Row
 from index.answers.page import TEXT, Block, Column, Heading, Sentence, Several, facts, table
 from index.bundle.bundle import Bundle
 from index.measures.groups import connected_groups
-from index.questions.among import AmongSome, Subset, kept
-from index.questions.lists import PIECE, TOKEN_COLUMNS, among_facts, among_json
-from index.questions.parameters import POSITIVE, Among, Without
-from index.questions.question import Doc, Limit
+from index.questions.asking.among import AmongSome, Subset, kept
+from index.questions.asking.parameters import POSITIVE, Among, Without
+from index.questions.asking.question import Doc, Limit
+from index.questions.lists.lists import PIECE, TOKEN_COLUMNS, among_facts, among_json
 from index.tokens.vocabulary import Token
 
 

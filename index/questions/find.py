@@ -9,10 +9,10 @@ from index.answers.answer import Row
 from index.answers.page import TEXT, Block, Column, Heading, Words, counted, facts, table
 from index.bundle.bundle import Bundle
 from index.errors import ParameterError, parameter
-from index.questions.among import AmongSome, Subset, kept
-from index.questions.lists import PIECE, TOKEN_COLUMNS, among_facts, among_json
-from index.questions.parameters import POSITIVE, Among, Without
-from index.questions.question import Doc
+from index.questions.asking.among import AmongSome, Subset, kept
+from index.questions.asking.parameters import POSITIVE, Among, Without
+from index.questions.asking.question import Doc
+from index.questions.lists.lists import PIECE, TOKEN_COLUMNS, among_facts, among_json
 from index.tokens.display import display
 from index.tokens.vocabulary import Part, Token
 
@@ -54,6 +54,7 @@ class Found(AmongSome):
     absent: str | None = None  # where a sample lacks a token of this text: which one
     among: Subset | None = None  # of what tokens these are
 
+    no = "none"
     columns: ClassVar = {"match": str, "count": int, **TOKEN_COLUMNS, **PIECE}
 
     @property
@@ -131,7 +132,7 @@ def find(
     among: Among = None,
     without: Without = None,
 ) -> Found:
-    """Which tokens a text can mean, and how the tokenizer splits it. Exit code 1: none.
+    """Which tokens a text can mean, and how the tokenizer splits it.
 
     Example: uv run query.py find planet
     """

@@ -18,13 +18,13 @@ from index.measures.hubness import HUB_TIMES, PERCENTS, Unevenness, borders, une
 from index.measures.hubness import hubness as hubness_of
 from index.measures.scaling import CSLS_NEIGHBORS
 from index.progress import Progress, silent
-from index.questions.among import AmongSome, Subset, kept
-from index.questions.beside import MORE_COLUMNS, Beside, BesideBundle, beside_json, beside_rows
-from index.questions.beside import beside as asked_beside
-from index.questions.lists import among_facts, among_json, lists_among
-from index.questions.parameters import KEPT, Among, Without
-from index.questions.question import Doc
-from index.questions.reading import Some
+from index.questions.asking.among import AmongSome, Subset, kept
+from index.questions.asking.beside import MORE_COLUMNS, Beside, BesideBundle, beside_json, beside_rows
+from index.questions.asking.beside import beside as asked_beside
+from index.questions.asking.parameters import KEPT, Among, Without
+from index.questions.asking.question import Doc
+from index.questions.asking.reading import Some
+from index.questions.lists.lists import among_facts, among_json, lists_among
 
 USUAL_LENGTH = 30
 

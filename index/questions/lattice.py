@@ -16,9 +16,9 @@ from index.errors import ParameterError, parameter
 from index.geometry.maps import distances_to
 from index.measures import lattice as measure
 from index.measures.groups import connected_groups
-from index.questions.lists import PIECE, TOKEN_COLUMNS
-from index.questions.parameters import POSITIVE
-from index.questions.question import Doc, Limit
+from index.questions.asking.parameters import POSITIVE
+from index.questions.asking.question import Doc, Limit
+from index.questions.lists.lists import PIECE, TOKEN_COLUMNS
 from index.tokens.vocabulary import Token
 
 GROWTH = (0, 1, 2, 4, 8, 16)

@@ -19,8 +19,8 @@ from index.bundle.bundle import Bundle
 from index.geometry.maps import pair_distances
 from index.geometry.metric import Metric, large_ridge
 from index.measures.pairs import random_pairs
-from index.questions.parameters import PAIRS
-from index.questions.question import Doc, Limit
+from index.questions.asking.parameters import PAIRS
+from index.questions.asking.question import Doc, Limit
 
 PERCENTILES = (5, 25, 50, 75, 95)
 _SEED = 0

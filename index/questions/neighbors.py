@@ -15,7 +15,21 @@ from index.geometry.maps import Geometry
 from index.measures import density
 from index.measures.density import Rule
 from index.measures.overlap import Overlap, Verdict
-from index.questions.agreement import (
+from index.questions.asking.among import AmongSome, Subset, kept
+from index.questions.asking.parameters import (
+    CAUSAL_AND_COSINE,
+    Among,
+    DensityK,
+    DensityRule,
+    ListedGeometries,
+    Top,
+    Without,
+    density_k_of,
+    list_length,
+)
+from index.questions.asking.question import Doc
+from index.questions.asking.reading import Some, TokenName
+from index.questions.lists.agreement import (
     VERDICTS,
     Apart,
     Shared,
@@ -27,8 +41,7 @@ from index.questions.agreement import (
     others_of,
     verdict_of,
 )
-from index.questions.among import AmongSome, Subset, kept
-from index.questions.approximate import (
+from index.questions.lists.approximate import (
     LISTED_COLUMNS,
     Approximation,
     ByFactory,
@@ -38,7 +51,7 @@ from index.questions.approximate import (
     limits_json,
     place_records,
 )
-from index.questions.lists import (
+from index.questions.lists.lists import (
     Lists,
     list_blocks,
     lists_json,
@@ -47,20 +60,7 @@ from index.questions.lists import (
     twins_said,
     why_no_other,
 )
-from index.questions.marks import Mark, marks_of
-from index.questions.parameters import (
-    CAUSAL_AND_COSINE,
-    Among,
-    DensityK,
-    DensityRule,
-    ListedGeometries,
-    Top,
-    Without,
-    density_k_of,
-    list_length,
-)
-from index.questions.question import Doc
-from index.questions.reading import Some, TokenName
+from index.questions.lists.marks import Mark, marks_of
 from index.tokens.vocabulary import Token
 
 LACKING = "No overlap: these lists may lack tokens, and would seem to agree less than they do."

@@ -13,11 +13,11 @@ from index.answers.page import Block, Sentence, facts, table
 from index.bundle.bundle import Bundle, Space
 from index.errors import ParameterError
 from index.geometry.maps import Geometry
-from index.questions.among import AmongSome, Subset, kept
+from index.questions.asking.among import AmongSome, Subset, kept
+from index.questions.asking.parameters import Among, TokenText, Without
 from index.questions.distance import PAIR_COLUMNS, PAIR_PIECES, pair_facts, pair_record
-from index.questions.lists import among_facts, among_json
-from index.questions.parameters import Among, TokenText, Without
-from index.questions.place import Place, place_among, place_around, tied_places
+from index.questions.lists.lists import among_facts, among_json
+from index.questions.lists.place import Place, place_among, place_around, tied_places
 from index.tokens.vocabulary import Token
 
 _PLACES = ("b_in_a", "b_in_a_lowest", "b_in_a_highest", "a_in_b", "a_in_b_lowest", "a_in_b_highest")

@@ -14,11 +14,11 @@ from index.bundle.manifest import MANIFEST
 from index.bundle.saved_sets import read_set, saved_names
 from index.errors import ParameterError, parameter
 from index.files import placing, require_free
-from index.questions.among import Subset, subset
-from index.questions.named_sets import BUILT_IN, MARK, save_set, usable
-from index.questions.parameters import Overwrite
-from index.questions.question import Doc
-from index.questions.token_files import write_tokens
+from index.questions.asking.among import Subset, subset
+from index.questions.asking.named_sets import BUILT_IN, MARK, save_set, usable
+from index.questions.asking.parameters import Overwrite
+from index.questions.asking.question import Doc
+from index.questions.asking.token_files import write_tokens
 from index.tokens.display import display
 
 
@@ -79,7 +79,7 @@ def sets(
     *,
     overwrite: Overwrite = False,
 ) -> Sets:
-    """The named parts of the vocabulary, with their definitions: --among @NAME and --without @NAME take them.
+    """The named parts of the vocabulary, with their definitions: @NAME keeps a question to one of them.
 
     Example: uv run query.py sets import words.txt mine
 

@@ -12,8 +12,10 @@ from index.answers.page import Block, Heading, Sentence, Words, counted, facts
 from index.bundle.bundle import Bundle, Space
 from index.errors import ParameterError, parameter
 from index.geometry.maps import Geometry, chord_of
-from index.questions.among import AmongSome, Subset, kept
-from index.questions.lists import (
+from index.questions.asking.among import AmongSome, Subset, kept
+from index.questions.asking.parameters import OTHERS, Among, TokenText, Without
+from index.questions.asking.question import Doc, Limit
+from index.questions.lists.lists import (
     PIECE,
     PLACE_COLUMNS,
     Neighbor,
@@ -23,8 +25,6 @@ from index.questions.lists import (
     neighbor_list,
     neighbors_table,
 )
-from index.questions.parameters import OTHERS, Among, TokenText, Without
-from index.questions.question import Doc, Limit
 from index.search.finder import ROUNDING
 from index.tokens.vocabulary import Token
 

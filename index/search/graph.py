@@ -42,7 +42,7 @@ PANEL_BYTES = 1 << 26
 RANK_ROWS = 1024  # points that one task ranks
 RANK_STEPS = 8  # after each, the memory of the positions that are done is given back
 NEAREST_BYTES = 12  # of each: its position, its distance
-SPARE = 48  # places beyond k where the nearest so far are kept: with fewer of them, they are tidied more often
+SPARE = 24  # places beyond k where the nearest so far are kept; with more, limits wait longer to be lowered
 SWEEP_SHARE = 0.9  # of the time, for progress
 
 
@@ -69,7 +69,7 @@ def knn_graph(
 ) -> KnnGraph:
     """Return the exact k-nearest-neighbor graph of all points, (V, D) float32, finite, mapped or not.
 
-    Beside the points it needs 128 MiB for rounded points, and 12 bytes per point for each of its k + 48 nearest so far,
+    Beside the points it needs 128 MiB for rounded points, and 12 bytes per point for each of its k + 24 nearest so far,
     whose place the graph takes, 16 k bytes per point. Scores are multiplied on `device`, as torch names it:
     "cpu", "cuda", "mps"; by default on all cores. `progress` is called with the share done, on the calling thread.
     `arithmetic` is the filter's, by default the faster one here, and `find` may find the nearest elsewhere, tile by

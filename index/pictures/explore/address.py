@@ -12,7 +12,7 @@ from index.bundle.bundle import Bundle
 from index.errors import ParameterError
 from index.geometry.maps import Geometry
 from index.pictures.numbers.series import called
-from index.questions.parameters import CAUSAL_AND_COSINE
+from index.questions.asking.parameters import CAUSAL_AND_COSINE
 from index.tokens.display import display
 from index.tokens.vocabulary import Token
 
@@ -85,7 +85,7 @@ class Lead:
 def lead(reference: Reference) -> Lead:
     """Return another question with its address."""
     query = urlencode(reference.typed)
-    return Lead(reference.said, f"/ask/{reference.question}" + (f"?{query}" if query else ""))
+    return Lead(reference.question, f"/ask/{reference.question}" + (f"?{query}" if query else ""))
 
 
 def read_choice(parameters: Mapping[str, str], bundle: Bundle) -> Choice:

@@ -53,6 +53,11 @@ class Assets:
         """Return the address of a file, a new one when its content is new."""
         return f"/static/{name}?{self._digests[name]}"
 
+    @property
+    def styles(self) -> list[str]:
+        """The names of the style sheets."""
+        return [name for name in self._contents if name.endswith(".css")]
+
     def content(self, name: str) -> bytes:
         """Return a file that is there."""
         return self._contents[name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
@@ -11,23 +12,23 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from index.errors import BundleError, LogoscopeError, TokenError
-from index.pictures.explore import ask
+from index.pictures.explore import forms
 from index.pictures.explore.address import Choice, link, links, read_choice, usual_choice
 from index.pictures.explore.assets import LONGEST, Assets, templates
 from index.pictures.explore.map_data import IMMUTABLE
 from index.pictures.explore.opened import OpenedBundle, WatchedBundle
-from index.pictures.explore.question_page import LOOK_AGAIN, PATIENCE, may_begin, question_page
-from index.pictures.explore.views import plain_lists, quoted_finding, token_view
+from index.pictures.explore.question_page import FORMS, LOOK_AGAIN, PATIENCE, may_begin, question_page
+from index.pictures.explore.views import findings_context, plain_lists, quoted_finding, token_view
 from index.pictures.numbers.series import model_of
 from index.pictures.page import tables, words
-from index.questions.analogy import analogy
-from index.questions.question import Question
-from index.questions.terms import term_of
+from index.questions.analogy.analogy import analogy
+from index.questions.analogy.terms import term_of
+from index.questions.asking.question import Question
 from index.tokens.display import display
 
 NEW_EACH_TIME = {"Cache-Control": "no-cache"}
 
-Answer = Callable[[Request, OpenedBundle], Response]
+Answering = Callable[[Request, OpenedBundle], Response]
 
 Questions = Mapping[str, Question[Any, Any]]
 """By their names."""
@@ -42,7 +43,7 @@ class Pages:
         self._assets = Assets()
         self._templates = templates(self._assets)
 
-    def answering(self, answer: Answer) -> Callable[[Request], Response]:
+    def answering(self, answer: Answering) -> Callable[[Request], Response]:
         """Return the endpoint of an answer, with an error page for what cannot be answered."""
 
         def endpoint(request: Request) -> Response:
@@ -104,28 +105,28 @@ class Pages:
         if not typed:
             return RedirectResponse("/", HTTPStatus.SEE_OTHER)
         try:
-            row = opened.vocabulary.vocabulary.resolve(typed)
+            row = opened.suggestions.only(typed)
         except TokenError as error:
-            of_id = opened.suggestions.of_id(typed)
-            if of_id is None or opened.suggestions.meant(typed):
-                return self._unknown(opened, choice, typed, error)
-            row = of_id
+            return self._unknown(opened, choice, typed, error)
         return RedirectResponse(choice.of_token(_id(opened, row)), HTTPStatus.SEE_OTHER)
 
     def suggest(self, request: Request, opened: OpenedBundle) -> Response:
-        """Return the tokens that what is being typed may mean, as JSON."""
-        choice = read_choice(request.query_params, opened.vocabulary)
-        rows = opened.suggestions.rows(request.query_params.get("q", ""))
-        found = links(opened.vocabulary, rows, choice)
+        """Return the tokens that what is being typed may mean, as JSON: `only` of the one that it names."""
+        choice, typed = read_choice(request.query_params, opened.vocabulary), request.query_params.get("q", "")
+        only = None
+        with suppress(TokenError):
+            only = opened.suggestions.only(typed)
         return JSONResponse(
             [
                 {
+                    "id": each.id,
                     "text": each.text,
                     "number": each.number,
                     "term": term_of(opened.vocabulary, each.row),
                     "address": each.address,
+                    "only": each.row == only,
                 }
-                for each in found
+                for each in links(opened.vocabulary, opened.suggestions.rows(typed), choice)
             ]
         )
 
@@ -183,23 +184,29 @@ class Pages:
         """Show how far two geometries agree over all tokens."""
         choice = read_choice(request.query_params, opened.vocabulary)
         found = opened.overlap((choice.first, choice.second))
+        listed = {} if found is None else {"most": found.most, "least": found.least}
         ends = [
-            (title, [(link(each.token, choice), each.shares) for each in agreements])
-            for title, agreements in (
-                ()
-                if found is None
-                else (("Tokens that agree most", found.most), ("Tokens that agree least", found.least))
-            )
+            (f"Tokens that agree {name}", [(link(each.token, choice), each.shares) for each in agreements])
+            for name, agreements in listed.items()
         ]
         return self._page("vocabulary.html", opened, choice, found=found, ends=ends)
 
     def findings(self, request: Request, opened: OpenedBundle) -> Response:
-        """Return what one would quote of the vocabulary, as JSON: what is counted in a second or two."""
+        """Show what one would quote of the vocabulary, and the answers it is taken from, as they come."""
+        job = opened.findings_job(PATIENCE) if may_begin(request) else None
+        found, choice = opened.findings, usual_choice(opened.vocabulary)
+        waiting = job is not None and found.quick
+        context = findings_context(found, choice, waiting=waiting)
+        response = self._page("findings.html", opened, choice, job=job if waiting else None, **context)
+        return _on_its_way(response) if waiting else response
+
+    def quoted(self, request: Request, opened: OpenedBundle) -> Response:
+        """Return the findings that are there, as JSON: all of them, or what is counted in a second or two."""
         return JSONResponse([quoted_finding(each) for each in opened.findings.found])
 
     def questions(self, request: Request, opened: OpenedBundle) -> Response:
         """List all questions, and say of those without a page why they have none."""
-        reasons = [(each, ask.why_not(each)) for each in self._questions.values()]
+        reasons = [(each, forms.why_not(each)) for each in self._questions.values()]
         offered = [each for each, why in reasons if why is None]
         others = [(each, why) for each, why in reasons if why is not None]
         return self._page("questions.html", opened, usual_choice(opened.vocabulary), offered=offered, others=others)
@@ -207,12 +214,25 @@ class Pages:
     def ask(self, request: Request, opened: OpenedBundle) -> Response:
         """Show the form of a question, and the answer where it was asked."""
         question = self._questions.get(request.path_params["name"])
-        why = "there is no such question" if question is None else ask.why_not(question)
+        why = "there is no such question" if question is None else forms.why_not(question)
         if question is None or why is not None:
             raise HTTPException(HTTPStatus.NOT_FOUND, why if question is None else f"{question.name}: {why}")
         page = question_page(request, opened, question)
         response = self._page("question.html", opened, page.choice, page.status, **page.context)
         return _on_its_way(response) if page.is_on_its_way else response
+
+    def answer(self, request: Request, opened: OpenedBundle) -> Response:
+        """Return an answer as a file, all of it; the page of the question where there is none, or none yet."""
+        name, form = request.path_params["name"], request.path_params["form"]
+        question = self._questions.get(name)
+        if question is None or forms.why_not(question) is not None or form not in FORMS:
+            raise HTTPException(HTTPStatus.NOT_FOUND, "there is no such answer")
+        found = question_page(request, opened, question).context["answer"]
+        if found is None:
+            return RedirectResponse(str(request.url.replace(path=f"/ask/{name}")), HTTPStatus.SEE_OTHER)
+        written, media_type = FORMS[form]
+        kept = {"Content-Disposition": f'attachment; filename="{name}.{form}"', **NEW_EACH_TIME}
+        return Response(written(question, found), media_type=media_type, headers=kept)
 
     def static(self, request: Request) -> Response:
         """Return a style sheet, a script or the icon.

@@ -64,6 +64,12 @@ class Jobs:
             raise job.error
         return job
 
+    def answer(self, key: Hashable) -> Any:
+        """Return the answer of a key where it is there; None where it is on its way, failed, or was not asked for."""
+        with self._lock:
+            job = self._jobs.get(key)
+        return None if job is None else job.answer
+
     def _job(self, key: Hashable, ask: Ask) -> Job:
         with self._lock:
             job = self._jobs.pop(key, None)

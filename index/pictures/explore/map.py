@@ -23,7 +23,7 @@ from index.errors import ParameterError, parameter
 from index.export.layout import enough_points, lay_out, require_layout
 from index.files import brief, placing
 from index.geometry.maps import Geometry
-from index.pictures.numbers.fidelity import NEIGHBORS, Fidelity, fidelity, kept_neighbors
+from index.pictures.numbers.fidelity import NEIGHBORS, Fidelity, fidelity
 from index.progress import Progress, silent
 
 GEOMETRIES = (Geometry.CAUSAL, Geometry.COSINE)
@@ -79,12 +79,10 @@ def make_map(bundle: Bundle, path: Path, report: Progress = silent) -> None:
             if geometry is not GEOMETRIES[0] and not enough_points(bundle, space):
                 continue
             places = lay_out(bundle, space, partial(report, f"laying out the {label} map"))
-            checking = f"checking the {label} map"
-            report(checking, 0, 1)
             columns |= dict(zip(_axes(label), places.T, strict=True))
-            columns[_kept(label)] = kept_neighbors(bundle, places, geometry)
-            figures += fidelity(bundle, places, geometry)
-            report(checking, 1, 1)
+            found, kept = fidelity(bundle, places, geometry, partial(report, f"checking the {label} map"))
+            columns[_kept(label)] = kept
+            figures += found
         about = {_BUNDLE: _fingerprint(bundle), _FIDELITY: msgspec.json.encode(figures)}
         pq.write_table(columns_table(columns).replace_schema_metadata(about), written)
 

@@ -16,7 +16,7 @@ from index.geometry.maps import Geometry
 from index.pictures.explore.colorings import Coloring
 from index.pictures.explore.map import GEOMETRIES, VocabularyMap
 from index.pictures.explore.opened import OpenedBundle
-from index.questions.marks import suspect
+from index.questions.lists.marks import suspect
 
 IMMUTABLE = {"Cache-Control": "public, max-age=31536000, immutable"}
 """For what is served under an address that names its content."""

@@ -23,16 +23,20 @@ from index.pictures.explore.suggest import Suggestions
 from index.pictures.numbers.densities import Densities, all_densities
 from index.pictures.numbers.vocabulary_series import overlap_census
 from index.progress import Progress
-from index.questions.agreement import unsuspected
-from index.questions.among import Subset
+from index.questions.asking.among import Subset
+from index.questions.asking.question import Question
 from index.questions.densest import Densest, densest
-from index.questions.findings import Findings, findings
+from index.questions.findings.findings import Findings, findings
+from index.questions.lists.agreement import unsuspected
 from index.questions.neighbors import Neighborhood
-from index.questions.overlap import OverlapCensus
-from index.questions.question import Question
+from index.questions.overlap.overlap import OverlapCensus
 
 ABOUT = ("kind", "script", "reachable", "euclidean_norm", "causal_norm")
 """Columns of `tokens.parquet` that the page of a token shows."""
+
+FINDINGS, WHOLE = Question(findings), {"quick": False}
+ALL_FINDINGS = "all findings"
+"""They are kept as long as the program runs, however many other answers are asked for."""
 
 Made = TypeVar("Made")
 Identity = tuple[int, int, int]
@@ -64,8 +68,12 @@ class OpenedBundle:
 
     @property
     def findings(self) -> Findings:
-        """What one would quote of the vocabulary, without what takes long."""
-        return self._once("findings", lambda: findings(self.vocabulary, quick=True))
+        """What one would quote of the vocabulary: without what takes long, until `findings_job` has answered."""
+        whole: Findings | None = self._made.get(ALL_FINDINGS) or self._jobs.answer(_key(FINDINGS, WHOLE))
+        if whole is None:
+            return self._once("quick findings", lambda: findings(self.vocabulary, quick=True))
+        there = whole
+        return self._once(ALL_FINDINGS, lambda: there)
 
     @property
     def map(self) -> VocabularyMap | None:
@@ -105,13 +113,16 @@ class OpenedBundle:
 
     def job(self, question: Question[Any, Any], given: Mapping[str, Any], patience: float) -> Job:
         """Return the answer to a question that takes long, or how far it is after some seconds."""
-        key = (question.name, tuple(sorted((name, str(value)) for name, value in given.items())))
 
         def ask(progress: Progress) -> Answer:
             answer: Answer = question(self.vocabulary, **given, progress=progress)
             return answer
 
-        return self._jobs.get(key, ask, patience)
+        return self._jobs.get(_key(question, given), ask, patience)
+
+    def findings_job(self, patience: float) -> Job:
+        """Return the job of all findings, done or not after some seconds: that of the question with `quick` false."""
+        return self.job(FINDINGS, WHOLE, patience)
 
     def map_job(self, patience: float) -> Job:
         """Return the job that lays out the maps, done or not after some seconds.
@@ -134,6 +145,10 @@ class OpenedBundle:
             if key not in self._made:
                 self._made[key] = make()
             return cast(Made, self._made[key])
+
+
+def _key(question: Question[Any, Any], given: Mapping[str, Any]) -> Hashable:
+    return (question.name, tuple(sorted((name, str(value)) for name, value in given.items())))
 
 
 class WatchedBundle:

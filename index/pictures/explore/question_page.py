@@ -2,27 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
 from starlette.requests import Request
 
-from index.answers.answer import Answer
+from index.answers.answer import Answer, columns_of, json_of, rows_of, to_csv, to_json
 from index.errors import BundleError, LogoscopeError
-from index.pictures.explore import ask
+from index.pictures.explore import ask, forms
 from index.pictures.explore.address import Choice, usual_choice
 from index.pictures.explore.assets import LONGEST
 from index.pictures.explore.jobs import Job
 from index.pictures.explore.opened import OpenedBundle
 from index.pictures.page.answer_charts import answer_charts, specifications
-from index.questions.question import Question
+from index.questions.asking.question import Question
 
 PATIENCE = 1.0
 """Seconds that a page waits for an answer that takes long, before it says how far it is."""
 
 LOOK_AGAIN = 2
 """After so many seconds a browser asks for such a page again; HTML alone could not without a script."""
+
+
+def _csv(question: Question[Any, Any], answer: Answer) -> str:
+    return to_csv(tuple(columns_of(answer)), rows_of(answer))
+
+
+def _json(question: Question[Any, Any], answer: Answer) -> str:
+    """Return what a terminal prints: where it takes several of something, a list of answers."""
+    found = json_of(answer.complete())
+    return to_json([found] if any(each.doc.many for each in question.parameters) else found)
+
+
+FORMS: dict[str, tuple[Callable[[Question[Any, Any], Answer], str], str]] = {
+    "csv": (_csv, "text/csv; charset=utf-8"),
+    "json": (_json, "application/json"),
+}
+"""What writes a whole answer, and what that is called."""
 
 
 @dataclass(frozen=True)
@@ -49,14 +67,16 @@ def question_page(request: Request, opened: OpenedBundle, question: Question[Any
     """Ask a question with what the address holds; raises BundleError."""
     sent, bundle = request.query_params, opened.vocabulary
     typed = {name: [value[:LONGEST] for value in sent.getlist(name)] for name in sent}
-    choice, fields = usual_choice(bundle), ask.fields(question, typed, bundle)
+    choice, fields = usual_choice(bundle), forms.fields(question, typed, bundle)
     found: Answer | None = None
+    line = ""
     job: Job | None = None
     problem = ""
     begun = not question.reports_progress or may_begin(request)
-    if begun and (typed or ask.answered_at_once(question)):
+    if begun and (typed or forms.answered_at_once(question)):
         try:
-            given = ask.arguments(question, typed, bundle)
+            given = forms.arguments(question, typed, bundle)
+            line = forms.in_a_terminal(question, given, bundle)
             if question.reports_progress:
                 job = opened.job(question, given, PATIENCE)
                 found = job.answer
@@ -66,13 +86,16 @@ def question_page(request: Request, opened: OpenedBundle, question: Question[Any
             raise
         except LogoscopeError as error:
             if typed:  # else nobody asked
-                fields, problem = ask.with_problem(fields, error, bundle), str(error)
+                fields = forms.with_problem(fields, error, bundle)
+                problem = error.told(forms.in_words)
     charts = () if found is None else answer_charts(found)
     context = {
         "question": question,
         "fields": fields,
         "problem": "" if any(field.problem for field in fields) else problem,
         "job": job,
+        "line": line,
+        "query": f"?{query}" if (query := request.url.query) else "",
         "answer": found,
         "parts": [] if found is None else ask.shown(found.page(), choice),
         "charts": charts,

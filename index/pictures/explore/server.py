@@ -10,7 +10,7 @@ from typing import Any
 
 from index.errors import ParameterError, parameter
 from index.files import brief, require
-from index.questions.question import Question
+from index.questions.asking.question import Question
 
 ADDRESS = "127.0.0.1"
 """Of this machine, and reached from no other."""

@@ -7,6 +7,7 @@ hundred each. They are scripts that hand over JSON, because a page that was open
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,18 +22,19 @@ from index.geometry.maps import Geometry
 from index.measures.density import Rule
 from index.pictures.explore import map_data
 from index.pictures.explore.address import TOP, Link
-from index.pictures.explore.assets import Assets, templates
+from index.pictures.explore.assets import CHARTS, Assets, templates
 from index.pictures.explore.bundled import bundled
 from index.pictures.explore.opened import OpenedBundle
+from index.pictures.explore.site_charts import site_charts
 from index.pictures.explore.views import brief, verdict_without
 from index.pictures.numbers.series import called, model_of
 from index.pictures.page import tables, words
 from index.pictures.page.tables import LISTED_TWINS
 from index.progress import Progress
-from index.questions.lists import NEAREST_BY, Neighbor
-from index.questions.marks import Mark
+from index.questions.asking.parameters import CAUSAL_AND_COSINE, density_k_of, list_length
+from index.questions.lists.lists import NEAREST_BY, Neighbor
+from index.questions.lists.marks import Mark
 from index.questions.neighbors import Neighborhood, neighborhood
-from index.questions.parameters import CAUSAL_AND_COSINE, density_k_of, list_length
 
 SHARD = 256
 """Tokens in a file."""
@@ -61,6 +63,7 @@ def export_site(opened: OpenedBundle, folder: Path, *, overwrite: bool = False, 
         _write_pages(opened, written)
         data = written / "data"
         _write(data, "vocabulary", _vocabulary(opened))
+        _write(data, "charts", site_charts(opened))
         if opened.map is not None:
             _write_map(opened, data)
         _write_tokens(opened, data, report)
@@ -82,8 +85,11 @@ def _write_assets(folder: Path) -> None:
     def read(name: str) -> str:
         return assets.content(name).decode()
 
-    for name in ("report.css", "explore.css", "icon.svg", "site.js"):
+    for name in (*assets.styles, "icon.svg", "site.js"):
         (folder / name).write_text(read(name), encoding="utf-8")
+    charts = assets.get(CHARTS)
+    if charts is not None:
+        (folder / CHARTS).write_bytes(charts.content)
     for name in SCRIPTS:
         (folder / name).write_text(bundled(name, read, LINK), encoding="utf-8")
 
@@ -120,6 +126,8 @@ def _page(environment: Environment, opened: OpenedBundle, name: str, script: str
         "layout": "base.html",
         "script": script,
         "shard": SHARD,
+        "searched": "",
+        "findings": opened.findings.found,
         "control": "" if control is None else control.sentence,
     }
     return environment.get_template(name).render({**shared, **context})
@@ -192,6 +200,7 @@ def _token(opened: OpenedBundle, row: int) -> dict[str, Any]:
         "without": verdict_without(found),
         "brief": brief(found),
         "meaning": "" if found.overlap is None else found.meaning,
+        "density": _figure(found.density),
         "lists": list(_lists(found)),
         "facts": [("id", str(found.token.id)), *found.density_facts(), ("hubness", found.hubness_said())],
         "twins": [twin.row for twin in found.twins[:LISTED_TWINS]],
@@ -219,6 +228,11 @@ def _similarities(geometry: Geometry, listed: tuple[Neighbor, ...]) -> dict[str,
 
 def _flags(listed: tuple[Neighbor, ...], mark: Mark) -> str:
     return "".join("1" if mark in each.marks else "0" for each in listed)
+
+
+def _figure(density: float) -> float | None:
+    """Return a density as a chart on a logarithmic scale shows it; None of one that it cannot show."""
+    return float(f"{density:.7g}") if 0 < density < math.inf else None
 
 
 def _rounded(value: float) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from index.errors import TokenError
 from index.tokens.meaning import LONGEST, alike, form_of
 from index.tokens.vocabulary import Vocabulary
 
@@ -32,6 +33,16 @@ class Suggestions:
             if len(found) >= count:
                 break
         return list(found)[:count]
+
+    def only(self, typed: str) -> int:
+        """Return the row of the one token that `typed` names, or has for an id; TokenError for none, or several."""
+        try:
+            return self._vocabulary.resolve(typed)
+        except TokenError:
+            row = self.of_id(typed)
+            if row is None or self.meant(typed):
+                raise
+            return row
 
     def of_id(self, typed: str) -> int | None:
         """Return the row of the id that is typed, with `#` before it or without; None where there is none."""

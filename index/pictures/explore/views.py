@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,19 +13,21 @@ from index.geometry.maps import Geometry
 from index.measures.density import Rule
 from index.measures.overlap import Overlap
 from index.pictures.explore.address import Choice, Link, lead, link
+from index.pictures.explore.ask import shown
 from index.pictures.explore.opened import OpenedBundle
 from index.pictures.numbers.densities import unit
 from index.pictures.numbers.series import NeighborhoodSeries, neighborhood_series
 from index.pictures.page import words
-from index.pictures.page.answer_charts import specifications
+from index.pictures.page.answer_charts import answer_charts, specifications
 from index.pictures.page.chart import Chart
 from index.pictures.page.charts import neighborhood_charts
 from index.pictures.page.tables import LISTED_TWINS, density_facts
-from index.questions.lists import NEAREST_BY, Neighbor
-from index.questions.marks import MEANINGS, SIGNS, Mark
+from index.questions.asking.parameters import density_k_of
+from index.questions.findings.findings import Findings
+from index.questions.findings.quoted import Finding
+from index.questions.lists.lists import NEAREST_BY, Neighbor
+from index.questions.lists.marks import MEANINGS, SIGNS, Mark
 from index.questions.neighbors import Neighborhood, neighborhood
-from index.questions.parameters import density_k_of
-from index.questions.quoted import Finding
 from index.tokens.display import display, quoted
 
 NONE = "-"
@@ -120,6 +122,21 @@ def quoted_finding(found: Finding) -> dict[str, str]:
     """Return what a script shows of a finding, with the address of the answer it is taken from."""
     to = lead(found.source)
     return {"said": f"{found.said}.", "misleads": found.misleads, "question": to.text, "address": to.address}
+
+
+def findings_context(found: Findings, choice: Choice, *, waiting: bool) -> dict[str, Any]:
+    """Return what the page of findings shows: themselves, the answers they are taken from, and the charts of these.
+
+    While others are waited for, the findings that are there stand alone, and nothing is said of why others are not.
+    """
+    answers = {} if waiting else found.answers
+    charts = tuple(chart for answer in answers.values() for chart in answer_charts(answer))
+    return {
+        "parts": shown((replace(found, left_out={}) if waiting else found).page(), choice),
+        "answers": [(name, shown(answer.page(), choice)) for name, answer in answers.items()],
+        "charts": charts,
+        "specifications": specifications(charts),
+    }
 
 
 def plain_lists(lists: Mapping[Geometry, tuple[Neighbor, ...]], choice: Choice) -> list[List]:

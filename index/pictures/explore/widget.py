@@ -125,7 +125,7 @@ def answer(opened: OpenedBundle, address: str) -> Any:
 def page(opened: OpenedBundle, token: int | None, color: str) -> str:
     """Return the page of the map with all it is made of."""
     assets = Assets()
-    contents = {name: assets.content(name) for name in ("report.css", "explore.css", "icon.svg", "framed.js")}
+    contents = {name: assets.content(name) for name in (*assets.styles, "icon.svg", "framed.js")}
     contents["atlas.js"] = bundled("atlas.js", lambda name: assets.content(name).decode(), "#").encode()
     types = {"css": "text/css", "svg": "image/svg+xml", "js": "text/javascript"}
 
@@ -140,6 +140,7 @@ def page(opened: OpenedBundle, token: int | None, color: str) -> str:
         bundle=opened.vocabulary,
         model=model_of(opened.vocabulary),
         map=found,
+        findings=(),
         shown=[] if found is None else list(found.layouts)[:1],
         figures=() if found is None else found.fidelity,
         said=f"?{said}{f'color={color}' if color else ''}",

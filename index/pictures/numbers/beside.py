@@ -9,10 +9,10 @@ import numpy as np
 from index.bundle.bundle import Bundle
 from index.geometry.maps import Geometry
 from index.pictures.numbers.densities import Densities, all_densities
-from index.questions.among import Subset
-from index.questions.beside import beside
-from index.questions.overlap import OverlapCensus, overlap
-from index.questions.reading import Pair
+from index.questions.asking.among import Subset
+from index.questions.asking.beside import beside
+from index.questions.asking.reading import Pair
+from index.questions.overlap.overlap import OverlapCensus, overlap
 
 _MOST_BINS = 1000
 

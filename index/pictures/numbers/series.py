@@ -15,8 +15,8 @@ from index.measures.density import Rule
 from index.measures.overlap import Overlap
 from index.pictures.numbers.beside import SeriesBeside
 from index.pictures.numbers.densities import Densities, all_densities, unit
-from index.questions.lists import ranked
-from index.questions.marks import Mark, signs
+from index.questions.lists.lists import ranked
+from index.questions.lists.marks import Mark, signs
 from index.questions.neighbors import Neighborhood
 from index.tokens.display import display
 from index.tokens.vocabulary import Token

@@ -11,8 +11,8 @@ from index.geometry.maps import Geometry
 from index.measures.density import Rule
 from index.pictures.numbers.beside import SeriesBeside, series_beside
 from index.pictures.numbers.densities import Densities, all_densities, ends
-from index.questions.overlap import OverlapCensus, overlap
-from index.questions.parameters import CAUSAL_AND_COSINE, density_k_of
+from index.questions.asking.parameters import CAUSAL_AND_COSINE, density_k_of
+from index.questions.overlap.overlap import OverlapCensus, overlap
 
 NORM_BINS = 60
 

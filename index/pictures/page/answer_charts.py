@@ -12,11 +12,11 @@ from index.pictures.page import compare_page
 from index.pictures.page.chart import Chart
 from index.pictures.page.compare_page import COLORS
 from index.pictures.page.vega import INK, SOFT, axis, specification, tip
-from index.questions.comparison import Comparison
-from index.questions.concepts import Concepts
-from index.questions.directions import Product
+from index.questions.compare.comparison import Comparison
+from index.questions.concept.concepts import Concepts
+from index.questions.concept.directions import Product
 from index.questions.hubness import Hubness
-from index.questions.shares import TRAITS, Counted, Shares
+from index.questions.shares.in_common import TRAITS, Counted, Shares
 from index.tokens.display import display
 
 ROW = 24

@@ -10,15 +10,22 @@ from index.bundle.manifest import MANIFEST
 from index.files import require_free
 from index.pictures.page.compare_page import require_libraries, write_page
 from index.progress import Progress, silent
-from index.questions.compared import LISTED, compare_bundles
-from index.questions.comparison import Comparison
-from index.questions.parameters import KEPT, TOKENS, Overwrite
-from index.questions.question import Doc
+from index.questions.asking.parameters import KEPT, TOKENS, Overwrite
+from index.questions.asking.question import Doc
+from index.questions.compare.compared import LISTED, compare_bundles
+from index.questions.compare.comparison import Comparison
 
 
 def compare(
     bundle: Bundle,
-    other: Annotated[Bundle, Doc("The bundle to compare with: its folder, or its name.", metavar="B")],
+    other: Annotated[
+        Bundle,
+        Doc(
+            "The bundle to compare with: its folder, or its name.",
+            metavar="B",
+            on_page="The bundle to compare with, of those in the same folder.",
+        ),
+    ],
     *,
     tops: Annotated[
         tuple[int, ...] | None,

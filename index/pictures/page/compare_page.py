@@ -14,7 +14,7 @@ from index.pictures.page import vega
 from index.pictures.page.chart import Chart
 from index.pictures.page.render import PAGE, render
 from index.pictures.page.vega import BOTH, PAIR, SOFT, axis, specification, tip
-from index.questions.comparison import Comparison
+from index.questions.compare.comparison import Comparison
 
 COLORS = dict(zip(Geometry, (*PAIR, BOTH), strict=True))
 

@@ -29,12 +29,8 @@ from index.pictures.page.charts import neighborhood_charts
 from index.pictures.page.render import PAGE, render
 from index.pictures.page.vocabulary_page import write_vocabulary_page
 from index.progress import Progress, silent
-from index.questions.agreement import shared_table
-from index.questions.beside import BesideBundle, notes_beside
-from index.questions.densest import Densest, densest
-from index.questions.lists import NEAREST_BY
-from index.questions.neighbors import Neighborhood, neighbors
-from index.questions.parameters import (
+from index.questions.asking.beside import BesideBundle, notes_beside
+from index.questions.asking.parameters import (
     CAUSAL_AND_COSINE,
     KEPT,
     Among,
@@ -46,7 +42,11 @@ from index.questions.parameters import (
     Without,
     list_length,
 )
-from index.questions.question import Doc
+from index.questions.asking.question import Doc
+from index.questions.densest import Densest, densest
+from index.questions.lists.agreement import shared_table
+from index.questions.lists.lists import NEAREST_BY
+from index.questions.neighbors import Neighborhood, neighbors
 from index.tokens.vocabulary import Token
 
 NAMED = 5

@@ -17,8 +17,8 @@ from index.measures.density import Rule
 from index.pictures.numbers.densities import unit
 from index.pictures.numbers.series import NeighborhoodSeries, called
 from index.questions.info import info_facts
-from index.questions.lists import Neighbor
-from index.questions.marks import signs
+from index.questions.lists.lists import Neighbor
+from index.questions.lists.marks import signs
 from index.questions.neighbors import Neighborhood
 from index.tokens.display import display
 from index.tokens.vocabulary import Token

@@ -19,8 +19,8 @@ from index.pictures.page.chart import Chart
 from index.pictures.page.compare_page import Named, Shown, named_parts
 from index.pictures.page.render import PAGE, render
 from index.progress import Progress, silent
-from index.questions.concept import concept
-from index.questions.findings import Findings, findings
+from index.questions.concept.concept import concept
+from index.questions.findings.findings import Findings, findings
 
 CONCEPTS = "Cosines between directions of concepts"
 _PARTS = ("evaluate", "shares", "overlap", "hubness", "duplicates", "untrained")

@@ -9,8 +9,8 @@ from index.bundle.bundle import Space
 from index.geometry.maps import Geometry
 from index.measures.overlap import BORDERS, FEWEST, Overlap, Verdict
 from index.pictures.numbers.densities import unit
-from index.questions.lists import Neighbor
-from index.questions.marks import MEANINGS, SIGNS
+from index.questions.lists.lists import Neighbor
+from index.questions.lists.marks import MEANINGS, SIGNS
 from index.questions.neighbors import Neighborhood
 
 TERMS = (

@@ -11,8 +11,8 @@ from matplotlib.image import AxesImage
 from index.answers.page import counted
 from index.pictures.plot import paper
 from index.pictures.plot.fonts import Typeface
-from index.questions.concepts import Concepts
-from index.questions.directions import Product
+from index.questions.concept.concepts import Concepts
+from index.questions.concept.directions import Product
 from index.tokens.display import display
 
 MOST_NUMBERS = 8

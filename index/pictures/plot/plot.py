@@ -19,12 +19,8 @@ from index.pictures.numbers.beside import SeriesBeside, series_beside
 from index.pictures.numbers.densities import all_densities
 from index.pictures.numbers.series import neighborhood_series, titled
 from index.pictures.numbers.vocabulary_series import VocabularySeries, vocabulary_series
-from index.questions.beside import BesideBundle, notes_beside
-from index.questions.concept import LEAST_RANDOM, concept
-from index.questions.concepts import Concepts
-from index.questions.densest import densest
-from index.questions.neighbors import Neighborhood, neighbors
-from index.questions.parameters import (
+from index.questions.asking.beside import BesideBundle, notes_beside
+from index.questions.asking.parameters import (
     CAUSAL_AND_COSINE,
     OTHERS,
     Among,
@@ -34,7 +30,11 @@ from index.questions.parameters import (
     Overwrite,
     Without,
 )
-from index.questions.question import Doc
+from index.questions.asking.question import Doc
+from index.questions.concept.concept import LEAST_RANDOM, concept
+from index.questions.concept.concepts import Concepts
+from index.questions.densest import densest
+from index.questions.neighbors import Neighborhood, neighbors
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -11,7 +11,7 @@ from index.errors import ParameterError, parameter
 from index.files import placing, require, require_free
 from index.geometry.maps import Geometry
 from index.pictures.plot.plot import FORMATS
-from index.questions.steps import Agreed, Timeline
+from index.questions.timeline.steps import Agreed, Timeline
 from index.tokens.display import display
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from index.pictures.numbers.vocabulary_series import EigenvalueSeries, NormSerie
 from index.pictures.plot import paper
 from index.pictures.plot.fonts import Typeface
 from index.pictures.plot.neighborhood import draw_densities, found_in
-from index.questions.overlap import OverlapCensus
+from index.questions.overlap.overlap import OverlapCensus
 from index.tokens.display import display
 
 

@@ -5,12 +5,15 @@ import { addressOf, fromAddress } from "./address.js";
 import { Columns } from "./columns.js";
 import { legend } from "./legend.js";
 import { made } from "./made.js";
-import { describe, linkTo, pickedToken } from "./picked.js";
+import { describe, linkTo, nameOf, pickedToken } from "./picked.js";
 import { readPlaces } from "./plane.js";
 import { buffer, json } from "./received.js";
 import { inside } from "./region.js";
 import { TokenTable } from "./table.js";
 import { View } from "./view.js";
+
+const PRINTED = { width: "640px", height: "480px" }; // as wide as A4 between its margins
+const PRINTED_RATIO = 3; // pixels of a dot on paper for each of CSS
 
 const frames = [...document.querySelectorAll(".plane")];
 const panel = document.querySelector(".panel");
@@ -26,6 +29,7 @@ let ready = false;
 
 const address = (row) => `/token/${ids[row]}`;
 const link = (row) => linkTo(texts[row] ?? "", ids[row], address(row));
+const name = (row, suspect) => nameOf(texts[row] ?? "", suspect, () => goTo(row));
 
 async function places(layout) {
   if (!layouts.has(layout)) {
@@ -145,8 +149,16 @@ function onTheSameSpot(row) {
 
 async function pick(row) {
   state.picked = row < 0 ? null : await pickedToken(source, row);
-  describe(panel.querySelector(".picked"), state.picked, { link, here: row < 0 ? [] : onTheSameSpot(row) });
+  describe(panel.querySelector(".picked"), state.picked, { link, name, here: row < 0 ? [] : onTheSameSpot(row) });
   views.forEach((view) => view.changed());
+}
+
+// Picks a token that may be anywhere, and moves there: what is searched for, and the neighbors that are named.
+async function goTo(row) {
+  told.hovered(-1);
+  await pick(row);
+  views.forEach((view) => view.flyTo(row));
+  panel.querySelector(".picked a").focus({ preventScroll: true }); // from where keys lead to its page, and its neighbors
 }
 
 // --- the whole ----------------------------------------------------------------------------------------------------
@@ -166,6 +178,13 @@ function listenToAll() {
       }
     });
   });
+  document.addEventListener("token", (event) => {
+    const row = rowOf.get(event.detail);
+    if (row !== undefined) {
+      event.preventDefault();
+      goTo(row);
+    }
+  });
   document.addEventListener("keydown", (event) => {
     if (event.key === "/" && !event.target.matches("input:not([type=checkbox], [type=range]), textarea, select")) {
       event.preventDefault();
@@ -179,6 +198,8 @@ function listenToAll() {
     filtered();
   });
   lines.addEventListener("toggle", () => lines.open && table.update());
+  addEventListener("beforeprint", () => views.forEach((view) => view.print(PRINTED, PRINTED_RATIO)));
+  addEventListener("afterprint", () => views.forEach((view) => view.print(null, window.devicePixelRatio)));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => views.forEach((view) => view.changed()));
 }
 

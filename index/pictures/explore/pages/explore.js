@@ -1,5 +1,5 @@
 // Suggests tokens while one is typed: ARIA comboboxes with a list each. Without this script the forms still work. In the
-// search box a suggestion is a page to go to; in the form of a question it is filled in.
+// search box a suggestion is a page to go to, or on the map a token to pick; in the form of a question it is filled in.
 // Loads what draws charts and maps last: the tables do not wait for it.
 
 import { tools } from "./tables.js";
@@ -21,6 +21,7 @@ function option(suggestion, id) {
   item.id = id;
   item.setAttribute("role", "option");
   item.setAttribute("aria-selected", "false");
+  item.dataset.id = suggestion.id;
   item.dataset.address = suggestion.address;
   item.dataset.named = suggestion.number || suggestion.text;
   item.dataset.term = suggestion.term;
@@ -64,7 +65,12 @@ function combobox(input) {
 
   function take(item) {
     if (searches) {
-      location.assign(item.dataset.address);
+      const picked = new CustomEvent("token", { detail: Number(item.dataset.id), cancelable: true });
+      if (document.dispatchEvent(picked)) {
+        location.assign(item.dataset.address);
+      } else {
+        close(); // a map has picked it
+      }
     } else if ("terms" in input.dataset) {
       input.value = input.value.slice(0, input.value.length - lastTerm(input.value).length) + item.dataset.term;
       close();
@@ -79,19 +85,37 @@ function combobox(input) {
     return "terms" in input.dataset ? lastTerm(input.value).replace(/^['"]/, "") : input.value;
   }
 
+  // Returns what is suggested; null where something else has been typed meanwhile.
   async function suggest() {
     const number = (asked += 1);
     const query = new URLSearchParams(searches ? new FormData(input.form) : { q: wanted() });
     const answer = await fetch(`/suggest?${query}`);
-    if (number !== asked || !answer.ok) {
-      return;
+    const suggestions = answer.ok ? await answer.json() : [];
+    if (number !== asked) {
+      return null;
     }
-    const suggestions = await answer.json();
     choose(-1);
     list.replaceChildren(...suggestions.map((each, place) => option(each, `${list.id}-${place}`)));
     list.hidden = suggestions.length === 0;
     input.setAttribute("aria-expanded", String(!list.hidden));
     status.textContent = `${suggestions.length} suggestions`;
+    return suggestions;
+  }
+
+  // On the map, the one token that is typed is picked as it is suggested; of several the first is offered, for another
+  // Enter; and where nothing is like it, the page of the search says so.
+  async function search(event) {
+    event.preventDefault();
+    clearTimeout(timer);
+    const suggestions = (await suggest()) ?? [];
+    const only = suggestions.findIndex((each) => each.only);
+    if (only >= 0) {
+      take(list.children[only]);
+    } else if (suggestions.length) {
+      choose(0);
+    } else {
+      input.form.submit();
+    }
   }
 
   input.addEventListener("input", () => {
@@ -128,6 +152,9 @@ function combobox(input) {
   });
 
   input.addEventListener("blur", close);
+  if (searches && document.querySelector(".planes") !== null) {
+    input.form.addEventListener("submit", search);
+  }
 }
 
 document.querySelectorAll("[role=combobox]").forEach(combobox);

@@ -10,6 +10,7 @@ const GROWTH = 40; // more of them, each time that the map is seen from half as 
 
 export class Labels {
   #widths = new Map();
+  #placed = []; // {row, left, top} of the names that are shown
 
   // `layer` is an element over the canvas; `order` the rows in the order in which they are named; `address` of a row.
   constructor(layer, { x, y, texts, order, address }) {
@@ -76,8 +77,14 @@ export class Labels {
     return placed;
   }
 
+  // The row whose name is at a place of the canvas, -1 where there is none: names let pointers through.
+  at({ left, top }) {
+    const holds = (name) => left >= name.left && left < name.left + this.#width(name.row) && top >= name.top && top < name.top + LINE;
+    return this.#placed.find(holds)?.row ?? -1;
+  }
+
   draw(plane, options) {
-    const placed = this.place(plane, options);
+    const placed = (this.#placed = this.place(plane, options));
     while (this.layer.children.length < placed.length) {
       const link = document.createElement("a");
       link.className = "token";

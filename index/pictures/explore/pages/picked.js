@@ -4,6 +4,7 @@ import { made, shape, token } from "./made.js";
 import { json } from "./received.js";
 
 const SHOWN_HERE = 12; // tokens on one spot that are named
+const NEAREST = 8; // true neighbors that are named
 
 // {row, lists, suspect, joined}: `joined` are the rows that lines lead to, and which lists they are in.
 export async function pickedToken(source, row) {
@@ -13,8 +14,9 @@ export async function pickedToken(source, row) {
   return { row, ...near, joined: [...new Set([...first, ...second])].map((each) => [each, why(each)]) };
 }
 
-// Fills `section` with what is known of it; `link` makes a link of a row, `here` are the rows on the same spot.
-export function describe(section, picked, { link, here }) {
+// Fills `section` with what is known of it; `link` makes a link of a row, `name` a button that picks it, `here` are the
+// rows on the same spot.
+export function describe(section, picked, { link, name, here }) {
   section.hidden = picked === null;
   if (picked === null) {
     return;
@@ -28,8 +30,16 @@ export function describe(section, picked, { link, here }) {
   };
   const [first, second] = Object.keys(picked.lists);
   const key = made("ul", { className: "key" }, said("both", "both lists"), said("first", `${first} only`), said("second", `${second} only`));
-  const doubt = "Untrained tokens and hubs are in many lists, whoever's they are.";
-  section.querySelector(".joined").replaceChildren("Lines lead to its true neighbors:", key, suspect.size ? doubt : "");
+  const doubt = "* Untrained tokens and hubs are in many lists, whoever's they are.";
+  section.querySelector(".joined").replaceChildren("Lines lead to its true neighbors:", key);
+  const nearest = Object.entries(picked.lists).filter(([, rows]) => rows.length);
+  section.querySelector(".nearest").replaceChildren(
+    ...nearest.map(([label, rows]) => {
+      const names = rows.slice(0, NEAREST).flatMap((row) => [" ", name(row, suspect.has(row))]);
+      return made("p", {}, `Nearest, ${label}:`, ...names);
+    }),
+    suspect.size ? made("p", { className: "meaning", textContent: doubt }) : "",
+  );
   const lines = here.slice(0, SHOWN_HERE).map((row) => made("li", {}, link(row)));
   if (here.length > SHOWN_HERE) {
     lines.push(made("li", { textContent: `and ${(here.length - SHOWN_HERE).toLocaleString("en")} more on the same spot` }));
@@ -40,6 +50,13 @@ export function describe(section, picked, { link, here }) {
 // A line as the map draws it, by the lists that its end is in.
 function swatch(why) {
   return shape("svg", { viewBox: "0 0 28 6", "aria-hidden": "true" }, shape("line", { x1: 0, x2: 28, y1: 3, y2: 3, class: why }));
+}
+
+// A button that is called by a token; one that is untrained or a hub is marked.
+export function nameOf(text, suspect, act) {
+  const button = made("button", { type: "button", className: suspect ? "suspect" : "" }, token(text), suspect ? " *" : "");
+  button.addEventListener("click", act);
+  return button;
 }
 
 // A link to the page of a token.

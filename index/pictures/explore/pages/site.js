@@ -42,9 +42,11 @@ window.logoscope = (() => {
 
   const MOST = 8;
 
+  const asPrinted = (typed) => typed.replace(/^ +| +$/g, (spaces) => "␣".repeat(spaces.length));
+
   function* ways(typed, { ids, texts }) {
     const digits = typed.trim().replace(/^#/, "");
-    const printed = typed.replace(/^ +| +$/g, (spaces) => "␣".repeat(spaces.length));
+    const printed = asPrinted(typed);
     const folded = printed.toLowerCase();
     const of = (test) => texts.flatMap((text, row) => (test(text) ? [row] : []));
     const byId = /^\d+$/.test(digits) ? [ids.indexOf(Number(digits))].filter((row) => row >= 0) : [];
@@ -71,13 +73,24 @@ window.logoscope = (() => {
     return [...found];
   }
 
+  // Returns the row of the token that is printed so, or has this id; undefined where none is.
+  async function only(typed) {
+    const { texts } = await load("vocabulary");
+    const [first] = await rows(typed, 1);
+    const printed = asPrinted(typed);
+    return /^#?\d+$/.test(typed.trim()) || [printed, `␣${printed}`].includes(texts[first]) ? first : undefined;
+  }
+
   async function suggestions(typed) {
     const { ids, texts } = await load("vocabulary");
+    const meant = await only(typed);
     return (await rows(typed)).map((row) => ({
+      id: ids[row],
       text: texts[row],
       number: `#${ids[row]}`,
       term: `#${ids[row]}`,
       address: `token.html?id=${ids[row]}`,
+      only: row === meant,
     }));
   }
 
@@ -92,5 +105,5 @@ window.logoscope = (() => {
     },
   };
 
-  return { put, load, ofRow, rows, fetch, run, history, location: window.location };
+  return { put, load, ofRow, rows, only, fetch, run, history, location: window.location };
 })();

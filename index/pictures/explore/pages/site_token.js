@@ -3,7 +3,7 @@
 import { made, token } from "./made.js";
 import { tools } from "./tables.js";
 
-const { load, ofRow, rows } = logoscope;
+const { load, ofRow, only, rows, run } = logoscope;
 const main = document.getElementById("main");
 
 // A distance as it is shown everywhere: six decimals, or powers of ten where these would hide it.
@@ -84,6 +84,40 @@ function show(row, found, vocabulary) {
   main.replaceChildren(name, verdict, ...onMap, lists, legend, made("section", { ariaLabel: "The token" }, made("h2", {}, "The token"), made("table", { className: "facts" }, ...facts)));
 }
 
+// The charts of a token, filled with what its tables hold: `run` draws them.
+function showCharts(found, vocabulary, charts) {
+  const named = (row) => ({ text: vocabulary.texts[row], id: String(vocabulary.ids[row]), marks: "", address: `token.html?id=${vocabulary.ids[row]}` });
+  const byRank = ({ rows, distances, tied }, { resolution }) =>
+    rows.map((row, place) => {
+      const distance = distances[place];
+      const ends = { low: Math.max(0, distance - resolution), high: distance + resolution };
+      return { ...named(row), rank: place + 1, distance, ...ends, tied: tied[place] === "1" ? "yes" : "no" };
+    });
+  const [first, second] = found.lists.map(({ rows }) => rows);
+  const shared = (k) => first.slice(0, k).filter((row) => second.slice(0, k).includes(row)).length / k;
+  const lengths = Array.from({ length: Math.min(first.length, second.length) }, (_, place) => place + 1);
+  const density = charts.density.specification;
+  const [bars, line] = density?.layer ?? [];
+  const own = { data: { values: [{ text: "this token", density: found.density, below: "" }] } };
+  const filled = [
+    ...charts.ranks.map((chart, place) => [chart, byRank(found.lists[place], chart)]),
+    [charts.overlap, lengths.map((k) => ({ k, share: shared(k), chance: charts.overlap.chance[k - 1] }))],
+  ].filter(([, values]) => values.length);
+  const shown = filled.map(([chart, values]) => ({ ...chart, specification: { ...chart.specification, data: { values } } }));
+  if (bars) {
+    const layer = found.density === null || !line ? [bars] : [bars, { ...line, ...own, encoding: { x: line.encoding.x } }];
+    shown.push({ ...charts.density, specification: { ...density, layer } });
+  }
+  const figures = shown.map(({ title, caption }, place) =>
+    made("figure", {}, made("h3", {}, title), made("div", { className: "chart", id: `chart-${place + 1}` }), made("figcaption", {}, caption)),
+  );
+  const specifications = Object.fromEntries(shown.map(({ specification }, place) => [`chart-${place + 1}`, specification]));
+  const handed = made("script", { type: "application/json", id: "charts" }, JSON.stringify(specifications));
+  const heading = made("h2", { id: "charts-name" }, "Charts");
+  main.append(made("section", { ariaLabel: "Charts" }, heading, made("div", { className: "charts" }, ...figures), handed));
+  run("assets/charts.js");
+}
+
 function choose(typed, near, vocabulary) {
   document.title = `No such token · ${document.body.dataset.name}`;
   const items = near.map((row) => made("li", {}, link(row, vocabulary), ` #${vocabulary.ids[row]}`));
@@ -96,13 +130,15 @@ async function start() {
   const vocabulary = { ...read, hubs: new Set(read.hubs), untrained: new Set(read.untrained) };
   const said = new URLSearchParams(location.search);
   const typed = said.get("q") ?? `#${said.get("id") ?? ""}`;
-  const found = await rows(typed, 20);
-  const printed = typed.replace(/^ +| +$/g, (spaces) => "␣".repeat(spaces.length));
-  const meant = found.length && (/^#?\d+$/.test(typed) || [printed, `␣${printed}`].includes(vocabulary.texts[found[0]]));
-  if (meant) {
-    show(found[0], await ofRow("tokens", found[0]), vocabulary);
+  const row = await only(typed);
+  if (row === undefined) {
+    choose(typed, await rows(typed, 20), vocabulary);
   } else {
-    choose(typed, found, vocabulary);
+    const found = await ofRow("tokens", row);
+    show(row, found, vocabulary);
+    if (found.lists.some((list) => list.rows.length)) {
+      showCharts(found, vocabulary, await load("charts"));
+    }
   }
   main.setAttribute("aria-busy", "false");
 }

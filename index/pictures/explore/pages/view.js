@@ -10,6 +10,10 @@ import { Pen } from "./region.js";
 const REACH_PIXELS = 16; // how far from a dot still means it
 const HALF_CAPTION = 75; // pixels, of what is said at the disc
 const SETTLED_MS = 200; // after which a moved map is drawn finely
+const FLIGHT_MS = 500;
+const NEAR = 8; // times as near as the whole is seen, at least, where one flies to a token
+
+const still = matchMedia("(prefers-reduced-motion: reduce)");
 
 const views = {
   closer: (view) => view.plane.zoom(1.5),
@@ -21,6 +25,8 @@ export class View {
   #timer = 0;
   #waiting = false;
   #pen = null;
+  #printed = false; // whether it has the size of paper
+  #flight = null; // where the map is flying to
   labels = null;
   apart = { count: 0 }; // untrained tokens, and the box they stand in
 
@@ -41,18 +47,51 @@ export class View {
   }
 
   showAll() {
+    this.#flight = null;
     this.plane.showWhole(bounds(this.x, this.y, this.x.keys()));
+  }
+
+  // Brings a token to the middle, from where all its surroundings are seen on the way.
+  flyTo(row) {
+    if (!this.#has(row)) {
+      return;
+    }
+    const { plane } = this;
+    const flight = { x: this.x[row], y: this.y[row], scale: Math.max(plane.scale, NEAR * plane.whole) };
+    const from = { scale: plane.scale, across: (flight.x - plane.x) * plane.scale, up: (flight.y - plane.y) * plane.scale };
+    const began = performance.now();
+    this.#flight = flight;
+    const step = () => {
+      if (this.#flight !== flight) {
+        return;
+      }
+      const share = still.matches ? 1 : Math.min(1, (performance.now() - began) / FLIGHT_MS);
+      const eased = share * share * (3 - 2 * share);
+      plane.scale = from.scale * (flight.scale / from.scale) ** eased;
+      plane.x = flight.x - ((1 - eased) * from.across) / plane.scale;
+      plane.y = flight.y - ((1 - eased) * from.up) / plane.scale;
+      this.changed();
+      if (share < 1) {
+        requestAnimationFrame(step);
+      }
+    };
+    step();
   }
 
   // --- drawing ----------------------------------------------------------------------------------------------------
 
   // Draws with the next frame, coarsely, and finely once nothing has changed for a while.
   changed = () => {
+    if (this.#printed) {
+      return;
+    }
     if (!this.#waiting) {
       this.#waiting = true;
       requestAnimationFrame(() => {
         this.#waiting = false;
-        this.draw(1);
+        if (!this.#printed) {
+          this.draw(1);
+        }
       });
     }
     clearTimeout(this.#timer);
@@ -74,6 +113,16 @@ export class View {
     const first = picked === null ? [] : [picked.row, ...picked.joined.map(([row]) => row)];
     this.labels?.draw(this.plane, { hidden, first, free: this.#buttons() });
     this.drawOver();
+  }
+
+  // Gives the frame the size of paper, {width, height}, or again that of the window, and shows the same.
+  print(paper, ratio) {
+    const { at } = this;
+    this.#printed = paper !== null;
+    clearTimeout(this.#timer);
+    Object.assign(this.frame.style, paper ?? { width: "", height: "" });
+    this.at = at;
+    this.draw(ratio);
   }
 
   #buttons() {
@@ -132,7 +181,10 @@ export class View {
 
   // --- what a pointer and keys do ---------------------------------------------------------------------------------
 
-  #meant = (at) => nearest(this.plane, { x: this.x, y: this.y, hidden: this.state.hidden }, at, REACH_PIXELS);
+  #meant = (at) => {
+    const named = this.labels.at(at);
+    return named >= 0 ? named : nearest(this.plane, { x: this.x, y: this.y, hidden: this.state.hidden }, at, REACH_PIXELS);
+  };
 
   // The row whose dot is nearest to the middle: what keys alone pick; -1 where none is shown.
   get middle() {
@@ -142,7 +194,10 @@ export class View {
 
   listen() {
     listen(this.plane, {
-      moved: this.changed,
+      moved: () => {
+        this.#flight = null;
+        this.changed();
+      },
       wheel: true,
       clicked: (at) => this.told.picked(this.#meant(at)),
       hovered: (at) => this.told.hovered(this.#meant(at)),
@@ -161,6 +216,7 @@ export class View {
       },
     });
     this.frame.querySelector(".zoom").addEventListener("click", (event) => {
+      this.#flight = null;
       views[event.target.value]?.(this);
       this.changed();
     });

@@ -1,0 +1,1 @@
+"""`analogy` and its parts."""

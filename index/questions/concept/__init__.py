@@ -1,0 +1,1 @@
+"""`concept` and its parts."""

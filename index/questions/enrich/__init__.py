@@ -1,0 +1,1 @@
+"""`enrich` and its parts."""

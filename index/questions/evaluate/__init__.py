@@ -1,0 +1,1 @@
+"""`evaluate` and its parts."""

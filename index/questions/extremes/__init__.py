@@ -1,0 +1,1 @@
+"""`extremes` and its parts."""

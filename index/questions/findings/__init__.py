@@ -1,0 +1,1 @@
+"""`findings` and its parts."""

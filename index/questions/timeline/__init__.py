@@ -1,0 +1,1 @@
+"""`timeline` and its parts."""

@@ -1,0 +1,1 @@
+"""`untrained` and its parts."""
