@@ -148,13 +148,15 @@ def test_tiles_that_are_small(
 
 
 def test_commands_start_workers_and_end_them(
-    source: Path, whole: dict[str, bytes], stacked: Path, swept: Path, tmp_path: Path
+    source: Path, whole: dict[str, bytes], stacked: Path, swept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The environment is as it was: what Dask tells its workers by it is not what this process goes on with."""
+    monkeypatch.setenv("ARROW_DEFAULT_MEMORY_POOL", "system")  # as the command has it
     before = dict(os.environ)
     done = invoke("build_index.py", source, "--out", tmp_path / "bundle", "--workers", 2, "--threads", 1)
     assert done.code == 0, done.err
     assert contents(tmp_path / "bundle") == whole
+    assert done.err.startswith("built ")  # and nothing of Dask's
     done = invoke(
         *("build_index.py", "--sweep", stacked, "--as", "bf16", "--out", tmp_path / "out", "--neighbors", 20),
         *("--workers", 1, "--json"),

@@ -268,6 +268,7 @@ def _local(workers: int | None) -> Iterator[Any]:
                 security=True,  # keys of this cluster alone: who else is on this machine cannot send it code
                 host="127.0.0.1",
                 dashboard_address=None,
+                scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # its health page: any port, and nobody else's
                 silence_logs=logging.CRITICAL,
             )
             stack.enter_context(cluster)

@@ -44,11 +44,15 @@ def sweep_and_report(
 
     try:
         with progress_bar() as progress:
-            sweep(listed, settings, bits=bits, workers=workers, scheduler=scheduler, progress=progress, told=told)
+            record = sweep(
+                listed, settings, bits=bits, workers=workers, scheduler=scheduler, progress=progress, told=told
+            )
     except KeyboardInterrupt:
         built = sum(done.step.built for done in every)
         print(f"{counted(built, 'step')} done; the same command goes on from there", file=sys.stderr)
         raise
+    places = {step.name: place for place, step in enumerate(record.steps)}
+    every.sort(key=lambda done: places[done.step.name])  # workers are done with them in any order
     if as_json:
         print_json([_json(done, settings) for done in every])
     else:
