@@ -1,6 +1,7 @@
 """Time and memory of the exact k-NN graph against faiss.knn, in one run.
 
     python benchmarks/graph.py --vocabulary gemma --space causal   a real one, of `model.py`: smollm2 or gemma
+    python benchmarks/graph.py --vocabulary gemma --space all      its three spaces, and all over the causal one alone
     python benchmarks/graph.py --shape 151936 2560              the synthetic vocabulary, cosine space
     python benchmarks/graph.py --shape 151936 2560 --space causal
     python benchmarks/graph.py --points FILE.npy                points of your own
@@ -30,6 +31,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 FAISS_QUERIES = 8192
+SPACES = ("causal", "cosine", "causal_cosine")
 
 
 def contend(name: str, file: str, k: int, threads: int) -> dict[str, float]:
@@ -117,19 +119,29 @@ def measure(name: str, file: str, k: int, threads: int) -> dict[str, float]:
     return answer
 
 
-def table(file: str, contenders: list[str], k: int, threads: int) -> None:
-    """Print one row for each contender."""
+def table(file: str, contenders: list[str], k: int, threads: int) -> dict[str, dict[str, float]]:
+    """Print one row for each contender, and return what was measured."""
     V, D = np.load(file, mmap_mode="r").shape
     print(f"\nV = {V:,}, D = {D:,}, k = {k}, {threads} threads")
     print(f"{'':>14} {'seconds':>10} {'processor':>10} {'of faiss':>10} {'of it':>8} {'GB beyond points':>18}")
-    base = None
+    base, results = None, {}
     for name in contenders:
-        result = measure(name, file, k, threads)
+        result = results[name] = measure(name, file, k, threads)
         base = base or result
         of_faiss, of_processor = (f"1/{base[one] / result[one]:.2f}" for one in ("seconds", "processor"))
         memory = f"{result['peak'] / 1e9:.2f}" if name in ("int8", "bf16", "float32") else ""
         times = f"{result['seconds']:>10.2f} {result['processor']:>10.2f}"
         print(f"{name:>14} {times} {of_faiss:>10} {of_processor:>8} {memory:>18}", flush=True)
+    return results
+
+
+def print_over_first(results: list[dict[str, dict[str, float]]]) -> None:
+    """Print what the graphs of several spaces take over that of the first alone."""
+    for name in [name for name in results[0] if name in ("int8", "bf16", "float32")]:
+        seconds, processor = (
+            sum(each[name][one] for each in results) / results[0][name][one] for one in ("seconds", "processor")
+        )
+        print(f"{name}, all {len(results)} spaces over the first: seconds {seconds:.2f}, processor {processor:.2f}")
 
 
 def synthetic_points(V: int, D: int, space: str, folder: str) -> str:
@@ -158,7 +170,7 @@ def main() -> None:
     """Read the options and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shape", type=int, nargs=2, default=(48_000, 2_560), metavar=("V", "D"))
-    parser.add_argument("--space", choices=("cosine", "causal", "causal_cosine"), default="cosine")
+    parser.add_argument("--space", choices=(*SPACES, "all"), default="cosine")
     parser.add_argument("--vocabulary", choices=("smollm2", "gemma"), help="a real one instead")
     parser.add_argument("--points", help="a .npy file of float32 points")
     parser.add_argument("--growth", action="store_true")
@@ -170,15 +182,22 @@ def main() -> None:
     if options.contender:
         print(json.dumps(contend(options.contender, options.points, options.k, options.threads)))
         return
+    if options.space in ("causal_cosine", "all") and not options.vocabulary:
+        parser.error("wanted --vocabulary: synthetic points are of the causal and the cosine space alone")
     with tempfile.TemporaryDirectory() as folder:
         sizes = (16_000, 32_000, 64_000, 151_936) if options.growth else (options.shape[0],)
+        spaces = SPACES if options.space == "all" else (options.space,)
         for V in sizes:
-            file = options.points
-            if options.vocabulary:
-                file = real_points(options.vocabulary, options.space, folder)
-            file = file or synthetic_points(V, options.shape[1], options.space, folder)
-            contenders = ["int8"] if options.growth else options.contenders
-            table(file, contenders, options.k, options.threads)
+            results = []
+            for space in spaces:
+                file = options.points
+                if options.vocabulary:
+                    file = real_points(options.vocabulary, space, folder)
+                file = file or synthetic_points(V, options.shape[1], space, folder)
+                contenders = ["int8"] if options.growth else options.contenders
+                results.append(table(file, contenders, options.k, options.threads))
+            if len(spaces) > 1:
+                print_over_first(results)
 
 
 if __name__ == "__main__":

@@ -32,6 +32,8 @@ class Faults:
     breaks: list[int] = field(default_factory=list)  # each next answer breaks off after so many bytes
     content_range: str | None = None  # says this of any part: a format of start, last and total
     content_length: int | None = None  # says this
+    statuses: list[int] = field(default_factory=list)  # each next part is answered with this, and nothing of it is sent
+    encoding: str | None = None  # says that a part is compressed
     surplus: bytes = b""  # sends this behind a part, whose length is not said
     changes: list[bytes] = field(default_factory=list)  # after each answer the file becomes the next of these
     silent_etag: bool = False  # says no ETag with a part
@@ -145,10 +147,13 @@ def serve(
             if onward is not None:
                 linked = {"X-Linked-ETag": etag, "X-Linked-Size": str(len(content))}
                 self.send(302, {"Location": onward, **linked, **said})
+            elif asked is not None and faults.statuses:
+                self.send(faults.statuses.pop(0), said)
             elif asked is None or faults.whole:
                 self.send(200, {"ETag": etag, **said}, content)
             else:
                 said |= {} if faults.silent_etag else {"ETag": etag}
+                said |= {"Content-Encoding": faults.encoding} if faults.encoding else {}
                 form = faults.content_range or "bytes {start}-{last}/{total}"
                 said["Content-Range"] = form.format(start=start, last=end - 1, total=len(content))
                 self.send(206, said, content[start:end])

@@ -32,6 +32,11 @@ TOPS = (5, 15)
 GEOMETRIES = ("causal", "cosine", "causal_cosine")
 
 
+def word(number: int) -> str:
+    """The text of a token: a fifth of them are digits."""
+    return f"w{number}" if number % 5 else f"{number}"
+
+
 def bundle(folder: Path, name: str, gamma: NDArray, words: list[str] | None = None, neighbors: int = K) -> Path:
     """Build a bundle whose token i has the text `words[i]`."""
     from models import save_tokenizer
@@ -41,7 +46,7 @@ def bundle(folder: Path, name: str, gamma: NDArray, words: list[str] | None = No
     source.mkdir()
     save_file({"lm_head.weight": as_tensor(gamma)}, source / "model.safetensors")
     (source / "config.json").write_text('{"tie_word_embeddings": false}')
-    words = words or [f"w{number}" for number in range(len(gamma))]
+    words = words or list(map(word, range(len(gamma))))
     vocabulary = {word: number for number, word in enumerate(words)}
     save_tokenizer(source, Tokenizer(models.WordLevel(vocabulary, unk_token=words[0])))
     build(source, "--out", folder / name, "--neighbors", neighbors)
@@ -66,11 +71,11 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
     other = gamma.copy()
     other[moved] = (gamma[moved].astype(np.float64) + 0.05 * rng.normal(size=(7, D))).astype(ml_dtypes.bfloat16)
     bundle(folder, "a", gamma)
-    bundle(folder, "permuted", gamma[order], [f"w{number}" for number in order])
+    bundle(folder, "permuted", gamma[order], list(map(word, order)))
     bundle(folder, "moved", other)
     rest = np.concatenate([np.arange(40, V), np.arange(V, V + 20)])
     wide = np.concatenate([gaussian(V, D, seed=4), gaussian(20, D, seed=5)])[rest] @ rng.normal(size=(D, D + 8))
-    bundle(folder, "wide", wide.astype(np.float32), [f"w{number}" for number in rest])
+    bundle(folder, "wide", wide.astype(np.float32), list(map(word, rest)))
     return Models(folder, gamma, order, moved)
 
 
@@ -137,6 +142,23 @@ def test_planted_moves_are_exactly_those(models: Models) -> None:
         assert each["change"] == pytest.approx(np.linalg.norm(x - y) / max(np.linalg.norm(x), np.linalg.norm(y)))
 
 
+def test_planted_splits_and_merges_are_counted(models: Models, tmp_path: Path) -> None:
+    """Of three groups of twins one loses a token, and the two others become one."""
+    gamma = models.gamma.copy()
+    _, of_row, counts = np.unique(gamma.view(np.uint16), axis=0, return_inverse=True, return_counts=True)
+    four, three, pair = (np.flatnonzero(of_row.ravel() == of) for of in np.argsort(-counts)[:3])
+    gamma[four[0]] = 2 * gamma[four[0]]
+    gamma[pair] = gamma[three[0]]
+    answer = query("compare", models.folder / "a", bundle(tmp_path, "other", gamma), "--top", 5)
+    assert answer["identical"] == V - 3
+    assert answer["twins"] == {"kept": 0, "split": 1, "merged": 1}
+    assert query("compare", tmp_path / "other", models.folder / "a", "--top", 5)["twins"] == {
+        "kept": 0,
+        "split": 1,
+        "merged": 1,
+    }
+
+
 def restricted(models: Models, name: str, words: list[str]) -> NDArray:
     opened = index.open(models.folder / name)
     texts = opened.vocabulary.texts.to_pylist()
@@ -156,6 +178,9 @@ def test_agreement_is_that_of_brute_force(models: Models, first: str, second: st
     trained = ~(sides[0].untrained[rows[0]] | sides[1].untrained[rows[1]])
     density = sides[0].columns("density_distinct")["density_distinct"].to_numpy()[rows[0]]
     parts = np.array_split(np.argsort(density, kind="stable"), 10)
+    digits = np.array([each.isdigit() for each in words])
+    kinds = {"word": np.flatnonzero(~digits), "digits": np.flatnonzero(digits)}
+    assert [(each["name"], each["tokens"]) for each in answer["by_kind"]] == [(of, len(at)) for of, at in kinds.items()]
     for geometry in GEOMETRIES:
         mapped = [points(side.gamma[:], geometry)[at] for side, at in zip(sides, rows, strict=True)]
         for top in TOPS:
@@ -169,6 +194,8 @@ def test_agreement_is_that_of_brute_force(models: Models, first: str, second: st
             for part, each in zip(parts, answer["by_density_decile"], strict=True):
                 assert each["tokens"] == len(part)
                 assert each["mean"][geometry][str(top)] == pytest.approx(shares[part].mean(), abs=2e-2)
+            for part, each in zip(kinds.values(), answer["by_kind"], strict=True):
+                assert each["mean"][geometry][str(top)] == pytest.approx(shares[part].mean(), abs=2e-2)
             kept = [near(each[trained], top) for each in mapped]
             alone = np.mean([len(a & b) / top for a, b in zip(*kept, strict=True)])
             assert answer["trained"]["overlap"][geometry][str(top)]["mean"] == pytest.approx(alone, abs=2e-3)
@@ -177,6 +204,19 @@ def test_agreement_is_that_of_brute_force(models: Models, first: str, second: st
     for name, column in names.items():
         a, b = (side.columns(column)[column].to_numpy()[at] for side, at in zip(sides, rows, strict=True))
         assert answer["correlation"][name] == pytest.approx(spearmanr(a, b).statistic, abs=1e-9)
+    gammas = [side.gamma[:].astype(np.float64) for side in sides]
+    lengths = [np.linalg.norm(gamma[at], axis=1) for gamma, at in zip(gammas, rows, strict=True)]
+    assert answer["correlation"]["euclidean_norm"] == pytest.approx(spearmanr(*lengths).statistic, abs=1e-3)
+    for side, gamma in zip("ab", gammas, strict=True):
+        eigenvalues = np.linalg.eigvalsh(np.cov(gamma.T, bias=True))
+        for name, own in (("covariance", eigenvalues), ("M", 1 / (eigenvalues + 1e-6))):
+            found = answer["spectra"][name][side]
+            expected = [own.max(), own.sum(), own.sum() ** 2 / (own**2).sum()]
+            figures = [found[each] for each in ("highest", "trace", "participation_ratio")]
+            if eigenvalues.min() > 1e-9:  # wide rows lie in fewer dimensions, and their lowest one is rounding
+                expected += [own.min(), own.max() / own.min()]
+                figures += [found["lowest"], found["condition"]]
+            np.testing.assert_allclose(figures, expected, rtol=1e-6)
 
 
 def test_two_widths_are_told_by_lists(models: Models) -> None:

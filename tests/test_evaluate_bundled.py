@@ -247,6 +247,7 @@ def test_gensim_takes_the_first_token_of_all_cases_for_a_word(opened: OpenVocabu
     assert "ı".casefold() != "i".casefold()
 
 
+@pytest.mark.slow("16,000 tokens of a smollm2 bundle in five views")
 def test_any_case_is_gensims_where_a_word_is_the_same_token(smollm2_sample: Built, tmp_path: Path) -> None:
     """Every case of the answer is right, and every case of the question's words is left out, by both."""
     opened = index.open(smollm2_sample.path)

@@ -27,7 +27,8 @@ from index.bundle.bundle import Bundle
 from index.errors import ParameterError, parameter
 from index.pictures.explore import map as explore_map
 from index.pictures.explore.app import application
-from index.questions.asking.question import Doc, Progress, Question, silent
+from index.progress import Progress, silent
+from index.questions.asking.question import Doc, Question
 from index.questions.findings import findings as findings_module
 from index.questions.shares.in_common import TRAITS
 

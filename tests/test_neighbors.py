@@ -6,6 +6,7 @@ a tie is the order left open: the clouds below either have exact sums or no near
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 
 import numpy as np
 import pytest
@@ -58,12 +59,21 @@ def brute_force_distinct(points: np.ndarray, k: int) -> tuple[np.ndarray, np.nda
     return ids, distances
 
 
+@lru_cache(maxsize=8)
+def expected_graph(content: bytes, D: int, k: int) -> tuple[np.ndarray, ...]:
+    """Return what brute force gives of points, by their bytes: all paths are compared with the same."""
+    points = np.frombuffer(content, np.float32).reshape(-1, D)
+    groups = np.array([np.argmax((points == row).all(axis=1)) for row in points])
+    return *brute_force(points, k), *brute_force_distinct(points, k), groups
+
+
 def check_graph(points: np.ndarray, k: int, **options: object) -> None:
     """Compare a graph with brute force."""
     graph = knn_graph(points, k=k, **options)
-    check_lists(points, graph.ids, graph.distances, *brute_force(points, k))
-    check_lists(points, graph.distinct_ids, graph.distinct_distances, *brute_force_distinct(points, k))
-    np.testing.assert_array_equal(graph.groups, [np.argmax((points == row).all(axis=1)) for row in points])
+    ids, distances, distinct_ids, distinct_distances, groups = expected_graph(points.tobytes(), points.shape[1], k)
+    check_lists(points, graph.ids, graph.distances, ids, distances)
+    check_lists(points, graph.distinct_ids, graph.distinct_distances, distinct_ids, distinct_distances)
+    np.testing.assert_array_equal(graph.groups, groups)
 
 
 def check_lists(
@@ -182,7 +192,7 @@ CLOUDS: dict[str, tuple[Callable[[], np.ndarray], int]] = {
 
 
 @pytest.mark.parametrize("path", PATHS)
-@pytest.mark.parametrize("cloud", CLOUDS)
+@pytest.mark.parametrize("cloud", CLOUDS)  # all paths of one cloud are neighbors: its brute force is done once
 def test_equals_brute_force(cloud: str, path: str) -> None:
     make, k = CLOUDS[cloud]
     check_graph(make(), k, **PATHS[path])
@@ -342,7 +352,9 @@ def test_integers_are_worth_their_error() -> None:
     for make in (one_huge_coordinate, wide):
         points = make()
         with ThreadPoolExecutor(1) as pool:
-            bounds = filtering.build_filter(points, np.arange(len(points)), INT8, pool).bounds
+            filtered = filtering.build_filter(points, np.arange(len(points)), INT8, pool)
+            filtered.residuals(0, len(points), pool)
+        bounds = filtered.bounds
         assert np.median(bounds.error / bounds.norm) < 0.01
 
 
@@ -395,13 +407,50 @@ def test_first_limits_are_limits(
         shortest, everything = sweep._panel(0, sweep._heads.stop), sweep._panel(0, len(sweep._blocks))
         product = sweep._product(shortest, everything)
         for _, columns in sweep._chunks(everything):
-            sweep._first_limits(product(slice(0, count), columns), columns)
+            sweep._first_limits(product(slice(0, count), columns), columns, filtered.bounds, limit)
     ordered = points[filtered.bounds.rows].astype(np.float64)
     for p in range(U):
         half = ((ordered - ordered[p]) ** 2).sum(axis=1) / 2
         assert k >= U or limit[p] >= np.partition(np.delete(half, p), k - 1)[k - 1] * filtered.scale**2
     if k < count:
         assert np.isfinite(limit).all()
+
+
+@pytest.mark.parametrize("arithmetic", [INT8, BFLOAT16, FLOAT32])
+@pytest.mark.parametrize("make", [*HARD_TO_ROUND, few_are_short, dense_cluster, clusters_in_clusters, one_step_apart])
+def test_the_likeliest_limit_a_point_by_what_was_measured(
+    make: Callable[[], np.ndarray], arithmetic: Arithmetic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is noted once, and marked; the limit is no less than the k-th of their distances, and few more are kept."""
+    monkeypatch.setattr(pairs, "TILE_ROWS", 70)
+    points, k = np.unique(make()[:600], axis=0), 20
+    U = len(points)
+    count = U // 3
+    room = k + neighbors.SPARE
+    with ThreadPoolExecutor(1) as pool:
+        filtered = filtering.build_filter(points, np.arange(U), arithmetic, pool, shortest=count)
+        nearest = kernels.Nearest(
+            np.empty((U, room), np.int32), np.empty((U, room)), np.zeros(U, np.int32), np.full(U, np.inf, np.float32)
+        )
+        sweep = pairs.Sweep(k, filtered, nearest, "cpu", pool, lambda share: None)
+        shortest = sweep._panel(0, sweep._heads.stop)
+        others = sweep._panel(sweep._heads.stop, len(sweep._blocks))
+        product = sweep._product(shortest, others)
+        marked = np.zeros(U, np.int64)
+        for number, columns in sweep._chunks(others):
+            seen = sweep._meet_likeliest(product(slice(0, count), others.at(columns)), number, columns)
+            marked[columns] = seen.view(np.uint8)[:, : columns.stop - columns.start].sum(axis=0)
+    assert (marked[count:] >= k).all()
+    ordered = points[filtered.bounds.rows].astype(np.float64)
+    for p in range(count, U):
+        ids = nearest.ids[p, : nearest.filled[p]]
+        assert len(set(ids.tolist())) == len(ids) <= marked[p]
+        assert (ids < count).all()
+        squared = ((ordered[ids] - ordered[p]) ** 2).sum(axis=1)
+        np.testing.assert_allclose(squared, nearest.squared[p, : len(ids)], rtol=1e-13)
+        exact = np.sort(squared) * filtered.scale**2 / 2
+        assert k <= len(ids) <= k + kernels.FEW
+        assert exact[-1] * (1 - 1e-6) <= nearest.limit[p] >= exact[k - 1]
 
 
 @pytest.mark.parametrize("path", ["int8-2", "bf16-1", "fp32-2"])

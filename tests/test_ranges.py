@@ -226,6 +226,39 @@ def test_a_server_that_lies_about_lengths_is_refused(
     assert cached(tmp_path, ".safetensors") == []
 
 
+def test_a_server_that_is_busy_is_asked_again(
+    server: hub.Hub, fetch: Load, original: tuple[Path, NDArray[np.uint8]]
+) -> None:
+    server.faults.statuses = [503, 429, 500, 502]
+    assert same(fetch(), original)
+    assert [(part.start, part.end) for part in server.parts][:5] == 5 * [(0, 8)]
+
+
+@pytest.mark.parametrize(
+    ("statuses", "words"),
+    [
+        ([503] * ranges.TRIES, "failed 5 times at byte 0 .*it answers 503"),
+        ([416], "has [0-9,]+ bytes as the Hub says, and fewer as its server does"),
+        ([404], "could not be fetched from the Hub: .*404"),
+        ([403], "could not be fetched from the Hub: .*403"),
+    ],
+)
+def test_what_a_server_refuses_is_said(statuses: list[int], words: str, server: hub.Hub, fetch: Load) -> None:
+    server.faults.statuses = list(statuses)
+    with pytest.raises(SourceError, match=words):
+        fetch()
+    assert len(server.parts) == len(statuses)
+
+
+def test_a_part_that_was_compressed_on_the_way_is_not_taken_for_the_bytes(
+    server: hub.Hub, fetch: Load, original: tuple[Path, NDArray[np.uint8]]
+) -> None:
+    server.faults.encoding = "gzip"
+    source = fetch()
+    assert "its server sends no parts of files" in source.notes[0]
+    assert same(source, original)
+
+
 def test_a_part_without_an_etag_is_not_believed(server: hub.Hub, fetch: Load) -> None:
     server.faults.silent_etag = True
     assert "fetched whole" in fetch().notes[0]

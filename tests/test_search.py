@@ -20,6 +20,7 @@ import index
 from index.answers.page import Facts
 from index.api import OpenVocabulary
 from index.errors import ParameterError
+from index.geometry.maps import Geometry
 from index.geometry.readout import NormKind
 from index.measures.narrow import least_rounding_to, to_bfloat16
 from index.questions.search.search import Searched
@@ -50,9 +51,18 @@ def vocabulary(built: Built) -> OpenVocabulary:
     return index.open(built.path)
 
 
-def oracle_maps(gamma: NDArray, vectors: NDArray) -> dict[str, tuple[NDArray, NDArray]]:
+@pytest.fixture(scope="module")
+def centered(built: Built, gamma: NDArray) -> OpenVocabulary:
+    """The same with its causal cosines at the mean row."""
+    path = built.path.with_name("centered")
+    build(write_model(path.with_name("c.safetensors"), gamma), "--out", path, "--neighbors", 20, "--centered")
+    return index.open(path)
+
+
+def oracle_maps(gamma: NDArray, vectors: NDArray, *, center: bool = False) -> dict[str, tuple[NDArray, NDArray]]:
     """Rows of gamma and vectors in each geometry, by a Cholesky factor: a row without direction is NaN there."""
     rows, asked = gamma.astype(np.float64), vectors.astype(np.float64)
+    origin = rows.mean(axis=0) if center else np.zeros(D)
     M = np.linalg.inv(np.cov(rows.T, bias=True) + 1e-6 * np.eye(D))
     factor = np.linalg.cholesky((M + M.T) / 2)
 
@@ -64,7 +74,7 @@ def oracle_maps(gamma: NDArray, vectors: NDArray) -> dict[str, tuple[NDArray, ND
         return {
             "causal": (rows @ factor, asked @ factor),
             "cosine": (unit(rows), unit(asked)),
-            "causal_cosine": (unit(rows @ factor), unit(asked @ factor)),
+            "causal_cosine": (unit((rows - origin) @ factor), unit((asked - origin) @ factor)),
         }
 
 
@@ -83,7 +93,8 @@ def some_vectors(gamma: NDArray, scale: float = 1.0) -> NDArray:
     rng = np.random.default_rng(5)
     rows = gamma.astype(np.float64)
     i, j = rng.integers(0, V, (2, 40))
-    return scale * np.concatenate([rows[i], (rows[i] + rows[j]) / 2, rng.normal(size=(30, D)), np.zeros((1, D)) + 1e-9])
+    near_zero = np.array([0, 1e-9])[:, None] * np.ones(D)
+    return scale * np.concatenate([rows[i], (rows[i] + rows[j]) / 2, rng.normal(size=(30, D)), near_zero])
 
 
 @pytest.mark.parametrize("few", [0, 10**6])
@@ -103,6 +114,30 @@ def test_nearest_as_brute_force_has_them(
             distances = np.linalg.norm(points - asked[number], axis=1)
             slack = 2.0**-22 * max(reach, float(np.linalg.norm(asked[number])))
             agree(each[geometry], distances, slack, 8, np.arange(V))
+
+
+@pytest.mark.parametrize("few", [0, 10**6])
+def test_nearest_among_some_and_from_the_mean_row(
+    few: int, gamma: NDArray, centered: OpenVocabulary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch, "FEW", few)
+    vectors = np.concatenate([some_vectors(gamma), gamma.astype(np.float64).mean(axis=0)[None]])
+    some = np.setdiff1d(np.arange(5, 180), [17, 100])
+    steps: list[tuple[str, float]] = []
+    answers = centered.search(
+        vectors, top=8, among=np.arange(5, 180), without=[17, 100], progress=lambda *told: steps.append(told)
+    ).json()
+    for geometry, (points, asked) in oracle_maps(gamma, vectors, center=True).items():
+        reach = np.nanmax(np.linalg.norm(points, axis=1))
+        for number, each in enumerate(answers[:-1] if geometry == "causal_cosine" else answers):
+            distances = np.linalg.norm(points - asked[number], axis=1)
+            slack = 2.0**-22 * max(reach, float(np.linalg.norm(asked[number])))
+            agree(each[geometry], distances, slack, 8, some)
+    assert list(dict.fromkeys(step for step, _ in steps)) == [each.words for each in Geometry]
+    for step in dict(steps):
+        shares = [share for name, share in steps if name == step]
+        assert shares == sorted(shares)
+        assert shares[-1] == 1
 
 
 def test_both_ways_give_the_same(gamma: NDArray, vocabulary: OpenVocabulary, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,6 +252,18 @@ def test_what_states_read_out(
         for each, value in zip(found["dual"], np.sort(cosines[~np.isnan(cosines)])[::-1], strict=False):
             assert each["similarity"] == pytest.approx(value, abs=1e-6)
             assert each["similarity"] == pytest.approx(cosines[each["row"]], abs=1e-6)
+
+
+def test_angles_of_states_from_the_mean_row(gamma: NDArray, centered: OpenVocabulary) -> None:
+    states, rows = np.random.default_rng(2).normal(size=(20, D)), gamma.astype(np.float64)
+    C = np.cov(rows.T, bias=True) + 1e-6 * np.eye(D)
+    apart = rows - rows.mean(axis=0)
+    lengths = np.sqrt(np.einsum("ij,jk,ik->i", apart, np.linalg.inv(C), apart))
+    for state, found in zip(states, centered.search(states, role="readout", top=12).json(), strict=True):
+        cosines = apart @ state / (np.sqrt(state @ C @ state) * lengths)
+        similarities = [each["similarity"] for each in found["dual"]]
+        np.testing.assert_allclose(similarities, np.sort(cosines)[::-1][:12], atol=1e-6)
+        np.testing.assert_allclose(similarities, cosines[[each["row"] for each in found["dual"]]], atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", list(NormKind))

@@ -9,19 +9,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = [
-    *("errors", "files", "geometry", "measures", "search", "tokens", "answers", "sources", "bundle"),
-    *(
-        "questions.asking",
-        "questions.lists",
-        "questions",
-        "checks",
-        "export",
-        "build",
-        "pictures.numbers",
-        "pictures.plot",
-        "pictures.page",
-        "pictures.explore",
-    ),
+    *("errors", "files", "progress", "geometry", "measures", "search", "tokens", "answers", "sources", "bundle"),
+    *("questions.asking", "questions.lists", "questions", "checks", "export", "build"),
+    *("pictures.numbers", "pictures.plot", "pictures.page", "pictures.explore"),
     *("api", "cli"),
 ]
 """The rooms of `index`, each using only those before it: folders, their wings, and the few modules that stand alone."""

@@ -3,9 +3,6 @@
 import json
 import os
 import shutil
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import h5py
@@ -15,7 +12,7 @@ import models
 import numpy as np
 import pytest
 import trained
-from conftest import ROOT, Outcome, invoke
+from conftest import Outcome, invoke
 from interrupted import contents
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
@@ -30,23 +27,6 @@ from index.sources.listed import in_order, listed_sources
 from index.sources.stack import open_stack
 
 SMALL = ("--neighbors", 20)
-
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from index.build.settings import Settings
-from index.build.sweep import sweep
-
-done = []
-def told(each):
-    if each.built is not None:
-        done.append(each)
-def progress(step, at, total):
-    if len(done) == int(sys.argv[3]) and step.startswith(sys.argv[4]):
-        os.kill(os.getpid(), signal.SIGKILL)
-sweep(sys.argv[1], Settings(out=Path(sys.argv[2]), neighbors=20), bits="bf16", progress=progress, told=told)
-"""
-"""A sweep that kills itself at a step of the build that comes after so many finished ones."""
 
 
 def swept(*arguments: object) -> Outcome:
@@ -157,25 +137,6 @@ def test_stacks_that_cannot_be_are_refused(stack: NDArray[np.uint16], tmp_path: 
 
 
 # --- killed, stopped, failed ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.slow("two processes, each of which imports all that a build needs, and two sweeps")
-def test_a_sweep_killed_twice_and_resumed_has_the_bytes_of_one_that_was_not(stacked: Path, tmp_path: Path) -> None:
-    assert swept("--sweep", stacked, "--as", "bf16", "--out", tmp_path / "whole").code == 0
-    out = tmp_path / "out"
-    for finished, step in ((1, "mapping into cosine"), (2, "mapping into causal-cosine")):
-        command = [sys.executable, "-c", KILLED, str(stacked), str(out), str(finished), step]
-        ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-        assert ended.returncode == -signal.SIGKILL, (ended.returncode, ended.stderr)
-    before = {path.parent.name: path.stat().st_ino for path in out.glob("step*/manifest.json")}
-    assert sorted(before) == ["step0", "step1", "step2"]
-    found = outcomes("--sweep", stacked, "--as", "bf16", "--out", out)
-    assert [each["outcome"] for each in found.values()] == ["kept", "kept", "kept", "built", "same", "built"]
-    assert all((out / name / "manifest.json").stat().st_ino == number for name, number in before.items())
-    for folder in sorted((tmp_path / "whole").glob("step*")):
-        assert contents(out / folder.name) == contents(folder)
-    assert (out / "sweep.json").read_bytes() == (tmp_path / "whole" / "sweep.json").read_bytes()
-    assert {path.name for path in out.iterdir()} == {path.name for path in (tmp_path / "whole").iterdir()}
 
 
 def test_what_fails_is_named_and_the_rest_goes_on(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from test_sketch import CLOUDS
 import index
 from index.checks.through_faiss import FaissCheck, check_through_faiss
 from index.geometry.maps import Geometry
-from index.questions.asking.question import silent
+from index.progress import silent
 
 sys.path.append(str(ROOT / "benchmarks"))
 import fuzz_inputs

@@ -145,7 +145,7 @@ class Here:
         self.done: list[str] = []
         self.failing: str | None = None  # what no worker can do
 
-    def spread(self, work: Callable[[Step], None], items: Iterable[Step], **_: object) -> Iterator[tuple[Step, object]]:
+    def spread(self, work: Callable[[Step], None], items: Iterable[Step], _: object) -> Iterator[tuple[Step, object]]:
         for item in items:
             if item.step.name == self.failing:
                 yield item, LogoscopeError("3 workers died of it")

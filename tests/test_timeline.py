@@ -3,7 +3,11 @@
 import csv
 import io
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import ml_dtypes
 import models
@@ -12,15 +16,18 @@ import oracles
 import pyarrow.parquet as pq
 import pytest
 import trained
-from conftest import invoke
+from conftest import ROOT, invoke
+from interrupted import contents
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 import index
+from index.bundle.sweep import read_sweep
 from index.errors import BundleError, ParameterError
 from index.geometry.maps import Geometry
 from index.measures.partitions import group_changes, same_rows
-from index.pictures.plot.timeline import positions
+from index.pictures.plot import fonts, paper
+from index.pictures.plot.timeline import positions, timeline_figure
 from index.questions.timeline.steps import Timeline
 
 TOP, DENSITY_K = 10, 20
@@ -33,16 +40,23 @@ def stack() -> NDArray[np.uint16]:
 
 
 @pytest.fixture(scope="module")
-def swept(stack: NDArray[np.uint16], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("timeline")
+def command(stack: NDArray[np.uint16], tmp_path_factory: pytest.TempPathFactory) -> tuple[object, ...]:
+    """What sweeps all steps, but for where to."""
+    folder = tmp_path_factory.mktemp("trained")
     save_file({"unembedding": stack}, folder / "stack.safetensors")
     models.save_tokenizer(folder / "tokenizer", models.word_tokenizer(trained.V))
-    done = invoke(
-        *("build_index.py", "--sweep", folder / "stack.safetensors", "--as", "bf16", "--out", folder / "sweep"),
-        *("--tokenizer", folder / "tokenizer", "--neighbors", 60, "--density-k", DENSITY_K),
+    return (
+        *("build_index.py", "--sweep", folder / "stack.safetensors", "--as", "bf16"),
+        *("--tokenizer", folder / "tokenizer", "--neighbors", 60, "--density-k", DENSITY_K, "--out"),
     )
+
+
+@pytest.fixture(scope="module")
+def swept(command: tuple[object, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("timeline") / "sweep"
+    done = invoke(*command, folder)
     assert done.code == 0, done.err
-    return folder / "sweep"
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +186,75 @@ def test_same_rows_are_told_by_bits() -> None:
     assert same_rows(a, b).tolist() == [False, True, True, False]
 
 
+# --- the same sweep, killed ----------------------------------------------------------------------------------------
+
+KILLED = """
+import os, signal, sys
+from index.build import step
+from index.cli.build import app
+
+original, left = step.build, int(sys.argv.pop(1))
+
+def build(settings, progress, **options):
+    global left
+    left -= 1
+    def dying(step, done, total):
+        if left < 0 and step.startswith("mapping into cosine"):
+            os.kill(os.getpid(), signal.SIGKILL)
+    return original(settings, dying, **options)
+
+step.build = build
+app()
+"""
+"""A sweep that kills itself in the middle of the build that comes after so many."""
+
+
+@pytest.mark.slow("two processes, each of which imports all that a build needs")
+def test_a_sweep_killed_twice_and_resumed_is_the_one_that_was_not(
+    command: tuple[object, ...], swept: Path, found: Timeline, tmp_path: Path
+) -> None:
+    out = tmp_path / "sweep"
+    there: dict[str, int] = {}
+    for builds, finished in ((6, 6), (8, 15)):  # the thirteenth step is the same as the one before, and is not built
+        arguments = [str(builds), *map(str, command[1:]), str(out)]
+        ended = subprocess.run(
+            [sys.executable, "-c", KILLED, *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert ended.returncode == -signal.SIGKILL, ended.stderr
+        known = {path.parent.name: path.stat().st_ino for path in out.glob("step*/manifest.json")}
+        assert there.items() <= known.items()
+        there = known
+        steps = read_sweep(out).steps
+        assert [step.built for step in steps] == [number < finished for number in range(trained.STEPS)]
+    told = {each["step"]: each for each in invoke(*command, out, "--json").json}
+    assert {name for name, each in told.items() if each["outcome"] == "kept"} == set(there)
+    for folder in swept.glob("step*"):
+        assert contents(out / folder.name) == contents(folder)
+        if folder.name in there:
+            assert (out / folder.name / "manifest.json").stat().st_ino == there[folder.name]
+    assert (out / "sweep.json").read_bytes() == (swept / "sweep.json").read_bytes()
+    assert {path.name for path in out.iterdir()} == {path.name for path in swept.iterdir()}
+    assert index.timeline(out, top=TOP).json() == found.json()
+
+
 # --- forms ----------------------------------------------------------------------------------------------------------
+
+
+def flat(step: dict[str, Any]) -> dict[str, Any]:
+    """One step of the JSON as a record, each field named by the way to it."""
+    record: dict[str, Any] = {}
+    for name, value in step.items():
+        if name == "changes":
+            record |= value or {}
+        elif name == "densest":
+            record |= {f"densest_{key}": value[key] for key in ("id", "text", "density", "tied")}
+        elif isinstance(value, dict) and name in ("before", "last"):
+            record |= {f"{name}_{of}_{key}": found for of, at in value.items() for key, found in at.items()}
+        elif isinstance(value, dict):
+            record |= {f"{name}_{key}": found for key, found in value.items()}
+        elif name not in ("before", "last", "evaluate"):
+            record[name] = value
+    return {name: value for name, value in record.items() if not name.endswith("_tokens")}
 
 
 def test_json_csv_parquet_and_data_frame_say_the_same(swept: Path, found: Timeline, tmp_path: Path) -> None:
@@ -184,11 +266,12 @@ def test_json_csv_parquet_and_data_frame_say_the_same(swept: Path, found: Timeli
     lines = list(csv.DictReader(io.StringIO(text)))
     frame = found.to_pandas()
     assert list(frame.columns) == list(lines[0])
-    for line, each, (_, row) in zip(lines, told, frame.iterrows(), strict=True):
-        assert int(line["distinct"]) == each["distinct"] == row["distinct"]
-        assert float(line["overlap_mean"]) == each["overlap"]["mean"] == row["overlap_mean"]
-        assert line["moved"] == ("" if each["moved"] is None else str(each["moved"]))
-        assert int(line["densest_id"]) == each["densest"]["id"]
+    records = [flat(each) for each in told]
+    assert all(set(lines[0]) == set(record) for record in records[1:-1])
+    for line, record, (_, row) in zip(lines, records, frame.iterrows(), strict=True):
+        for name, value in line.items():
+            assert value == ("" if record.get(name) is None else str(record[name])), name
+            assert row[name] == record.get(name) or (record.get(name) is None and np.isnan(row[name])), name
     path = tmp_path / "t.parquet"
     assert invoke("query.py", "timeline", swept, "--parquet", path).code == 0
     table = pq.read_table(path)
@@ -212,6 +295,39 @@ def test_the_chart_is_drawn(ending: str, swept: Path, tmp_path: Path) -> None:
         assert invoke("query.py", "timeline", swept, "--plot", path, "--json").code == 0
     assert paths[0].read_bytes() == paths[1].read_bytes()
     assert paths[0].stat().st_size > 5000
+
+
+def test_the_chart_shows_the_figures(found: Timeline, stack: NDArray[np.uint16]) -> None:
+    """Each curve, point by point; those of rows and groups against what the test counts."""
+    from matplotlib import pyplot
+
+    typeface = fonts.typeface(["0123"])
+    with paper.look(typeface):
+        figure = timeline_figure(found, typeface)
+    panels = [{line.get_label(): line for line in axes.get_lines()} for axes in figure.axes]
+    curves: dict[str, list[float]] = {name: line.get_ydata() for panel in panels for name, line in panel.items()}
+    pyplot.close(figure)
+    own = trained.counts(stack)
+    told = found.json()
+    expected: dict[str, list[float | None]] = {
+        "distinct": [each.distinct for each in own],
+        "never moved": [each.never_moved for each in own],
+        "groups": [each.groups for each in own],
+        **{name: [getattr(each, name) for each in own] for name in ("born", "split", "merged")},
+        "median": [each["density"]["median"] for each in told],
+        "densest": [each["densest"]["density"] for each in told],
+        "causal, cosine": [100 * each["overlap"]["mean"] for each in told],
+        **{
+            f"{geometry}, {which}": [each[which] and 100 * each[which][geometry]["mean"] for each in told]
+            for geometry, which in (("causal", "before"), ("cosine", "before"), ("causal", "last"))
+        },
+    }
+    assert set(curves) == set(expected)
+    for name, values in expected.items():
+        np.testing.assert_allclose(curves[name], np.array(values, float), err_msg=name)
+    for panel in panels:
+        for line in panel.values():
+            assert list(line.get_xdata()) == list(range(trained.STEPS))
 
 
 @pytest.mark.parametrize(

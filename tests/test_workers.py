@@ -1,38 +1,43 @@
-"""A single build on several processes: the bytes of one, whatever becomes of workers, scheduler and the build."""
+"""Workers of this machine: the bytes of one process, for a build and for a sweep, whatever becomes of a worker."""
 
 import os
+import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
+import clusters
 import numpy as np
-import psutil
 import pytest
-from conftest import ROOT
+from clusters import Once, a_worker, assert_same_sweep, done_steps, sweep_into
+from conftest import ROOT, invoke
+from filelock import FileLock
 from interrupted import contents, uninterrupted
 
-from index.build import cluster, tiles
-from index.build.build import Built, build
-from index.build.cluster import Cluster
+import index.build.build
+from index.build import cluster, tiles, together
+from index.build.build import build
+from index.build.cluster import Cluster, connected
+from index.build.place import take_place
 from index.build.settings import Settings
+from index.build.step import Job
+from index.build.sweep import Done
 
 pytestmark = pytest.mark.slow("starts processes, each of which imports all that a build needs")
 
 CHUNK = 200
 
+two = pytest.mark.parametrize("started", [2], indirect=True)
+
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    random = np.random.default_rng(3)
-    rows = random.normal(size=(1000, 16)).astype(np.float32)
-    rows[300:320], rows[900], rows[5] = rows[7], rows[2], 0
-    path = tmp_path_factory.mktemp("source") / "gamma.npy"
-    np.save(path, rows)
-    return path
+    return clusters.write_rows(tmp_path_factory.mktemp("source"))
 
 
 @pytest.fixture(scope="module")
@@ -40,90 +45,160 @@ def whole(source: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, b
     return uninterrupted(source, tmp_path_factory.mktemp("whole"))
 
 
+@pytest.fixture(scope="module")
+def stacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return clusters.write_stack(tmp_path_factory.mktemp("stack"))
+
+
+@pytest.fixture(scope="module")
+def swept(stacked: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("swept") / "out"
+    sweep_into(folder, stacked)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def started(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """So many workers, for all tests that ask for these."""
+    with connected(request.param, None, 1, "--workers") as found:
+        yield found
+
+
+@pytest.fixture
+def workers(started: Cluster, monkeypatch: pytest.MonkeyPatch) -> Cluster:
+    """The workers that builds and sweeps by `workers` have, in place of their own."""
+
+    @contextmanager
+    def there(count: int | None, *_: object) -> Iterator[Cluster | None]:
+        yield started if count else None
+
+    monkeypatch.setattr(index.build.build, "perhaps_connected", there)
+    monkeypatch.setattr(together, "connected", there)
+    return started
+
+
 @pytest.fixture(autouse=True)
 def few_points(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Four chunks, and so ten tiles of each space."""
+    """Four chunks of the points that are no twins, and so ten tiles of each space."""
     monkeypatch.setattr(tiles, "LEAST_CHUNK", CHUNK)
 
 
 @pytest.fixture
 def handed_out(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What workers were asked to do, in order."""
-    names: list[str] = []
-    original = Cluster.spread
-
-    def spread(self: Cluster, work: Callable[..., None], items: Iterable[tiles.Step], **options: object) -> Iterator:
-        wanted = list(items)
-        names.extend(f"{each.plan.folder.name} {each.step.name}" for each in wanted)
-        return original(self, work, wanted, **options)
-
-    monkeypatch.setattr(Cluster, "spread", spread)
-    return names
+    return clusters.handed_out(monkeypatch)
 
 
-class Once:
-    """A progress that does something once, in the middle of the search in causal space."""
-
-    def __init__(self, act: Callable[[], None]) -> None:
-        self.act, self.acted = act, False
-
-    def __call__(self, step: str, done: int, total: int) -> None:
-        if not self.acted and step.endswith("causal space") and "neighbors" in step and 3 * done > total:
-            self.acted = True
-            self.act()
+Progress = Callable[[str, int, int], None]
 
 
-def build_at(
-    folder: Path, source: Path, progress: Callable[[str, int, int], None] | None = None, **who: object
-) -> Built:
-    settings = Settings(source=str(source), out=folder / "bundle", threads=1)
-    return build(settings, progress or (lambda step, done, total: None), **who)  # type: ignore[arg-type]
+def build_at(folder: Path, source: Path, progress: Progress = lambda step, done, total: None, **options: int) -> None:
+    settings = Settings(source=str(source), out=folder / "bundle", threads=1, **options)  # type: ignore[arg-type]
+    build(settings, progress, workers=1)
 
 
-def a_worker() -> int:
-    """The process of one of the workers that this process has started."""
-    children = psutil.Process().children()
-    return next(child.pid for child in children if "spawn_main" in " ".join(child.cmdline()))
+# --- the same bytes --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("workers", [1, 2, 4])
-def test_workers_build_the_bytes_of_one_process(
-    workers: int, source: Path, tmp_path: Path, whole: dict[str, bytes]
+@pytest.mark.parametrize("started", [1, 2, 4], indirect=True)
+@pytest.mark.usefixtures("workers")
+class TestBytesOfOneProcess:
+    def test_of_a_build(self, source: Path, tmp_path: Path, whole: dict[str, bytes]) -> None:
+        build_at(tmp_path, source)
+        assert contents(tmp_path / "bundle") == whole
+        assert os.listdir(tmp_path) == ["bundle"]
+
+    def test_of_a_sweep(self, stacked: Path, swept: Path, tmp_path: Path) -> None:
+        told: list[Done] = []
+        record = sweep_into(tmp_path / "out", stacked, told.append, workers=1)
+        assert [step.built for step in record.steps] == [True, True, True, True, False]
+        assert sorted(done.step.name for done in told) == [f"step{number}" for number in range(5)]
+        assert sum(done.built is not None for done in told) == 3
+        assert_same_sweep(tmp_path / "out", swept)
+
+
+@two
+@pytest.mark.parametrize(
+    ("rows", "chunk", "neighbors"),
+    [(260, 60, 100), (12, 1, 6)],
+    ids=["more neighbors than a tile has points, and twins across tiles", "tiles of one point"],
+)
+def test_tiles_that_are_small(
+    rows: int,
+    chunk: int,
+    neighbors: int,
+    workers: Cluster,
+    source: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    few = np.load(source)[:rows]
+    few[rows - 1] = few[1]
+    np.save(tmp_path / "few.npy", few)
+    (tmp_path / "alone").mkdir()
+    settings = Settings(
+        source=str(tmp_path / "few.npy"), out=tmp_path / "alone" / "bundle", neighbors=neighbors, density_k=5
+    )
+    build(settings)
+    monkeypatch.setattr(tiles, "LEAST_CHUNK", chunk)
+    sizes = np.diff(tiles.chunk_edges(rows))
+    assert sizes.max() < neighbors
+    assert (chunk == 1) == (sizes.max() == 1)
+    build_at(tmp_path, tmp_path / "few.npy", neighbors=neighbors, density_k=5)
+    assert contents(tmp_path / "bundle") == contents(tmp_path / "alone" / "bundle")
+
+
+def test_commands_start_workers_and_end_them(
+    source: Path, whole: dict[str, bytes], stacked: Path, swept: Path, tmp_path: Path
+) -> None:
+    """The environment is as it was: what Dask tells its workers by it is not what this process goes on with."""
     before = dict(os.environ)
-    build_at(tmp_path, source, workers=workers)
+    done = invoke("build_index.py", source, "--out", tmp_path / "bundle", "--workers", 2, "--threads", 1)
+    assert done.code == 0, done.err
     assert contents(tmp_path / "bundle") == whole
-    assert os.listdir(tmp_path) == ["bundle"]
+    done = invoke(
+        *("build_index.py", "--sweep", stacked, "--as", "bf16", "--out", tmp_path / "out", "--neighbors", 20),
+        *("--workers", 1, "--json"),
+    )
+    assert [each["outcome"] for each in done.json] == ["built", "built", "built", "same", "failed"]
+    assert_same_sweep(tmp_path / "out", swept)
     assert dict(os.environ) == before
 
 
-def test_a_worker_that_is_killed_loses_nothing(source: Path, tmp_path: Path, whole: dict[str, bytes]) -> None:
+# --- a worker that dies, or the build itself -------------------------------------------------------------------------
+
+
+@two
+def test_a_worker_that_dies_of_a_build_loses_nothing(
+    workers: Cluster, source: Path, tmp_path: Path, whole: dict[str, bytes]
+) -> None:
     kill = Once(lambda: os.kill(a_worker(), signal.SIGKILL))
-    build_at(tmp_path, source, kill, workers=2)
+    build_at(tmp_path, source, kill)
     assert kill.acted
     assert contents(tmp_path / "bundle") == whole
 
 
-def test_nobody_waits_for_a_slow_worker(
-    source: Path, tmp_path: Path, whole: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+@two
+def test_a_worker_that_dies_of_a_sweep_loses_nothing(
+    workers: Cluster, stacked: Path, swept: Path, tmp_path: Path
 ) -> None:
-    """A worker that does nothing more, and is not gone: another does what it was given."""
-    monkeypatch.setattr(cluster, "SLOW_SECONDS", 0.5)
-    stopped: list[int] = []
+    killed: list[int] = []
 
-    def stop() -> None:
-        stopped.append(a_worker())
-        os.kill(stopped[0], signal.SIGSTOP)
+    def told(done: Done) -> None:
+        """Once a bundle is there, kill a process that builds another: its nanny starts the next one."""
+        if done.built is not None and not killed and (busy := busy_worker(workers)):
+            killed.append(busy)
+            os.kill(busy, signal.SIGKILL)
 
-    def progress(step: str, done: int, total: int) -> None:
-        once(step, done, total)
-        if stopped and step == "writing":
-            os.kill(stopped[0], signal.SIGCONT)  # so that it can be ended
+    sweep_into(tmp_path / "out", stacked, told, workers=2)
+    assert killed
+    assert_same_sweep(tmp_path / "out", swept)
 
-    once = Once(stop)
-    build_at(tmp_path, source, progress, workers=2)
-    assert stopped
-    assert contents(tmp_path / "bundle") == whole
+
+def busy_worker(workers: Cluster) -> int | None:
+    """The process of a worker that has something to do."""
+    tasks = workers.client.processing()
+    processes = workers.client.run(os.getpid)
+    return next((process for address, process in processes.items() if tasks.get(address)), None)
 
 
 KILLED = """
@@ -139,12 +214,13 @@ def progress(step, done, total):
 
 if __name__ == "__main__":
     tiles.LEAST_CHUNK = int(sys.argv[3])
-    build(Settings(source=sys.argv[1], out=Path(sys.argv[2]), threads=1), progress, workers=2)
+    build(Settings(source=sys.argv[1], out=Path(sys.argv[2]), threads=1), progress, workers=1)
 """
 
 
+@two
 def test_a_build_that_is_killed_goes_on_with_its_tiles(
-    source: Path, tmp_path: Path, whole: dict[str, bytes], handed_out: list[str]
+    workers: Cluster, source: Path, tmp_path: Path, whole: dict[str, bytes], handed_out: list[str]
 ) -> None:
     script = tmp_path / "killed.py"
     script.write_text(KILLED)
@@ -153,89 +229,110 @@ def test_a_build_that_is_killed_goes_on_with_its_tiles(
         command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
     )
     assert ended.returncode == -signal.SIGKILL, ended.stderr
-    (folder,) = (tmp_path / ".bundle.building").glob("causal-*.tiles")
-    done = {f"{folder.name} {path.name}" for path in folder.iterdir()}
+    done = done_steps(tmp_path)
     assert sum("nearest" in name for name in done) == 4  # all of stage 1
-    build_at(tmp_path, source, workers=1)
+    build_at(tmp_path, source)
     assert not done.intersection(handed_out)
     assert contents(tmp_path / "bundle") == whole
 
 
-def free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return int(listening.getsockname()[1])
+# --- a worker that is slow, or that nobody can reach ------------------------------------------------------------------
 
 
-def started(port: int) -> list[subprocess.Popen[bytes]]:
-    """A scheduler at a port, and a worker of it."""
-    address = f"tcp://127.0.0.1:{port}"
-    commands = (
-        ("distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", str(port)),
-        ("distributed.cli.dask_worker", address, "--nthreads", "1", "--no-nanny"),
-    )
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", *command, "--no-dashboard"],
-            cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-            stderr=subprocess.DEVNULL,
-        )
-        for command in commands
-    ]
-    while processes[0].poll() is None:
-        with socket.socket() as asking:
-            if asking.connect_ex(("127.0.0.1", port)) == 0:
-                break
-        time.sleep(0.1)
-    return processes
+@dataclass
+class Stopper:
+    """Stops a worker, which does nothing more then, and is not gone."""
+
+    workers: Cluster
+    stopped: int | None = None
+
+    def stop(self, process: int) -> None:
+        os.kill(process, signal.SIGSTOP)
+        self.stopped = process
+
+    def go_on(self) -> None:
+        """Let it go on, and come to an end with what it was given."""
+        if self.stopped is not None:
+            os.kill(self.stopped, signal.SIGCONT)
+        until = time.monotonic() + 30
+        while not all(future.done() for future in self.workers.running) and time.monotonic() < until:
+            time.sleep(0.05)
 
 
-def test_a_scheduler_that_restarts_loses_nothing(
-    source: Path, tmp_path: Path, whole: dict[str, bytes], handed_out: list[str]
+@pytest.fixture
+def stopper(workers: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stopper]:
+    monkeypatch.setattr(cluster, "SLOW_SECONDS", 0.5)
+    found = Stopper(workers)
+    yield found
+    found.go_on()
+
+
+@two
+def test_nobody_waits_for_a_slow_worker_of_a_build(
+    stopper: Stopper, source: Path, tmp_path: Path, whole: dict[str, bytes]
 ) -> None:
-    port = free_port()
-    processes = started(port)
-
-    def restart() -> None:
-        for process in processes:
-            process.kill()
-            process.wait()
-        processes[:] = started(port)
-
-    once = Once(restart)
-    try:
-        build_at(tmp_path, source, once, scheduler=f"tcp://127.0.0.1:{port}")
-    finally:
-        for process in processes:
-            process.terminate()
-            process.wait()
-    assert once.acted
-    assert len(handed_out) == len(set(handed_out))
+    """Another does what it was given."""
+    build_at(tmp_path, source, Once(lambda: stopper.stop(a_worker())))
+    assert stopper.stopped
     assert contents(tmp_path / "bundle") == whole
+    stopper.go_on()
+    assert contents(tmp_path / "bundle") == whole
+    assert os.listdir(tmp_path) == ["bundle"]
 
 
-def test_a_scheduler_that_does_not_come_back_leaves_what_was_done(
-    source: Path, tmp_path: Path, whole: dict[str, bytes], handed_out: list[str], monkeypatch: pytest.MonkeyPatch
+@two
+def test_nobody_waits_for_a_slow_worker_of_a_sweep(
+    stopper: Stopper, stacked: Path, swept: Path, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(cluster, "RETURN_SECONDS", 1)
-    port = free_port()
-    processes = started(port)
+    """Another builds the same, which is there once and whole, whenever the slow one goes on."""
 
-    def end() -> None:
-        for process in processes:
-            process.kill()
-            process.wait()
-        monkeypatch.setattr(cluster, "CONNECT_SECONDS", 1)
+    def told(done: Done) -> None:
+        if done.built is not None and not stopper.stopped and (busy := busy_worker(stopper.workers)):
+            stopper.stop(busy)
 
-    try:
-        with pytest.raises(cluster.UnfinishedError, match=r"went away .* and did not come back for 1 s"):
-            build_at(tmp_path, source, Once(end), scheduler=f"tcp://127.0.0.1:{port}")
-    finally:
-        end()
-    (folder,) = (tmp_path / ".bundle.building").glob("causal-*.tiles")
-    done = {f"{folder.name} {path.name}" for path in folder.iterdir()}
-    handed_out.clear()
-    build_at(tmp_path, source, workers=1)
-    assert not done.intersection(handed_out)
-    assert contents(tmp_path / "bundle") == whole
+    sweep_into(tmp_path / "out", stacked, told, workers=2)
+    assert stopper.stopped
+    before = {path: path.stat().st_ino for path in (tmp_path / "out").glob("step*/manifest.json")}
+    assert len(before) == 3
+    stopper.go_on()
+    assert_same_sweep(tmp_path / "out", swept)
+    assert {path: path.stat().st_ino for path in before} == before
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_what_another_process_has_locked_is_built_aside(
+    overwrite: bool, stacked: Path, swept: Path, tmp_path: Path
+) -> None:
+    """Whoever holds it may be cut off from the sweep, and never let go."""
+    settings = Settings(out=tmp_path, neighbors=20, overwrite=overwrite)
+    job = Job("step1", f"{stacked}[1]", settings, stacked, 1, "bf16")
+    if overwrite:
+        shutil.copytree(swept / "step0", job.folder)
+    with FileLock(tmp_path / ".step1.lock"):
+        built = together._build(job, str(tmp_path))
+    assert built is not None
+    assert built.folder == job.folder
+    assert contents(job.folder) == contents(swept / "step1")
+    assert sorted(os.listdir(tmp_path)) == [".step1.lock", "step1"]
+
+
+def test_whose_bundle_is_whole_first_has_the_place(stacked: Path, swept: Path, tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        shutil.copytree(swept / "step0", tmp_path / name)
+    number = (tmp_path / "first").stat().st_ino
+    assert take_place(tmp_path / "first", tmp_path / "bundle", overwrite=False)
+    assert not take_place(tmp_path / "second", tmp_path / "bundle", overwrite=False)
+    assert (tmp_path / "bundle").stat().st_ino == number
+    assert take_place(tmp_path / "second", tmp_path / "bundle", overwrite=True)
+    assert (tmp_path / "bundle").stat().st_ino != number
+
+
+def test_what_is_abandoned_is_removed_and_what_is_locked_stays(stacked: Path, swept: Path, tmp_path: Path) -> None:
+    out = shutil.copytree(swept, tmp_path / "out")
+    for name in (".step0.building", ".step1.building", ".aside-x"):
+        (out / name / "bundle").mkdir(parents=True)
+    with FileLock(out / ".step1.lock"):
+        sweep_into(out, stacked)
+        assert {name for name in os.listdir(out) if name not in os.listdir(swept)} == {".step1.building", ".step1.lock"}
+    sweep_into(out, stacked)
+    assert_same_sweep(out, swept)

@@ -20,9 +20,10 @@ from threadpoolctl import threadpool_limits
 from index.build.approximate import check_factory
 from index.build.cluster import Cluster, perhaps_connected
 from index.build.control import bundle_name, controlled, require_no_model
-from index.build.place import Workplace, building, check_target, clear_tiles, find_space, keep_space
+from index.build.finished import clear_tiles, find_space, keep_space
+from index.build.place import Workplace, building, check_target
 from index.build.resources import BuildSize, check_disk, check_memory
-from index.build.rows import Progress, Rows, write_rows
+from index.build.rows import Rows, write_rows
 from index.build.settings import Settings, chosen_device
 from index.build.spaces import build_space, space_files
 from index.build.table import token_table
@@ -43,6 +44,7 @@ from index.checks.crosscheck import CrossCheck, crosscheck
 from index.checks.stored_matrix import open_matrix
 from index.geometry.maps import Geometry
 from index.geometry.metric import Metric, large_ridge
+from index.progress import Progress, silent
 from index.search.graph import check_k
 from index.sources.load import Source, load
 from index.sources.sample import sampled_rows
@@ -85,7 +87,7 @@ class _Job:
 
 def build(
     settings: Settings,
-    progress: Progress = lambda step, done, total: None,
+    progress: Progress = silent,
     *,
     read: Callable[[], Source] | None = None,
     workers: int | None = None,
@@ -238,7 +240,7 @@ def _finish(job: _Job, rows: Rows, facts: dict[Geometry, SpaceFacts], reused: tu
         outcome = crosscheck(
             Bundle(folder, manifest),
             distances=settings.distances,
-            progress=lambda step, share: job.progress(step, round(1000 * share), 1000),
+            progress=job.progress,
         )
         manifest = replace(manifest, crosscheck=msgspec.convert(outcome.json(), CrossCheckFacts))
     manifest = replace(manifest, build_seconds=time.perf_counter() - job.started)

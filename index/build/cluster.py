@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from index.build.place import UnfinishedError
 from index.errors import LogoscopeError, ParameterError, parameter
 from index.files import brief, require
+from index.progress import Progress
 from index.search.graph import core_count
 
 MOST_WORKERS = 256
@@ -31,9 +32,11 @@ POLL_SECONDS = 1.0
 SLOW, SLOW_SECONDS = 3.0, 5.0
 """What takes so many times the median, and more than so many seconds, is handed out again where a worker is idle."""
 
+_NOT_THE_SAME = ("Error during deserialization", "Can't get attribute")
+"""What a scheduler says to work that it cannot read, and a worker, whose logoscope is another one."""
+
 Item = TypeVar("Item")
 Found = TypeVar("Found")
-Told = Callable[[str], None]
 
 
 @dataclass
@@ -56,53 +59,53 @@ class Cluster:
     threads: int | None
     client: Any = field(default=None, repr=False)
     running: dict[Any, _Run] = field(default_factory=dict, repr=False)  # by future
+    deserted: bool = field(default=False, repr=False)  # whether there was no worker at all
 
     def spread(
-        self,
-        work: Callable[[Item], Found],
-        items: Iterable[Item],
-        *,
-        twice: bool = False,
-        told: Told = lambda said: None,
+        self, work: Callable[[Item], Found], items: Iterable[Item], progress: Progress
     ) -> Iterator[tuple[Item, Found | LogoscopeError]]:
         """Yield each item with what a worker made of it, or why none could, as they come.
 
-        `twice` says that two workers may do the same at a time, so that nobody waits for a slow one. `told` hears what
-        is waited for. Raises UnfinishedError where the scheduler went away and did not come back.
+        Nobody waits for a slow worker: two may do the same at a time. `progress` hears who is waited for. Raises
+        UnfinishedError where the scheduler went away and did not come back.
         """
         waiting = deque(enumerate(items))
         seconds: list[float] = []
         while waiting or self._wanted():
             try:
-                self._hand_out(work, waiting, told)
-                if twice and not waiting:
+                self._hand_out(work, waiting, progress)
+                if not waiting:
                     self._hand_out_again(work, seconds)
                 done = self._finished()
-            except _lost() as error:
+            except Exception as error:
+                if not self._has_lost(error):
+                    raise
                 again = {run.key: run.item for run in self._wanted()}
                 waiting.extendleft(sorted(again.items(), reverse=True, key=lambda piece: piece[0]))
                 self.running.clear()
-                self._reconnect(error, told)
+                self._reconnect(error, progress)
                 continue
             for future, found in done:
                 run = self.running.pop(future)
-                if run.over:
+                same = [other for other in self.running.values() if other.key == run.key]
+                if run.over or (same and isinstance(found, LogoscopeError)):  # who else is at it may do it yet
                     continue
                 if isinstance(found, BaseException) and not isinstance(found, LogoscopeError):
                     raise found
-                for other in self.running.values():
-                    other.over |= other.key == run.key
+                for other in same:
+                    other.over = True
                 seconds.append(time.monotonic() - run.began)
                 yield run.item, found
 
     def _wanted(self) -> list[_Run]:
         return [run for run in self.running.values() if not run.over]
 
-    def _hand_out(self, work: Callable[[Item], Any], waiting: deque[tuple[int, Item]], told: Told) -> None:
+    def _hand_out(self, work: Callable[[Item], Any], waiting: deque[tuple[int, Item]], progress: Progress) -> None:
         """Hand out one piece for each thread of a worker: who is quick gets more of them."""
         threads = sum(self.client.nthreads().values())
-        if not threads:
-            told(f"waiting for a worker of {self.scheduler}" if self.scheduler else "waiting for a worker")
+        if self.deserted or not threads:
+            self.deserted = not threads
+            progress(f"waiting for a worker of {self.scheduler or 'this machine'}", int(not self.deserted), 1)
         while waiting and (len(self.running) < threads or not self._wanted()):
             key, item = waiting[0]
             future = self.client.submit(work, item, pure=False)
@@ -134,15 +137,28 @@ class Cluster:
             raise CancelledError
         return [(future, _made(future)) for future in done]
 
-    def _reconnect(self, error: BaseException, told: Told) -> None:
+    def _has_lost(self, error: Exception) -> bool:
+        """Whether an error says that the connection to the scheduler is lost.
+
+        Dask's client gives up by itself after a while, and then fails at whatever it is asked, in ways of its own.
+        """
+        from distributed import CancelledError
+
+        if isinstance(error, LogoscopeError):
+            return False
+        return isinstance(error, (CancelledError, OSError)) or self.client.status != "running"
+
+    def _reconnect(self, error: BaseException, progress: Progress) -> None:
         """Find the scheduler again, or another one at its address."""
-        told(f"waiting for the scheduler {self.scheduler}")
+        step = f"waiting for the scheduler {self.scheduler or 'of this machine'}"
+        progress(step, 0, 1)
         until = time.monotonic() + RETURN_SECONDS
         while True:
             with suppress(Exception):  # whatever it is, this client is done with
                 self.client.close(timeout=1)
             try:
                 self.client = self.connect()
+                progress(step, 1, 1)
                 return
             except (OSError, ValueError) as refused:
                 if self.scheduler is None or time.monotonic() > until:
@@ -153,13 +169,6 @@ class Cluster:
                 time.sleep(POLL_SECONDS)
 
 
-def _lost() -> tuple[type[BaseException], ...]:
-    """Return what is raised where the connection to a scheduler is."""
-    from distributed import CancelledError
-
-    return CancelledError, OSError  # with CommClosedError
-
-
 def _made(future: Any) -> Any:
     """Return what a worker made, or the error that it ended in."""
     from distributed import KilledWorker
@@ -167,6 +176,11 @@ def _made(future: Any) -> Any:
     error = future.exception()
     if isinstance(error, KilledWorker):
         return LogoscopeError(f"{DEATHS} workers died of it: it may need more memory than they have")
+    if isinstance(error, ImportError) or any(said in str(error) for said in _NOT_THE_SAME):
+        raise UnfinishedError(
+            f"the scheduler or a worker has not the same logoscope, or not the same libraries: {brief(error)}; what is "
+            "done is kept, install the same there, and run the command again"
+        ) from error
     return future.result() if error is None else error
 
 
@@ -207,7 +221,27 @@ def connected(workers: int | None, scheduler: str | None, threads: int | None, c
             raise ParameterError(f"{parameter('scheduler', scheduler)} does not answer: {brief(error)}") from error
         stack.callback(lambda: cluster.client.close())
         with _quiet():
+            if scheduler is not None:
+                _require_logoscope(cluster.client, scheduler)
             yield cluster
+
+
+def _require_logoscope(client: Any, scheduler: str) -> None:
+    """Raise ParameterError for a worker without logoscope: it would end at the first piece of work, without a word."""
+    from distributed import wait
+
+    asked = {
+        client.submit(exec, "import index", pure=False, workers=[worker], allow_other_workers=False): worker
+        for worker in client.nthreads()
+    }
+    with suppress(TimeoutError):  # one that hangs is no reason to
+        wait(list(asked), timeout=CONNECT_SECONDS)
+    for future, worker in asked.items():
+        if future.status == "error":
+            raise ParameterError(
+                f"{parameter('scheduler', scheduler)} has a worker, {worker}, without logoscope: "
+                f"{brief(future.exception())}; install the same there"
+            )
 
 
 @contextmanager

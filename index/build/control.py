@@ -12,12 +12,13 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from index.answers.control import Control
-from index.build.rows import Progress, numbers_sha256
+from index.build.rows import numbers_sha256
 from index.bundle.places import is_control
 from index.bundle.write import saving
 from index.errors import BundleError, ParameterError, parameter
 from index.geometry.blocks import row_slices
 from index.geometry.controls import ControlKind, covariance_rows, gaussian_rows, shuffled_columns
+from index.progress import Progress
 from index.sources.load import Source
 
 

@@ -1,10 +1,11 @@
-"""What the build asks of a disk: that it has what was written, and that two folders change places at once."""
+"""What the build asks of a disk: that it has what was written, and two folders change places at once, or one goes."""
 
 from __future__ import annotations
 
 import ctypes
 import errno
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -40,6 +41,14 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link or a whole folder; nothing to remove is fine."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def exchange(one: Path, other: Path) -> bool:

@@ -11,10 +11,9 @@ import numpy as np
 
 from index.build.cluster import Cluster
 from index.build.place import UnfinishedError
-from index.build.rows import Progress
 from index.build.tiles import Merge, Plan, Step, Tile, do, lay_out
 from index.errors import LogoscopeError
-from index.search.graph import Progress as Share
+from index.progress import Progress, Share
 from index.search.kernels import Floats, Ints, Nearest
 from index.search.tile import Find
 
@@ -29,7 +28,7 @@ def find_together(cluster: Cluster, work: Path, space: str, inputs: Any, device:
     def hand_out(plan: Plan, steps: Iterable[Tile | Merge]) -> Iterator[Tile | Merge]:
         """Yield the steps as workers have done them."""
         wanted = [Step(plan, step, device, cluster.threads) for step in steps]
-        for step, failed in cluster.spread(do, wanted, twice=True, told=lambda said: progress(said, 0, 1)):
+        for step, failed in cluster.spread(do, wanted, progress):
             if isinstance(failed, LogoscopeError):
                 raise UnfinishedError(f"{step.step.name} of the {space} space failed: {failed}; what is done is kept")
             yield step.step

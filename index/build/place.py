@@ -8,39 +8,32 @@
     .NAME.building/*.tiles  what workers have found for a space that is not finished (`tiles`)
     .NAME.replaced          the one before, for an instant, where a file system cannot exchange two folders
     .NAME.lock              locked by the build that runs; the system unlocks it when that process ends, however it ends
+    .aside-XXX/NAME         the same in a sweep, where the build that has the lock is slow, or cut off from who waits
 
 A build that ends takes all but the bundle with it. One that is stopped leaves its finished spaces, one that is killed
 all of this, to the next build of the same bundle.
-
-The record of a finished space is written last, and holds what the space was made from, the SHA-256 of its files, and
-its facts. A space is used again only where all of what it would be made from now is the same and its files are, bit by
-bit, what was written; whatever else is there is removed.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
 
-import msgspec
 from filelock import FileLock, Timeout
 
-from index.build.disk import exchange, make_folder, sync_files, sync_folder
-from index.bundle.checksums import file_sha256
-from index.bundle.manifest import MANIFEST, SpaceFacts
+from index.build.disk import exchange, make_folder, remove, sync_files, sync_folder
+from index.build.finished import BUNDLE, TILES, clear_unfinished
+from index.bundle.manifest import MANIFEST
 from index.errors import BundleError, parameter
 from index.files import why
 
-BUNDLE = "bundle"
-"""The folder of the bundle being built, within the folder of the build."""
-TILES = ".tiles"
-"""What the folder of a graph that is made tile by tile ends in, within the folder of the build."""
+ASIDE = ".aside-"
+"""What the folder begins with, beside the bundles of a sweep, in which one is built a second time."""
 
 
 class Stopped(KeyboardInterrupt):
@@ -56,6 +49,10 @@ class Stopped(KeyboardInterrupt):
 
 class UnfinishedError(BundleError):
     """A build cannot go on, and what it has done is kept: the same command goes on from there."""
+
+
+class BusyError(BundleError):
+    """A bundle is being built by another process."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +106,7 @@ def building(target: Path, *, overwrite: bool) -> Iterator[Workplace]:
     Raises
     ------
     BundleError
-        When `target` exists and may not be replaced, is being built by another process, or cannot be written.
+        When `target` exists and may not be replaced, or cannot be written; BusyError when another process builds it.
     Stopped
         In place of a KeyboardInterrupt. Any other exception but UnfinishedError leaves nothing behind.
     """
@@ -124,14 +121,14 @@ def building(target: Path, *, overwrite: bool) -> Iterator[Workplace]:
             check_target(target, overwrite=overwrite)
             with _reported(place.target.parent):
                 sync_files(place.bundle)
-                _put_in_place(place)
+                _put_in_place(place.bundle, place.target, place.replaced)
         except KeyboardInterrupt:
-            kept, tiles = _clear_unfinished(place.folder), any(place.folder.glob(f"*{TILES}"))
+            kept, tiles = clear_unfinished(place.folder), any(place.folder.glob(f"*{TILES}"))
             if not kept and not tiles:
-                _remove(place.folder)
+                remove(place.folder)
             raise Stopped(place.folder, kept, tiles=tiles) from None
         except UnfinishedError:
-            _clear_unfinished(place.folder)
+            clear_unfinished(place.folder)
             raise
         except BaseException as error:
             shutil.rmtree(place.folder, ignore_errors=True)
@@ -141,6 +138,37 @@ def building(target: Path, *, overwrite: bool) -> Iterator[Workplace]:
         _confirm(place)
         for old in (place.folder, place.replaced):
             shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def aside(target: Path) -> Iterator[Path]:
+    """Give a place for the same bundle in a folder of its own, for as long as the block takes."""
+    with (
+        _reported(target.parent),
+        TemporaryDirectory(prefix=ASIDE, dir=target.parent, ignore_cleanup_errors=True) as folder,
+    ):
+        yield Path(folder) / target.name
+
+
+def take_place(bundle: Path, target: Path, *, overwrite: bool) -> bool:
+    """Move a bundle that was built aside to its place; False where another was quicker.
+
+    `overwrite` says whether a bundle that is there may be replaced.
+    """
+    with _reported(target.parent):
+        if target.exists() and not overwrite:
+            return False
+        _put_in_place(bundle, target, bundle.with_name(f"{bundle.name}.replaced"))
+        sync_folder(target.parent)
+    return True
+
+
+def clear_abandoned(target: Path) -> None:
+    """Remove what a build that is no more has left beside a bundle that another one has put in its place."""
+    place = Workplace(target.resolve())
+    if place.folder.exists() or place.lock.exists():
+        with suppress(BusyError), _locked(place):
+            shutil.rmtree(place.folder, ignore_errors=True)
 
 
 @contextmanager
@@ -161,7 +189,7 @@ def _locked(place: Workplace) -> Iterator[None]:
         try:
             lock.acquire()
         except Timeout:
-            raise BundleError(
+            raise BusyError(
                 f"{place.target} is being built by another process; wait for it, or pass another {parameter('out')}"
             ) from None
     try:
@@ -180,24 +208,24 @@ def _clear_leftovers(place: Workplace) -> None:
         sync_folder(place.target.parent)
     if place.replaced.exists():
         if place.target.exists():
-            _remove(place.replaced)
+            remove(place.replaced)
         else:
             place.replaced.rename(place.target)
     if place.folder.is_symlink() or not place.folder.is_dir():
-        _remove(place.folder)
+        remove(place.folder)
     else:
-        _clear_unfinished(place.folder)
+        clear_unfinished(place.folder)
 
 
-def _put_in_place(place: Workplace) -> None:
-    if not place.target.exists():
-        place.bundle.rename(place.target)
-    elif not exchange(place.bundle, place.target):
-        place.target.rename(place.replaced)
+def _put_in_place(bundle: Path, target: Path, replaced: Path) -> None:
+    if not target.exists():
+        bundle.rename(target)
+    elif not exchange(bundle, target):
+        target.rename(replaced)
         try:
-            place.bundle.rename(place.target)
+            bundle.rename(target)
         except BaseException:
-            place.replaced.rename(place.target)
+            replaced.rename(target)
             raise
 
 
@@ -216,69 +244,3 @@ def _confirm(place: Workplace) -> None:
             f"{place.target} is built and in place, but the disk did not confirm it: {why(error)}; "
             f"a power cut may undo it, so what was there before is kept beside it until the next build"
         ) from error
-
-
-def keep_space(work: Path, space: str, inputs: dict[str, Any], files: Sequence[str], facts: SpaceFacts) -> None:
-    """Record that a space is finished, in the folder of the build.
-
-    `inputs` are all that decides what is in the files, as JSON.
-    """
-    record = {"inputs": inputs, "files": _checksums(work, files), "facts": msgspec.to_builtins(facts)}
-    beside = work / f"{space}.unfinished"
-    beside.write_text(json.dumps(record), encoding="utf-8")
-    os.replace(beside, work / f"{space}.json")
-
-
-def find_space(work: Path, space: str, inputs: dict[str, Any], files: Sequence[str]) -> SpaceFacts | None:
-    """Return the facts of a space that a stopped build finished and that is fit to be used again.
-
-    Otherwise None, and its files are removed.
-    """
-    record = _read(work / f"{space}.json")
-    if record is not None and record["inputs"] == inputs and record["files"] == _checksums(work, files):
-        with suppress(msgspec.ValidationError):
-            return msgspec.convert(record["facts"], SpaceFacts)
-    # Removed, not overwritten: somebody may have the files of a bundle mapped that was replaced here.
-    for path in (work / f"{space}.json", *(work / BUNDLE / name for name in (record or {}).get("files", files))):
-        path.unlink(missing_ok=True)
-    return None
-
-
-def clear_tiles(work: Path, space: str) -> None:
-    """Remove the tiles of a space whose graph is written."""
-    for folder in work.glob(f"{space}-*{TILES}"):
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _clear_unfinished(work: Path) -> tuple[str, ...]:
-    """Remove all but tiles and the files of recorded spaces, unchecked; return the names of those spaces."""
-    records = {path: record for path in work.glob("*.json") if (record := _read(path)) is not None}
-    wanted = {work / BUNDLE / name for record in records.values() for name in record["files"]}
-    for path in [*work.iterdir(), *(work / BUNDLE).glob("*")]:
-        tiles = path.suffix == TILES and path.is_dir() and not path.is_symlink()
-        if path not in wanted and path not in records and path != work / BUNDLE and not tiles:
-            _remove(path)
-    return tuple(sorted(path.stem for path in records))
-
-
-def _remove(path: Path) -> None:
-    """Remove a file, a link or a whole folder; nothing to remove is fine."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def _checksums(work: Path, files: Sequence[str]) -> dict[str, str]:
-    paths = [work / BUNDLE / name for name in files]
-    return {path.name: file_sha256(path) for path in paths if path.is_file() and not path.is_symlink()}
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    """Return a record; None where there is none, or something else."""
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return None
-    whole = isinstance(record, dict) and set(record) == {"inputs", "files", "facts"}
-    return record if whole and all(Path(name).name == name for name in record["files"]) else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -20,12 +19,10 @@ from index.errors import MetricError, parameter
 from index.files import no_file, open_file
 from index.geometry.metric import Metric, covariance, metric_from_covariance, metric_from_matrix
 from index.geometry.twins import twin_groups
+from index.progress import Progress
 from index.sources.load import Source
 from index.sources.matrix import read_matrix
 from index.tokens.vocabulary import Vocabulary
-
-Progress = Callable[[str, int, int], None]
-"""Called with the step in words, how many of its items are done, and how many there are."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from index.build.approximate import build_approximate, file_name, measure_recall
-from index.build.rows import Progress, Rows
+from index.build.rows import Rows
 from index.build.settings import Settings
 from index.bundle import write as writer
 from index.bundle.manifest import FLAT, Recall, SpaceFacts
@@ -25,6 +25,7 @@ from index.errors import MetricError, parameter
 from index.geometry import maps
 from index.geometry.blocks import row_slices
 from index.geometry.maps import Geometry
+from index.progress import Progress
 from index.search.graph import KnnGraph, knn_graph
 
 if TYPE_CHECKING:
@@ -65,20 +66,10 @@ def build_space(
 
     `find` finds the nearest points in place of this process alone.
     """
-    name, k, (V, D) = geometry.value, settings.neighbors, rows.gamma.shape
+    name, k, V = geometry.value, settings.neighbors, len(rows.gamma)
     centered = geometry is Geometry.CAUSAL or (geometry is Geometry.CAUSAL_COSINE and settings.centered)
     progress(f"mapping into {geometry.label} space", 0, 1)
-    turned = _Turned(folder, rows, centered=centered) if geometry is Geometry.CAUSAL_COSINE else None
-    blocks = turned.blocks() if turned else _point_blocks(rows, geometry)
-    points = writer.save_points(folder / f"{name}.faiss", (V, D), blocks, inner_product=geometry.angular)
-    _move_to_twins(folder / f"{name}.faiss", points, rows.twins)
-    if turned:
-        own = np.flatnonzero(np.isin(rows.twins, rows.twins[turned.own])).astype(np.int32)  # and their twins
-        writer.save_array(folder / f"{name}.{writer.OWN_ROWS}.npy", own)
-        writer.save_array(folder / f"{name}.{writer.OWN_POINTS}.npy", points[own])
-        writer.save_array(folder / f"{name}.{writer.LENGTHS}.npy", np.concatenate(turned.lengths))
-    else:
-        writer.save_sketch(folder, name, points)
+    points = _write_points(folder, geometry, rows, centered=centered)
     progress(f"mapping into {geometry.label} space", 1, 1)
     excluded = maps.zero_rows(points) if geometry.angular else np.empty(0, dtype=np.int64)
     largest = float(maps.norms(points).max())
@@ -96,7 +87,7 @@ def build_space(
     )
     graph = search(points, k=k) if len(excluded) == 0 else _graph_without(folder, points, excluded, k, search)
     writer.save_graph(folder, name, graph)
-    if turned:
+    if geometry is Geometry.CAUSAL_COSINE:
         (folder / f"{name}.faiss").unlink()  # a copy for the search: readers make these points of causal ones
     return SpaceFacts(
         unit="of the chord" if geometry.angular else "logometers",
@@ -108,6 +99,23 @@ def build_space(
         excluded_rows=excluded.tolist(),
         approximate=[_with_recall(folder, each, points, graph, resolution) for each in approximate],
     )
+
+
+def _write_points(folder: Path, geometry: Geometry, rows: Rows, *, centered: bool) -> np.ndarray:
+    """Map gamma, and write the points, (V, D), with what readers need beside them; return them, mapped."""
+    name = geometry.value
+    turned = _Turned(folder, rows, centered=centered) if geometry is Geometry.CAUSAL_COSINE else None
+    blocks = turned.blocks() if turned else _point_blocks(rows, geometry)
+    points = writer.save_points(folder / f"{name}.faiss", rows.gamma.shape, blocks, inner_product=geometry.angular)
+    _move_to_twins(folder / f"{name}.faiss", points, rows.twins)
+    if turned:
+        own = np.flatnonzero(np.isin(rows.twins, rows.twins[turned.own])).astype(np.int32)  # and their twins
+        writer.save_array(folder / f"{name}.{writer.OWN_ROWS}.npy", own)
+        writer.save_array(folder / f"{name}.{writer.OWN_POINTS}.npy", points[own])
+        writer.save_array(folder / f"{name}.{writer.LENGTHS}.npy", np.concatenate(turned.lengths))
+    else:
+        writer.save_sketch(folder, name, points)
+    return points
 
 
 def _check_length(largest: float, rows: Rows) -> None:

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from index.build.build import Built, build
-from index.build.rows import Progress, numbers_sha256
+from index.build.place import aside, take_place
+from index.build.rows import numbers_sha256
 from index.build.settings import Settings
 from index.bundle.bundle import Bundle, open_bundle
 from index.bundle.manifest import MANIFEST
 from index.bundle.sweep import Step
 from index.errors import BundleError, ParameterError, parameter
+from index.progress import Progress
 from index.sources.load import Source, load
 from index.sources.sample import sampled_rows
 from index.sources.stack import open_stack
@@ -56,8 +58,18 @@ class Job:
 
     def build(self, source: list[Source], progress: Progress) -> Built:
         """Build the bundle of the one source of a list, which is taken out of it, so that its memory can go."""
-        settings = replace(self.settings, source=self.source, out=self.folder)
-        return build(settings, progress, read=source.pop)
+        return self._build(self.folder, source, progress)
+
+    def build_aside(self, source: list[Source], progress: Progress) -> Built | None:
+        """Build the bundle where nobody else does, and put it in its place; None where another was quicker."""
+        with aside(self.folder) as folder:
+            built = self._build(folder, source, progress)
+            if not take_place(built.folder, self.folder, overwrite=self.settings.overwrite):
+                return None
+        return replace(built, folder=self.folder)
+
+    def _build(self, folder: Path, source: list[Source], progress: Progress) -> Built:
+        return build(replace(self.settings, source=self.source, out=folder), progress, read=source.pop)
 
     def kept(self) -> Identity | None:
         """Return what the bundle that is there is of; None for none, or one that is to be replaced.

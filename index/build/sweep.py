@@ -6,6 +6,7 @@ finished is told by its bundle, which is there whole or not at all.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,12 +16,13 @@ from filelock import FileLock, Timeout
 
 from index.build.build import Built
 from index.build.disk import make_folder
-from index.build.rows import Progress
+from index.build.place import ASIDE, clear_abandoned
 from index.build.settings import Settings
 from index.build.step import Identity, Job
 from index.bundle.sweep import RECORD, Step, Sweep, read_sweep, write_sweep
 from index.errors import BundleError, LogoscopeError, ParameterError, parameter
 from index.files import why
+from index.progress import Progress, silent
 from index.sources.listed import in_order, listed_sources
 from index.sources.stack import ENDINGS, open_stack
 
@@ -47,7 +49,7 @@ def sweep(
     bits: str | None = None,
     workers: int | None = None,
     scheduler: str | None = None,
-    progress: Progress = lambda step, done, total: None,
+    progress: Progress = silent,
     told: Callable[[Done], None] = lambda done: None,
 ) -> Sweep:
     """Build a bundle of each listed source under `settings.out`, but for those that are there.
@@ -72,14 +74,8 @@ def sweep(
     LogoscopeError
         Where no step can be built. What keeps one from being built is in what is returned.
     """
-    settings.check()
-    if settings.out is None:
-        raise ParameterError(f"a sweep needs {parameter('out')}: the folder that its bundles go into")
-    for name, one in (("distances", settings.distances), ("control", settings.control)):
-        if one is not None:
-            raise ParameterError(f"{parameter(name, one)} is of one model; leave it out of a sweep")
+    out = _checked_out(settings)
     jobs = _listed(listed, settings, bits)
-    out = settings.out
     with _alone(out):
         record = _record(listed, settings, jobs)
         steps = {step.name: step for step in record.steps}
@@ -88,7 +84,7 @@ def sweep(
         else:
             from index.build.together import run_together
 
-            run = run_together(jobs, steps, workers, scheduler)
+            run = run_together(jobs, steps, workers, scheduler, progress)
         for number, done in enumerate(run):
             progress("steps", number, len(jobs))
             steps[done.step.name] = done.step
@@ -96,7 +92,28 @@ def sweep(
             write_sweep(out, record)
             told(done)
         progress("steps", len(jobs), len(jobs))
+        _clear(out, record)
     return record
+
+
+def _checked_out(settings: Settings) -> Path:
+    """Return the folder that bundles go into; ParameterError where the settings are none of a sweep."""
+    settings.check()
+    for name, one in (("distances", settings.distances), ("control", settings.control)):
+        if one is not None:
+            raise ParameterError(f"{parameter(name, one)} is of one model; leave it out of a sweep")
+    if settings.out is None:
+        raise ParameterError(f"a sweep needs {parameter('out')}: the folder that its bundles go into")
+    return settings.out
+
+
+def _clear(out: Path, record: Sweep) -> None:
+    """Remove what workers have left that were slow, or cut off, and end before their build does."""
+    for step in record.steps:
+        if step.built and step.same_as is None:
+            clear_abandoned(record.folder(out, step))
+    for folder in out.glob(f"{ASIDE}*"):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _listed(listed: str, settings: Settings, bits: str | None) -> list[Job]:

@@ -32,7 +32,7 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError
 
-from index.build.place import TILES
+from index.build.finished import TILES
 from index.build.records import is_intact, read_records, write_records
 from index.errors import BundleError
 from index.files import why

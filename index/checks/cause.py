@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import ml_dtypes
 import numpy as np
@@ -50,32 +51,76 @@ def name_cause(
             f"{zeroed:,} entries are 0 where tokens are up to {farthest_zero:.3g} logometers apart: "
             "small distances were set to 0"
         )
-    matrix = compared.matrix
-    chosen = np.sort(np.random.default_rng(0).permutation(matrix.N)[:_ROWS])
-    stored = np.stack([matrix.row(int(row))[chosen] for row in chosen]).astype(np.float64)
-    causal = compared.distances(chosen, chosen)
-    apart = ~np.eye(len(chosen), dtype=bool)
-    error = float(np.median(np.abs(stored - causal)[apart]))
-    follows = _correlation(stored[apart], causal[apart])
-    entries = matrix.N * (matrix.N - 1)
-    if differing > 2 * entries / np.sqrt(matrix.N):  # no small damage: look for another matrix altogether
-        for name, other in _other_metrics(bundle, rows[chosen]):
-            if _fits(stored, other, compared) and error > _BETTER * np.median(np.abs(stored - other)[apart]):
-                return f"the matrix holds {name}, not causal distances"
-        if follows < _ITS_OWN and _same_rows_elsewhere(compared, chosen, stored_means, computed_means):
-            return "the rows of the matrix are in another order than its tokens"
-        decimals = _decimals(stored[apart], causal[apart], compared)
-        if decimals is not None:
-            half, places = 0.5 * 10.0**-decimals, "1 decimal" if decimals == 1 else f"{decimals} decimals"
-            return f"all values are rounded to {places}: they say distances to {half:g} logometers only"
-    allowed = compared.allowance.at(causal, compared.squared_norms[chosen, None] + compared.squared_norms[chosen])
-    if (np.abs(stored - stored.T) > 2 * allowed).any():
+    sampled = _Sampled.of(compared)
+    entries = compared.matrix.N * (compared.matrix.N - 1)
+    if differing > 2 * entries / np.sqrt(compared.matrix.N):  # no small damage: look for another matrix altogether
+        other = _another_matrix(bundle, compared, rows, sampled, stored_means, computed_means)
+        if other is not None:
+            return other
+    if sampled.is_lopsided:
         return "the matrix is not symmetric: entries differ from their mirror images"
     if diagonal:
         return f"the diagonal of the matrix is not zero: it reaches {diagonal:.4g}"
-    if follows >= _ITS_OWN or differing < entries / 2:
+    if sampled.follows or differing < entries / 2:
         return f"{differing:,} of {entries:,} entries differ, and nothing in the file shows why"
     return "the matrix is of another sample, another model or another metric: no known explanation fits"
+
+
+@dataclass(frozen=True, eq=False)
+class _Sampled:
+    """Some rows of the matrix, and the same columns, beside what should stand there."""
+
+    compared: Compared
+    rows: np.ndarray  # (n,), ascending
+    stored: np.ndarray  # (n, n) float64
+    causal: np.ndarray  # (n, n) float64, the distances of the same pairs
+    apart: np.ndarray  # (n, n) bool, all but the diagonal
+
+    @classmethod
+    def of(cls, compared: Compared) -> _Sampled:
+        """Draw the rows."""
+        matrix = compared.matrix
+        rows = np.sort(np.random.default_rng(0).permutation(matrix.N)[:_ROWS])
+        stored = np.stack([matrix.row(int(row))[rows] for row in rows]).astype(np.float64)
+        return cls(compared, rows, stored, compared.distances(rows, rows), ~np.eye(len(rows), dtype=bool))
+
+    @property
+    def follows(self) -> bool:
+        """Whether what is stored grows and falls with the causal distances of the same pairs."""
+        return _correlation(self.stored[self.apart], self.causal[self.apart]) >= _ITS_OWN
+
+    @property
+    def is_lopsided(self) -> bool:
+        """Whether entries differ from their mirror images by more than they are allowed to."""
+        squares = self.compared.squared_norms[self.rows]
+        allowed = self.compared.allowance.at(self.causal, squares[:, None] + squares)
+        return bool((np.abs(self.stored - self.stored.T) > 2 * allowed).any())
+
+    def holds(self, other: np.ndarray) -> bool:
+        """Whether what is stored is something else, (n, n), and much nearer to it than to causal distances."""
+        error, otherwise = (np.median(np.abs(self.stored - each)[self.apart]) for each in (self.causal, other))
+        return _fits(self.stored, other, self.compared) and bool(error > _BETTER * otherwise)
+
+
+def _another_matrix(
+    bundle: Bundle,
+    compared: Compared,
+    rows: np.ndarray,
+    sampled: _Sampled,
+    stored_means: np.ndarray,
+    computed_means: np.ndarray,
+) -> str | None:
+    """Say what the matrix is in place of one of causal distances; None where nothing known fits."""
+    for name, other in _other_metrics(bundle, rows[sampled.rows]):
+        if sampled.holds(other):
+            return f"the matrix holds {name}, not causal distances"
+    if not sampled.follows and _same_rows_elsewhere(compared, sampled.rows, stored_means, computed_means):
+        return "the rows of the matrix are in another order than its tokens"
+    decimals = _decimals(sampled.stored[sampled.apart], sampled.causal[sampled.apart], compared)
+    if decimals is None:
+        return None
+    half, places = 0.5 * 10.0**-decimals, "1 decimal" if decimals == 1 else f"{decimals} decimals"
+    return f"all values are rounded to {places}: they say distances to {half:g} logometers only"
 
 
 def _correlation(stored: np.ndarray, causal: np.ndarray) -> float:

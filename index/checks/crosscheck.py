@@ -16,8 +16,9 @@ from index.answers.answer import Answer, Row, jsonable, nested_rows
 from index.answers.page import Block, Words, counted, facts, passed
 from index.bundle.bundle import Bundle
 from index.measures.pairs import random_pairs
+from index.progress import Progress, silent
 from index.questions.asking.parameters import PAIRS
-from index.questions.asking.question import Doc, Progress, silent
+from index.questions.asking.question import Doc
 from index.tokens.display import display
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ is measured: a product rounds equal rows differently in different places, and th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from index.checks.stored_lists import ListCheck, check_list, total
 from index.geometry.blocks import BLOCK_BYTES, row_blocks
 from index.geometry.maps import Geometry
 from index.geometry.twins import Groups, twin_groups
+from index.progress import Share
 
 SPARE = 33
 """Candidates kept beyond the K of a list: the row itself, and others, because the expansion rounds."""
@@ -52,7 +53,7 @@ def lists_json(lists: Mapping[Geometry, ListCheck]) -> dict[str, Any]:
     return {geometry.value: check.json() for geometry, check in lists.items()}
 
 
-def deep_check(bundle: Bundle, rows: np.ndarray, progress: Callable[[float], None]) -> DeepCheck:
+def deep_check(bundle: Bundle, rows: np.ndarray, progress: Share) -> DeepCheck:
     """Check the stored lists of some rows, (Q,); `progress` is called with the share done, from 0 to 1."""
     settings = bundle.manifest.settings
     stored = bundle.metric
@@ -121,7 +122,7 @@ def _unit(rows: np.ndarray) -> np.ndarray:
 
 
 def _nearest(
-    bundle: Bundle, maps: _Maps, rows: np.ndarray, twins: Groups, progress: Callable[[float], None]
+    bundle: Bundle, maps: _Maps, rows: np.ndarray, twins: Groups, progress: Share
 ) -> dict[Geometry, np.ndarray]:
     """Return candidates for the nearest of each of Q rows, firsts of twins, (Q, K + SPARE) at most, in every geometry.
 

@@ -6,7 +6,7 @@ score leaves in doubt whether an entry agrees, the distance is taken from the di
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from index.checks.precision import Allowance, birth_precision
 from index.checks.stored_matrix import MismatchError, StoredMatrix, open_matrix
 from index.geometry.blocks import row_slices
 from index.geometry.maps import norms
+from index.progress import Share
 
 ROWS_CHECKED = 1000
 """How many rows of a stored matrix have their k-NN lists compared."""
@@ -117,7 +118,7 @@ class _Tally:
         )  # fmt: skip
 
 
-def check_matrix(bundle: Bundle, path: Path, progress: Callable[[float], None] | None = None) -> MatrixCheck:
+def check_matrix(bundle: Bundle, path: Path, progress: Share | None = None) -> MatrixCheck:
     """Compare every entry of a stored matrix with the distance between its two points.
 
     The file is a full `.npy` or a compressed `.pt`; `progress` is called with the share done, from 0 to 1.
@@ -127,7 +128,7 @@ def check_matrix(bundle: Bundle, path: Path, progress: Callable[[float], None] |
     DistancesError
         When the file is no distance matrix.
     """
-    from index.checks.compare import ENTRIES, HIDDEN, WITHIN, exact_distance
+    from index.checks.compare import ENTRIES, HIDDEN, WITHIN
 
     k = bundle.manifest.settings.density_k
     try:
@@ -144,8 +145,6 @@ def check_matrix(bundle: Bundle, path: Path, progress: Callable[[float], None] |
     agrees, fit = judge_lists(compared, np.concatenate([chosen, doubtful]), k)
     ids = bundle.vocabulary.token_ids[rows]
     a, b = tally.worst_at
-    worst = max(abs(float(matrix.row(i)[j]) - exact_distance(compared.points[i], compared.points[j]))
-                for i, j in ((a, b), (b, a)))  # fmt: skip
     return MatrixCheck(
         path=str(path),
         n=matrix.N,
@@ -154,7 +153,7 @@ def check_matrix(bundle: Bundle, path: Path, progress: Callable[[float], None] |
         atol=allowance.atol,
         entries=int(tally.counts[ENTRIES]),
         within_share=float(tally.counts[WITHIN] / tally.counts[ENTRIES]),
-        worst_error=worst,
+        worst_error=_error(compared, a, b),
         worst_ids=(int(ids[a]), int(ids[b])),
         rows_checked=len(chosen),
         rows_agreeing=int(agrees[: len(chosen)].sum()),
@@ -170,6 +169,14 @@ def check_matrix(bundle: Bundle, path: Path, progress: Callable[[float], None] |
     )
 
 
+def _error(compared: Compared, a: int, b: int) -> float:
+    """Return by how much the entry (a, b), or (b, a), is off, in logometers: the worse of both."""
+    from index.checks.compare import exact_distance
+
+    distance: float = exact_distance(compared.points[a], compared.points[b])
+    return max(abs(float(compared.matrix.row(i)[j]) - distance) for i, j in ((a, b), (b, a)))
+
+
 def _compared(bundle: Bundle, matrix: StoredMatrix, rows: np.ndarray) -> Compared:
     """Return a matrix beside the points of its rows, with what is allowed to its entries."""
     points = bundle.causal.points[rows]
@@ -180,7 +187,7 @@ def _compared(bundle: Bundle, matrix: StoredMatrix, rows: np.ndarray) -> Compare
     return Compared(matrix, points, lengths**2, allowance, bundle.causal.resolution)
 
 
-def _compare_all(compared: Compared, progress: Callable[[float], None]) -> _Tally:
+def _compare_all(compared: Compared, progress: Share) -> _Tally:
     """Compare all N (N - 1) off-diagonal entries; a triangle's stand for their mirror images."""
     from index.checks.compare import NAN, compare_tile
 

@@ -22,7 +22,6 @@ because its square is beyond float32, is farther than all that it could.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -31,6 +30,7 @@ import numpy as np
 from index.answers.answer import json_number
 from index.bundle.bundle import Space
 from index.geometry.maps import Geometry
+from index.progress import Share
 
 QUERIES_AT_ONCE = 16
 _U = 2.0**-24
@@ -61,7 +61,7 @@ class FaissCheck:
         return {"passed": self.passed, **{name: json_number(value) for name, value in asdict(self).items()}}
 
 
-def check_through_faiss(space: Space, rows: np.ndarray, progress: Callable[[float], None]) -> FaissCheck:
+def check_through_faiss(space: Space, rows: np.ndarray, progress: Share) -> FaissCheck:
     """Ask the FAISS index of a space for the lists of some rows, (Q,), and compare them with those that are stored."""
     import faiss as module
 

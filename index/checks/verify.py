@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Annotated, Any, ClassVar
@@ -21,8 +21,9 @@ from index.checks.stored_lists import ListCheck, check_list, total
 from index.checks.through_faiss import FaissCheck, check_through_faiss
 from index.geometry.maps import Geometry, row_distances
 from index.measures.density import Rule
+from index.progress import Progress, Share, silent
 from index.questions.asking.parameters import PAIRS, POSITIVE
-from index.questions.asking.question import Doc, Progress, silent
+from index.questions.asking.question import Doc
 from index.tokens.display import display
 
 _SEED = 42
@@ -174,7 +175,7 @@ def _check_files(bundle: Bundle, progress: Progress) -> None:
         raise bundle.checksums.not_as_written(f"{bundle.folder}: {', '.join(damaged)} not as written")
 
 
-def _check_graph(space: Space, rows: np.ndarray, progress: Callable[[float], None]) -> ListCheck:
+def _check_graph(space: Space, rows: np.ndarray, progress: Share) -> ListCheck:
     """Check the stored lists of some rows against float64 brute force over the points."""
     K = space.ids.shape[1]
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
 from index.answers.page import counted
+from index.cli import build_options as given
 from index.cli.ask import answering, as_option, print_json, print_page, settle_encoding
 from index.cli.usage import OneLineCommand
 from index.errors import ParameterError, one_line, parameter
@@ -41,87 +42,29 @@ Examples:
 
 @app.command(cls=OneLineCommand, epilog=EXAMPLES)
 def build_index(
-    source: Annotated[
-        str | None,
-        typer.Argument(
-            help="Hugging Face id, model folder, or .gguf, .safetensors, .npy, .pt file. None: the bundled model.",
-            show_default=False,
-        ),
-    ] = None,
-    out: Annotated[Path | None, typer.Option(help="The bundle's own folder.", show_default="data/indexes/NAME")] = None,
-    sweep: Annotated[
-        str | None,
-        typer.Option(
-            metavar="LIST",
-            help="Build a bundle under --out of each source that a file lists, of each branch OWNER/NAME@step* on the "
-            "Hub, or of each matrix in a stack (.safetensors, .npy, .h5).",
-        ),
-    ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            help="Make the graphs, or the steps of a sweep, by so many processes. Needs the extra `cluster`.",
-        ),
-    ] = None,
-    scheduler: Annotated[
-        str | None,
-        typer.Option(
-            metavar="tcp://HOST:PORT",
-            help="Have the workers of a Dask scheduler make the graphs, or the steps of a sweep.",
-        ),
-    ] = None,
-    bits: Annotated[
-        str | None, typer.Option("--as", metavar="bf16", help="What the uint16 of a stack are the bits of.")
-    ] = None,
-    tokenizer: Annotated[
-        str | None,
-        typer.Option(help="Where a bare matrix's texts come from: a folder, Hub id, tokenizer.json or .gguf."),
-    ] = None,
-    metric_tensor: Annotated[
-        Path | None, typer.Option(help="A given M (.pt, .safetensors, .npy) instead of the inverse covariance.")
-    ] = None,
-    ridge: Annotated[float, typer.Option(help="Added to the diagonal of Cov(gamma) before it is inverted.")] = 1e-6,
-    sample: Annotated[
-        str | None, typer.Option(metavar="N|FILE", help="Index N random tokens, or those a .pt or .npy lists.")
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Of the random sample, and of a control.")] = 42,
-    control: Annotated[
-        str | None,
-        typer.Option(
-            metavar="gaussian|covariance|shuffle",
-            help="Index points without structure instead: of the mean length of the rows, of their mean and "
-            "covariance, or each column shuffled by itself.",
-        ),
-    ] = None,
-    distances: Annotated[
-        Path | None, typer.Option(help="A stored distance matrix (.npy, .pt) to check the result against.")
-    ] = None,
-    neighbors: Annotated[int, typer.Option(help="Neighbors kept for each token, in each geometry.")] = 100,
-    density_k: Annotated[int, typer.Option(help="Neighbors averaged in a density.")] = 20,
-    centered: Annotated[
-        bool, typer.Option("--centered", help="Take causal cosines at the mean row, instead of at zero.")
-    ] = False,
-    index_factory: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="STRING", help="Also build this approximate FAISS index, and state its recall; may be repeated."
-        ),
-    ] = None,
-    cache: Annotated[
-        Path, typer.Option(metavar="DIR", help="Where what is fetched of a file on the Hub is kept.")
-    ] = Path("data/cache"),
-    with_map: Annotated[
-        bool, typer.Option("--map", help="Also lay out the maps that `explore` shows. Needs the extra `map`.")
-    ] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    threads: Annotated[
-        int | None, typer.Option(help="For everything that runs in parallel.", show_default="all cores")
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a bundle that is there.")] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the densest-token report, or what became of a sweep, as JSON.")
-    ] = False,
+    source: given.SourceName = None,
+    out: given.Out = None,
+    sweep: given.SweepList = None,
+    workers: given.Workers = None,
+    scheduler: given.Scheduler = None,
+    bits: given.Bits = None,
+    tokenizer: given.Tokenizer = None,
+    metric_tensor: given.MetricTensor = None,
+    ridge: given.Ridge = 1e-6,
+    sample: given.Sample = None,
+    seed: given.Seed = 42,
+    control: given.Control = None,
+    distances: given.Distances = None,
+    neighbors: given.Neighbors = 100,
+    density_k: given.DensityK = 20,
+    centered: given.Centered = False,
+    index_factory: given.IndexFactories = None,
+    cache: given.Cache = Path("data/cache"),
+    with_map: given.WithMap = False,
+    device: given.Device = "auto",
+    threads: given.Threads = None,
+    overwrite: given.Overwrite = False,
+    as_json: given.AsJson = False,
 ) -> None:
     """Index every token of a language model's vocabulary in cosine similarity and in the causal metric.
 
@@ -154,18 +97,12 @@ def build_index(
     )
     try:
         with answering():
-            if sweep is not None:
+            if sweep is None:
+                done = _build_and_report(settings, bits, workers, scheduler, with_map=with_map, as_json=as_json)
+            else:
                 from index.cli.sweep import sweep_and_report
 
-                if with_map:
-                    raise ParameterError(
-                        f"{parameter('map', True)} does not go with {parameter('sweep')}: lay out the maps of a step "
-                        f"with query.py explore {parameter('map', True)}"
-                    )
-                done = sweep_and_report(sweep, settings, bits, workers, scheduler, as_json=as_json)
-            else:
-                require_sweep(**{"as": bits})
-                done = _build_and_report(settings, workers, scheduler, with_map=with_map, as_json=as_json)
+                done = sweep_and_report(sweep, settings, bits, workers, scheduler, with_map=with_map, as_json=as_json)
     except KeyboardInterrupt as stop:
         print(f"stopped: {_left_behind(stop)}", file=sys.stderr)
         raise typer.Exit(130) from None
@@ -173,17 +110,12 @@ def build_index(
         raise typer.Exit(1)
 
 
-def require_sweep(**given: object) -> None:
-    """Raise ParameterError for what only a sweep reads."""
-    for name, value in given.items():
-        if value is not None:
-            raise ParameterError(f"{parameter(name, value)} goes with {parameter('sweep')}; leave it out")
-
-
 def _build_and_report(
-    settings: Settings, workers: int | None, scheduler: str | None, *, with_map: bool, as_json: bool
+    settings: Settings, bits: str | None, workers: int | None, scheduler: str | None, *, with_map: bool, as_json: bool
 ) -> bool:
     """Build, say what was built, print the densest token; return whether the stored distances agreed."""
+    if bits is not None:
+        raise ParameterError(f"{parameter('as', bits)} goes with {parameter('sweep')}; leave it out")
     from index.answers.answer import json_of, page_of
     from index.build.build import build
     from index.bundle.bundle import open_bundle

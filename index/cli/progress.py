@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+from index.progress import Progress, silent
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from index.questions.asking.question import Question
 
-Report = Callable[[str, int, int], None]
-"""Called with the step in words, how many of its items are done, and how many there are."""
-
 
 @contextmanager
-def progress_bar() -> Iterator[Report]:
+def progress_bar() -> Iterator[Progress]:
     """Show the steps of a long answer while the block runs."""
     from rich.console import Console
 
     console = Console(stderr=True, highlight=False)
     if not console.is_terminal:
-        yield lambda step, done, total: None
+        yield silent
         return
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich import progress as bars
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     steps: dict[str, TaskID] = {}
     columns = (
@@ -35,9 +35,9 @@ def progress_bar() -> Iterator[Report]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console) as bar:
+    with bars.Progress(*columns, console=console) as bar:
 
-        def report(step: str, done: int, total: int) -> None:
+        def report(step: str, done: float, total: float = 1.0, /) -> None:
             if step not in steps:
                 steps[step] = bar.add_task(step, total=total, rate="")
             elapsed = bar.tasks[steps[step]].elapsed
@@ -54,4 +54,4 @@ def progress_of(question: Question[Any, Any]) -> Iterator[dict[str, Any]]:
         yield {}
         return
     with progress_bar() as report:
-        yield {"progress": lambda step, share: report(step, round(1000 * share), 1000)}
+        yield {"progress": report}

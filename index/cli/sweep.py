@@ -18,17 +18,19 @@ KINDS = ("bf16",)
 
 
 def sweep_and_report(
-    listed: str, settings: Settings, bits: str | None, workers: int | None, scheduler: str | None, *, as_json: bool
+    listed: str,
+    settings: Settings,
+    bits: str | None,
+    workers: int | None,
+    scheduler: str | None,
+    *,
+    with_map: bool,
+    as_json: bool,
 ) -> bool:
     """Build all steps and print what became of each; return whether all have a bundle now."""
     from index.build.sweep import sweep
 
-    if settings.source is not None:
-        raise ParameterError(
-            f"{parameter('sweep', listed)} lists the sources, and {settings.source} is named besides; leave one out"
-        )
-    if bits not in (None, *KINDS):
-        raise ParameterError(f"{parameter('as')} must be {', '.join(KINDS)}, got: {bits}")
+    _check(listed, settings, bits, with_map=with_map)
     every: list[Done] = []
     noted: set[str] = set()
 
@@ -42,15 +44,7 @@ def sweep_and_report(
 
     try:
         with progress_bar() as progress:
-            sweep(
-                listed,
-                settings,
-                bits=bits,
-                workers=workers,
-                scheduler=scheduler,
-                progress=progress,
-                told=told,
-            )
+            sweep(listed, settings, bits=bits, workers=workers, scheduler=scheduler, progress=progress, told=told)
     except KeyboardInterrupt:
         built = sum(done.step.built for done in every)
         print(f"{counted(built, 'step')} done; the same command goes on from there", file=sys.stderr)
@@ -60,6 +54,21 @@ def sweep_and_report(
     else:
         print_page(_page(every))
     return all(done.step.built for done in every)
+
+
+def _check(listed: str, settings: Settings, bits: str | None, *, with_map: bool) -> None:
+    """Raise ParameterError for what a sweep does not take."""
+    if settings.source is not None:
+        raise ParameterError(
+            f"{parameter('sweep', listed)} lists the sources, and {settings.source} is named besides; leave one out"
+        )
+    if with_map:
+        raise ParameterError(
+            f"{parameter('map', True)} does not go with {parameter('sweep')}: lay out the maps of a step with query.py "
+            f"explore {parameter('map', True)}"
+        )
+    if bits not in (None, *KINDS):
+        raise ParameterError(f"{parameter('as')} must be {', '.join(KINDS)}, got: {bits}")
 
 
 def _notes(done: Done) -> list[str]:

@@ -62,7 +62,7 @@ def timeline(
                 folder,
                 top=top,
                 judgments=(judgments or ()) if evaluate else None,
-                progress=lambda step, share: report(step, round(1000 * share), 1000),
+                progress=report,
             )
         if plot is not None:
             from index.pictures.plot.timeline import draw_timeline

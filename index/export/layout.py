@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from index.bundle.bundle import Bundle, Space
 from index.errors import ParameterError
 from index.files import require
 from index.geometry.blocks import row_blocks
+from index.progress import Share
 from index.search.subset import lists_within
 
 LAYOUT = "t-SNE"
@@ -29,8 +28,6 @@ order of sums is always the same."""
 _SEED = 42
 _GAP = 0.04  # between the layout and the untrained, of the layout's width
 _SPREAD = 1e-4  # of the start, as scikit-learn and openTSNE have it
-
-Progress = Callable[[float], None]
 
 
 def require_layout(command: str, *, extra: str = "map", program: str = "query.py") -> None:
@@ -63,7 +60,7 @@ def set_apart(bundle: Bundle, space: Space) -> np.ndarray:
     return np.flatnonzero(apart)
 
 
-def lay_out(bundle: Bundle, space: Space, progress: Progress = lambda share: None) -> np.ndarray:
+def lay_out(bundle: Bundle, space: Space, progress: Share = lambda share: None) -> np.ndarray:
     """Return a place for each token of a space, (V, 2) float32; NaN for rows without a point.
 
     The exact graph of `laid_out` is laid out, so that tokens of one point share their place. Untrained tokens are near
@@ -98,7 +95,7 @@ def _neighbors(space: Space, rows: np.ndarray) -> np.ndarray:
     return found
 
 
-def _layout(neighbors: np.ndarray, start: np.ndarray, progress: Progress) -> np.ndarray:
+def _layout(neighbors: np.ndarray, start: np.ndarray, progress: Share) -> np.ndarray:
     """Return the places, (U, 2), of points of which each is drawn to its neighbors, (U, k)."""
     from openTSNE import TSNEEmbedding
     from openTSNE.affinity import PrecomputedAffinities

@@ -9,11 +9,13 @@ value share their mean rank, and the sum is read only where a value ends: no ord
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+
+from index.progress import Share
 
 _ROUNDING = 1e-9
 """Scores closer than this are equal: sums of the same steps in another order."""
@@ -113,9 +115,7 @@ class Sets:
         return after, before, starts, ends
 
 
-def shuffled_p(
-    sets: Sets, order: Order, found: np.ndarray, shuffles: int, seed: int, progress: Callable[[float], None]
-) -> np.ndarray:
+def shuffled_p(sets: Sets, order: Order, found: np.ndarray, shuffles: int, seed: int, progress: Share) -> np.ndarray:
     """Return how often random orders of the items give a score as far from 0, (S,): (1 + count) / (1 + shuffles)."""
     draw, N = np.random.default_rng(seed), len(order)
     counts = np.zeros(len(found), dtype=np.int64)

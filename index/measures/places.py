@@ -56,18 +56,19 @@ def places(points: Iterable[np.ndarray], named: np.ndarray, words: np.ndarray, s
     slack = _ROUNDING * (lengths + longest) * longest
     above, below = best + slack, best - slack
     nearer, reached = np.zeros(len(best), np.int64), np.zeros(len(best), np.int64)
+    parts = [slice(first, first + _SUMS_PER_BLOCK) for first in range(0, len(best), _SUMS_PER_BLOCK)]
+    weighted = [(at, sums.weights[at], above[at, np.newaxis], below[at, np.newaxis]) for at in parts]
     for block in points:
         kept = block[block.any(axis=1)] if angular else block
         for start in range(0, len(kept), _TOKENS_PER_BLOCK):
             here = kept[start : start + _TOKENS_PER_BLOCK]
             of_words, halves = _scores(words, here), _halves(here, angular)
-            for first in range(0, len(best), _SUMS_PER_BLOCK):
-                at = slice(first, first + _SUMS_PER_BLOCK)
-                scores = sums.weights[at] @ of_words
+            for at, weights, highest, lowest in weighted:
+                scores = weights @ of_words
                 if not angular:
                     scores -= halves
-                nearer[at] += np.count_nonzero(scores > above[at, np.newaxis], axis=1)
-                reached[at] += np.count_nonzero(scores >= below[at, np.newaxis], axis=1)
+                nearer[at] += np.count_nonzero(scores > highest, axis=1)
+                reached[at] += np.count_nonzero(scores >= lowest, axis=1)
     reached -= (answered >= below[:, np.newaxis]).sum(axis=1)  # the answer itself, and its other spellings
     nothing = lengths == 0  # nothing is nearest to no direction
     if angular and nothing.any():

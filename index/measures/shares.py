@@ -74,9 +74,9 @@ def shares(rows: np.ndarray, lists: np.ndarray, traits: list[Trait], drawn: np.n
     common = [trait.common(left, right[:, np.newaxis])[:, 0] for trait in traits]
     sure = [_NOWHERE] * len(traits)
     if len(rows) > 1:
-        whole = _in_draws(rows, owners, right, drawn)
+        whole, *parts = _in_draws(rows, owners, right, [np.ones(len(right), dtype=bool), *common], drawn)
         with np.errstate(invalid="ignore"):
-            sure = [interval(_in_draws(rows, owners[each], right[each], drawn) / whole) for each in common]
+            sure = [interval(part / whole) for part in parts]
     return [
         (float(each.mean()), span) if trait.known else (float("nan"), _NOWHERE)
         for trait, each, span in zip(traits, common, sure, strict=True)
@@ -86,18 +86,23 @@ def shares(rows: np.ndarray, lists: np.ndarray, traits: list[Trait], drawn: np.n
 _NOWHERE = Interval(float("nan"), float("nan"))
 
 
-def _in_draws(rows: np.ndarray, owners: np.ndarray, others: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-    """Return how often places count in each draw, together, (DRAWS,) float64.
+def _in_draws(
+    rows: np.ndarray, owners: np.ndarray, others: np.ndarray, kinds: list[np.ndarray], drawn: np.ndarray
+) -> np.ndarray:
+    """Return how often the places of each kind, (m,) bool, count in each draw, together, (kinds, DRAWS) float64.
 
     Places are of lists of rows (n,), of those numbered `owners` (m,), and hold the tokens `others` (m,). A draw of
     counts c sums c_i c_j over all of them: products of a sparse array with draws, of whole numbers, and so exact.
     """
     from scipy.sparse import csr_array
 
-    V = drawn.shape[1]
-    held = csr_array((np.ones(len(owners), dtype=np.float32), (owners, others)), shape=(len(rows), V))
-    totals = np.empty(len(drawn))
+    shape = len(rows), drawn.shape[1]
+    ones = np.ones(len(others), dtype=np.float32)
+    held = [csr_array((ones[kind], (owners[kind], others[kind])), shape=shape) for kind in kinds]
+    totals = np.empty((len(kinds), len(drawn)))
     for start in range(0, len(drawn), _TOGETHER):
-        counts = drawn[start : start + _TOGETHER].T.astype(np.float32)  # (V, draws)
-        totals[start : start + _TOGETHER] = (counts[rows] * (held @ counts)).sum(axis=0, dtype=np.float64)
+        counts = np.ascontiguousarray(drawn[start : start + _TOGETHER].T, dtype=np.float32)  # (V, draws)
+        own = counts[rows]
+        for number, each in enumerate(held):
+            totals[number, start : start + _TOGETHER] = (own * (each @ counts)).sum(axis=0, dtype=np.float64)
     return totals

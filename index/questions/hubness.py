@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -16,11 +17,12 @@ from index.geometry.maps import Geometry
 from index.measures.hubness import HUB_TIMES, PERCENTS, Unevenness, borders, unevenness
 from index.measures.hubness import hubness as hubness_of
 from index.measures.scaling import CSLS_NEIGHBORS
+from index.progress import Progress, silent
 from index.questions.asking.among import AmongSome, Subset, kept
 from index.questions.asking.beside import MORE_COLUMNS, Beside, BesideBundle, beside_json, beside_rows
 from index.questions.asking.beside import beside as asked_beside
 from index.questions.asking.parameters import KEPT, Among, Without
-from index.questions.asking.question import Doc, Progress, silent
+from index.questions.asking.question import Doc
 from index.questions.asking.reading import Some
 from index.questions.lists.lists import among_facts, among_json, lists_among
 
@@ -228,7 +230,11 @@ def hubness(
 
 def _named(progress: Progress, other: Bundle) -> Progress:
     """Return a report of progress whose steps name another bundle."""
-    return lambda step, share: progress(f"{step}, {other.name}", share)
+
+    def named(step: str, done: float, total: float = 1.0, /) -> None:
+        progress(f"{step}, {other.name}", done, total)
+
+    return named
 
 
 def _placed(bundle: Bundle, geometry: Geometry, some: Subset | None) -> int:
@@ -248,7 +254,7 @@ def _filled(
         from index.search.scaled import scaled_hubness
 
         points = space.points[:] if some is None else space.points[rows]
-        counts |= scaled_hubness(lists, points, k, lambda share: progress(f"scaling {geometry.label}", share))
+        counts |= scaled_hubness(lists, points, k, partial(progress, f"scaling {geometry.label}"))
     by_distance, *others = (unevenness(each[there], k) for each in counts.values())
     found_in = counts[""]
     untrained = float(found_in[bundle.untrained[rows]].sum() / found_in.sum())

@@ -6,7 +6,7 @@ are looked for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from index.geometry.blocks import Matrix
 from index.geometry.maps import row_distances
 from index.geometry.twins import Groups
+from index.progress import Share
 from index.search.finder import Finder
 from index.search.graph import core_count
 
@@ -48,7 +49,7 @@ class Places:
 
 
 def nearest_tokens(
-    places: Places, vectors: np.ndarray, count: int, progress: Callable[[float], None] = lambda share: None
+    places: Places, vectors: np.ndarray, count: int, progress: Share = lambda share: None
 ) -> list[Listed]:
     """Return the `count` nearest of each vector, (Q, D) float64 of the points' space; fewer where there are no more.
 
@@ -59,9 +60,7 @@ def nearest_tokens(
     return list(_by_sweep(places, vectors, count, progress))
 
 
-def _by_finder(
-    places: Places, vector: np.ndarray, count: int, progress: Callable[[float], None], share: float
-) -> Listed:
+def _by_finder(places: Places, vector: np.ndarray, count: int, progress: Share, share: float) -> Listed:
     """Return one list, of what the sketch of the space leaves open."""
     ids, _ = places.finder.search_with_ties(vector, count, 0.0, exclude=places.excluded, rows=places.rows)
     distances = row_distances(places.points[ids], vector)
@@ -70,7 +69,7 @@ def _by_finder(
     return ids[order], distances[order]
 
 
-def _by_sweep(places: Places, vectors: np.ndarray, count: int, progress: Callable[[float], None]) -> Iterator[Listed]:
+def _by_sweep(places: Places, vectors: np.ndarray, count: int, progress: Share) -> Iterator[Listed]:
     """Yield all lists. What a vector's rounding to float32 leaves open is asked of the finder."""
     from index.search.queries import nearest_points, within_reach
 

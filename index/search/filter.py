@@ -77,7 +77,10 @@ class Filter:
         return one_group_blocks(self.bounds.group, (0, self.shortest, len(self.bounds.group)), height)
 
     def residuals(self, start: int, stop: int, pool: ThreadPoolExecutor) -> Tile:
-        """Return the rounded residuals of positions start to stop, a row each; bfloat16 as its bits."""
+        """Return the rounded residuals of positions start to stop, a row each; bfloat16 as its bits.
+
+        What rounding them loses is known from then on: `norm`, `error` and `step` of the bounds are written.
+        """
         rounded: Tile = np.empty((stop - start, self.width), self.arithmetic.bits)  # type: ignore[assignment]
 
         def work(at: int) -> None:
@@ -122,7 +125,7 @@ def _rounded_width(D: int, arithmetic: Arithmetic) -> int:
 def build_filter(
     points: Floats, rows: Ints, arithmetic: Arithmetic, pool: ThreadPoolExecutor, *, shortest: int = 0
 ) -> Filter:
-    """Group the points of the given rows, and bound what rounding does to what is left after their centers.
+    """Group the points of the given rows, and say what is left of them after their centers, which is rounded later.
 
     So many of the shortest come first.
     """
@@ -157,8 +160,6 @@ def build_filter(
         _offsets(start, min(start + BOUND_ROWS, U), points, centers, scale, bounds)
 
     list(pool.map(offset, range(0, U, BOUND_ROWS)))
-    for start in range(0, U, BOUND_ROWS):  # for the bounds; the residuals are rounded again when they are wanted
-        filtered.residuals(start, min(start + BOUND_ROWS, U), pool)
     return filtered
 
 
@@ -189,7 +190,8 @@ def _dense_spot(sample: Floats, center: Floats, population: int) -> tuple[Floats
     residuals = sample.astype(np.float64) - center
     squares = np.einsum("ij,ij->i", residuals, residuals)
     squared_radius = float(np.median(squares)) * DENSE_REACH
-    near = squares[:, None] + squares - 2.0 * (residuals @ residuals.T) <= squared_radius
+    rounded = residuals.astype(np.float32)  # far finer than a radius
+    near = squares[:, None] + squares - 2.0 * (rounded @ rounded.T) <= squared_radius
     most = near.sum(axis=1).argmax()
     if near[most].sum() * population < DENSE_COUNT * len(sample):
         return None

@@ -15,7 +15,7 @@ answer does not depend on the arithmetic, the device or the number of threads: t
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.errors import ParameterError, parameter
+from index.progress import Share
 
 if TYPE_CHECKING:
     from index.search.filter import Filter
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from index.search.scores import Arithmetic
     from index.search.tile import Find
 
-Progress = Callable[[float], None]
 
 CHECKED_ROWS = 4096
 TILE_ROWS = 1024
@@ -42,7 +42,7 @@ PANEL_BYTES = 1 << 26
 RANK_ROWS = 1024  # points that one task ranks
 RANK_STEPS = 8  # after each, the memory of the positions that are done is given back
 NEAREST_BYTES = 12  # of each: its position, its distance
-SPARE = 48  # places beyond k where the nearest so far are kept: with fewer of them, they are tidied more often
+SPARE = 24  # places beyond k where the nearest so far are kept; with more, limits wait longer to be lowered
 SWEEP_SHARE = 0.9  # of the time, for progress
 
 
@@ -63,13 +63,13 @@ def knn_graph(
     k: int,
     threads: int | None = None,
     device: str = "cpu",
-    progress: Progress | None = None,
+    progress: Share | None = None,
     arithmetic: Arithmetic | None = None,
     find: Find | None = None,
 ) -> KnnGraph:
     """Return the exact k-nearest-neighbor graph of all points, (V, D) float32, finite, mapped or not.
 
-    Beside the points it needs 128 MiB for rounded points, and 12 bytes per point for each of its k + 48 nearest so far,
+    Beside the points it needs 128 MiB for rounded points, and 12 bytes per point for each of its k + 24 nearest so far,
     whose place the graph takes, 16 k bytes per point. Scores are multiplied on `device`, as torch names it:
     "cpu", "cuda", "mps"; by default on all cores. `progress` is called with the share done, on the calling thread.
     `arithmetic` is the filter's, by default the faster one here, and `find` may find the nearest elsewhere, tile by
@@ -97,7 +97,7 @@ def _find_nearest(
     arithmetic: Arithmetic | None,
     device: str,
     pool: ThreadPoolExecutor,
-    report: Progress,
+    report: Share,
 ) -> tuple[Filter, Nearest]:
     """Return the points by position, and the k nearest of each and a few more."""
     from index.search.filter import build_filter
@@ -126,7 +126,7 @@ def _rank(
     nearest: Nearest,
     twins: Twins,
     pool: ThreadPoolExecutor,
-    report: Progress,
+    report: Share,
 ) -> KnnGraph:
     """Return the lists of all rows, of this shape (V, k)."""
     from index.search.ranking import Lists, rank_block

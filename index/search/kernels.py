@@ -229,8 +229,8 @@ def _flagged(flags, words, found):
 
 
 @compiled()
-def offer_tile(tile, first_row, first_column, k, scale, points, bounds, nearest):
-    """Measure the pairs of a tile that may matter to either of its points, and note their distances.
+def offer_tile(tile, first_row, first_column, k, scale, points, bounds, within, nearest, seen):
+    """Measure the pairs of a tile whose lower bound is within what either of its points allows; note their distances.
 
     Parameters
     ----------
@@ -239,11 +239,15 @@ def offer_tile(tile, first_row, first_column, k, scale, points, bounds, nearest)
         Where a pair stands twice, as on the diagonal, it is looked at once: with the column behind the row.
     scale : float
         Of the filter: limits are of points times this.
+    within : ndarray of shape (U,)
+        What each point allows: `nearest.limit`, where no neighbor may be missed.
+    seen : ndarray of shape (M, N / WORD, rounded up), uint64, or of no rows
+        A byte for each pair, set for those that were measured: they are left out, and others are added.
     """
     M, N = tile.shape
     rows = bounds.rows
     ids, distances, filled, limit = nearest
-    side = _side(bounds, bounds.group[first_row], slice(first_column, first_column + N), limit)
+    side = _side(bounds, bounds.group[first_row], slice(first_column, first_column + N), within)
     flags = np.zeros((N + WORD - 1) // WORD * WORD, np.uint8)
     words = flags.view(np.uint64)
     found = np.empty(flags.size + 1, np.int64)
@@ -251,7 +255,11 @@ def offer_tile(tile, first_row, first_column, k, scale, points, bounds, nearest)
     ps, qs, a, b = pairs[0], pairs[1], pairs[2], pairs[3]
     measured = count = 0
     for i in range(M):
-        _flag(tile[i], side, _one(bounds, bounds.group[first_column], first_row + i, limit), flags)
+        _flag(tile[i], side, _one(bounds, bounds.group[first_column], first_row + i, within), flags)
+        if len(seen):
+            for w in range(words.size):
+                words[w] &= ~seen[i, w]
+                seen[i, w] |= words[w]
         for n in range(_flagged(flags, words, found)):
             if first_column + found[n] <= first_row + i:
                 continue

@@ -1,14 +1,16 @@
-"""How far a point's k nearest are at most, from the shortest points, before any pair is measured.
+"""How far a point's k nearest are at most, from the shortest points, before other pairs are measured.
 
 Any k points within a distance are a limit of it. Most points have those that are near the mean of all among their
-nearer ones, so upper bounds of the distances from these give a limit that few pairs elsewhere are within: a sweep that
-begins with worse ones measures ten times as many.
+nearer ones, so the distances from these give a limit that few pairs elsewhere are within: a sweep that begins with
+worse ones measures ten times as many. The shortest themselves are limited by upper bounds. All others are by the k and
+a few more that scores alone, their error left aside, make the nearest: these are measured, and the k-th of their
+distances is the limit. Whatever is taken for near, it is one: to err there costs time alone.
 """
 
 import numpy as np
 
 from index.search.compiled import compiled
-from index.search.kernels import REORDER, _one, _side, _tidy, as_float
+from index.search.kernels import REORDER, _cut, _one, _side, _tidy, as_float
 
 LINES = 3
 """For each of k: of the upper bounds of a column the least of every so many is kept, and the k-th smallest of those is
@@ -40,9 +42,9 @@ def lower_to_upper(tile, first_row, first_column, bounds, limit, least):
 
 @compiled()
 def limit_columns(least, k, limit):
-    """Lower the limits of columns, (N,), to the k-th smallest of their lines, (S, N): k points are within it."""
+    """Lower the limits of columns, (N,), to what k of their lines, (S, N), and few more are within."""
     for j in range(limit.size):
-        limit[j] = min(limit[j], np.partition(least[:, j].copy(), k - 1)[k - 1])
+        limit[j] = min(limit[j], _cut(least[:, j].copy(), k))
 
 
 @compiled()

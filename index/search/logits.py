@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from index.geometry.blocks import Matrix, row_blocks
 from index.measures.narrow import least_rounding_to, to_bfloat16
+from index.progress import Share
 
 BLOCK_BYTES = 1 << 28
 """Of all logits of some states."""
@@ -30,7 +30,7 @@ def highest_logits(
     count: int,
     *,
     rows: np.ndarray | None = None,
-    progress: Callable[[float], None] = lambda share: None,
+    progress: Share = lambda share: None,
 ) -> list[Logits]:
     """Return the `count` highest logits gamma h of each state, (Q, D) float64, among some rows, or all.
 

@@ -6,7 +6,7 @@ changes it; blocks are locked in ascending order, so none waits in a ring.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -14,16 +14,22 @@ from itertools import pairwise
 from threading import Lock
 
 import numpy as np
+from numpy.typing import NDArray
 
+from index.progress import Share
 from index.search.filter import Filter, rounded_bytes
 from index.search.graph import PANEL_BYTES, TILE_ROWS
-from index.search.kernels import Nearest, offer_tile
+from index.search.kernels import WORD, Bounds, Floats, Nearest, offer_tile
 from index.search.limits import LINES, limit_columns, lower_to_upper, tighten
 from index.search.scores import Arithmetic, Product, Tile, make_product
 
 MOST_SHORTEST = 8192
 SHORTEST_SHARE = 1 / 16
 """Of the points: to meet more of them first takes longer than the pairs that their limits save."""
+
+Seen = NDArray[np.uint64]
+"""Which pairs of a tile were measured: as `offer_tile` has it."""
+NONE_SEEN: Seen = np.empty((0, 0), np.uint64)
 
 
 def count_shortest(D: int, U: int, arithmetic: Arithmetic) -> int:
@@ -55,13 +61,16 @@ class Sweep:
         nearest: Nearest,
         device: str,
         pool: ThreadPoolExecutor,
-        report: Callable[[float], None],
+        report: Share,
     ) -> None:
         self._k, self._filter, self._nearest, self._device, self._pool = k, filtered, nearest, device, pool
         self._blocks = filtered.blocks(TILE_ROWS)
         self._locks = [Lock() for _ in self._blocks]  # of what is known of a block
         self._heads = range(sum(block.stop <= filtered.shortest for block in self._blocks))
         self._report, self._done = report, 0
+        nothing = np.zeros(len(filtered.bounds.rows), np.float32)
+        self._estimates = filtered.bounds._replace(norm=nothing, error=nothing)  # as if rounding had lost nothing
+        self._likely = np.full(len(nothing), -np.inf, np.float32)  # by position; of the shortest it stays so
 
     def run(self) -> None:
         """Sweep. Rounding points again is cheaper than keeping them all rounded in memory."""
@@ -108,15 +117,15 @@ class Sweep:
             for start in range(block.start, block.stop, width):
                 yield number, slice(start, min(start + width, block.stop))
 
-    def _first_limits(self, tile: Tile, columns: slice) -> None:
-        """Limit columns by their upper bounds, a tile of the scores of all the shortest points with them."""
-        limit, heads = self._nearest.limit, self._filter.shortest
+    def _first_limits(self, tile: Tile, columns: slice, bounds: Bounds, limit: Floats) -> None:
+        """Lower `limit` of columns to what bounds say of k of the shortest points; the tile has all of these."""
+        heads = self._filter.shortest
         least = np.full((min(LINES * self._k + 8, heads), columns.stop - columns.start), np.inf, np.float32)
         if self._k >= len(least):
             return
         for number in self._heads:
             rows = self._blocks[number]
-            lower_to_upper(tile[rows], rows.start, columns.start, self._filter.bounds, limit, least)
+            lower_to_upper(tile[rows], rows.start, columns.start, bounds, limit, least)
         limit_columns(least, self._k, limit[columns])
 
     def _limit_shortest(self, shortest: _Panel) -> None:
@@ -124,7 +133,7 @@ class Sweep:
         product, rows = self._product(shortest, shortest), slice(0, self._filter.shortest)
 
         def limit(chunk: tuple[int, slice]) -> None:
-            self._first_limits(product(rows, chunk[1]), chunk[1])
+            self._first_limits(product(rows, chunk[1]), chunk[1], self._filter.bounds, self._nearest.limit)
 
         list(self._pool.map(limit, self._chunks(shortest)))
 
@@ -136,16 +145,33 @@ class Sweep:
         def offer(chunk: tuple[int, slice]) -> int:
             number, columns = chunk
             tile = product(rows, panel.at(columns))
+            seen = NONE_SEEN
             if not among:
-                self._first_limits(tile, columns)
+                seen = self._meet_likeliest(tile, number, columns)
             for head in range(number + 1) if among else self._heads:
-                self._offer(tile[self._blocks[head]], head, number, columns)
+                block = self._blocks[head]
+                self._offer(tile[block], head, number, columns, seen[block])
             with self._locks[number]:
                 tighten(columns.start, columns.stop, self._k, filtered.scale, filtered.bounds.rows, nearest)
             width = columns.stop - columns.start
             return width * columns.start + width * (width + 1) // 2 if among else tile.size
 
         self._count(self._pool.map(offer, self._chunks(panel)))
+
+    def _meet_likeliest(self, tile: Tile, number: int, columns: slice) -> Seen:
+        """Measure the k and few more shortest points that seem nearest to columns, and limit these by them."""
+        filtered, limit = self._filter, self._nearest.limit
+        self._likely[columns] = limit[columns]
+        self._first_limits(tile, columns, self._estimates, self._likely)
+        seen = np.zeros((len(tile), -(-tile.shape[1] // WORD)), np.uint64)
+        if np.isinf(self._likely[columns]).any():
+            return seen
+        for head in self._heads:
+            block = self._blocks[head]
+            self._offer(tile[block], head, number, columns, seen[block], likely=True)
+        with self._locks[number]:
+            tighten(columns.start, columns.stop, self._k, filtered.scale, filtered.bounds.rows, self._nearest)
+        return seen
 
     def _meet(self, left: _Panel, right: _Panel) -> None:
         """Offer the blocks of two panels to each other, by diagonals: neighboring tasks touch different blocks."""
@@ -160,7 +186,9 @@ class Sweep:
         both = [(a, b) for a in left.blocks for b in right.blocks if a <= b]
         self._count(self._pool.map(offer, sorted(both, key=lambda pair: (pair[1] - pair[0], pair[0]))))
 
-    def _offer(self, tile: Tile, a: int, b: int, columns: slice) -> None:
+    def _offer(
+        self, tile: Tile, a: int, b: int, columns: slice, seen: Seen = NONE_SEEN, *, likely: bool = False
+    ) -> None:
         """Offer block a to columns of block b, a <= b: the tile holds their scores."""
         filtered = self._filter
         with self._locks[a], nullcontext() if a == b else self._locks[b]:
@@ -171,8 +199,10 @@ class Sweep:
                 self._k,
                 filtered.scale,
                 filtered.points,
-                filtered.bounds,
+                self._estimates if likely else filtered.bounds,
+                self._likely if likely else self._nearest.limit,
                 self._nearest,
+                seen,
             )
 
     def _count(self, pairs: Iterator[int]) -> None:

@@ -7,12 +7,13 @@ have a list: a task owns some of them, and no two tasks write to the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
 
+from index.progress import Share
 from index.search.filter import SLACK, UNDERFLOW, Filter, build_filter, rounded_bytes
 from index.search.graph import as_plain, core_count, one_torch_thread_each
 from index.search.kernels import Bounds, Doubles, Floats, Ints, Nearest
@@ -34,7 +35,7 @@ def nearest_points(
     *,
     threads: int | None = None,
     arithmetic: Arithmetic | None = None,
-    progress: Callable[[float], None] = lambda share: None,
+    progress: Share = lambda share: None,
 ) -> tuple[NDArray[np.int32], Doubles]:
     """Return for each query the rows of the k nearest of some points, and their distances: (Q, k) both.
 
@@ -107,7 +108,7 @@ def _sweep(
     nearest: Nearest,
     blocks: list[slice],
     pool: ThreadPoolExecutor,
-    progress: Callable[[float], None],
+    progress: Share,
 ) -> None:
     """Offer every point to every query, panel by panel of points, the shortest first."""
     arithmetic = filtered.arithmetic

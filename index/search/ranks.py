@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from index.progress import Share
 from index.search.compiled import compiled
 from index.search.graph import core_count, one_torch_thread_each
 
@@ -17,11 +18,9 @@ _BLOCK = 128
 _TILE = 4096
 """Scores of a row that stay in the processor's cache while they are compared with each limit."""
 
-Progress = Callable[[float], None]
-
 
 def ranks_of(
-    points: np.ndarray, rows: np.ndarray, others: np.ndarray, progress: Progress = lambda share: None
+    points: np.ndarray, rows: np.ndarray, others: np.ndarray, progress: Share = lambda share: None
 ) -> np.ndarray:
     """Return the ranks, from 1, of some points, (Q, m), by their distance from Q of all U points (U, D): (Q, m) int32.
 
@@ -43,7 +42,7 @@ def ranks_of(
 
 
 def plane_ranks(
-    places: np.ndarray, rows: np.ndarray, others: np.ndarray, progress: Progress = lambda share: None
+    places: np.ndarray, rows: np.ndarray, others: np.ndarray, progress: Share = lambda share: None
 ) -> np.ndarray:
     """Return the same for places in the plane, (U, 2), by float64 differences."""
     x, y = np.ascontiguousarray(places.T, dtype=np.float64)
@@ -55,7 +54,7 @@ def plane_ranks(
     return _of_all(rank, others, progress)
 
 
-def _of_all(rank: Callable[[slice], np.ndarray], others: np.ndarray, progress: Progress) -> np.ndarray:
+def _of_all(rank: Callable[[slice], np.ndarray], others: np.ndarray, progress: Share) -> np.ndarray:
     """Rank block by block, by all cores."""
     ranks = np.empty(others.shape, dtype=np.int32)
     blocks = [slice(start, start + _BLOCK) for start in range(0, len(others), _BLOCK)]

@@ -7,7 +7,6 @@ measured from every other, in float32 first, and what a bound on that error does
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ import numpy as np
 
 from index.measures.lists import NeighborLists
 from index.measures.scaling import CSLS_NEIGHBORS, as_far, farness, moments
+from index.progress import Share
 from index.search.compiled import compiled
 from index.search.graph import core_count
 from index.search.kernels import measure_pairs
@@ -44,7 +44,7 @@ class _Points:
 
 
 def scaled_hubness(
-    lists: NeighborLists, points: np.ndarray, k: int, progress: Callable[[float], None] | None = None
+    lists: NeighborLists, points: np.ndarray, k: int, progress: Share | None = None
 ) -> dict[str, np.ndarray]:
     """Return in how many lists of k each token is, (V,) float64, by CSLS and by mutual proximity.
 

@@ -24,14 +24,15 @@ from threading import Lock
 
 import numpy as np
 
+from index.progress import Share
 from index.search.filter import Filter, one_group_blocks
-from index.search.graph import RANK_ROWS, SPARE, TILE_ROWS, Progress, as_plain
+from index.search.graph import RANK_ROWS, SPARE, TILE_ROWS, as_plain
 from index.search.kernels import Bounds, Doubles, Floats, Ints, Nearest, Places, offer_tile
-from index.search.pairs import Sweep, count_shortest
+from index.search.pairs import NONE_SEEN, Sweep, count_shortest
 from index.search.scores import Arithmetic, make_product
 from index.search.tile_kernels import merge_nearest, take_nearest
 
-Find = Callable[[Floats, Ints, int, ThreadPoolExecutor, Progress], Nearest]
+Find = Callable[[Floats, Ints, int, ThreadPoolExecutor, Share], Nearest]
 """Finds, of points (V, D), the k nearest of those of some rows, (U,) ascending: position p is that of rows[p]."""
 
 
@@ -157,7 +158,18 @@ def _sweep_across(
         rows, columns = left[a], right[b]
         tile = product(rows, slice(columns.start - left_size, columns.stop - left_size))
         with locks[0][a], locks[1][b]:
-            offer_tile(tile, rows.start, columns.start, k, filtered.scale, filtered.points, filtered.bounds, nearest)
+            offer_tile(
+                tile,
+                rows.start,
+                columns.start,
+                k,
+                filtered.scale,
+                filtered.points,
+                filtered.bounds,
+                nearest.limit,
+                nearest,
+                NONE_SEEN,
+            )
 
     # By diagonals: neighboring tasks touch different blocks, and the shortest of both sides come first.
     pairs = sorted(((a, b) for a in range(len(left)) for b in range(len(right))), key=lambda pair: (sum(pair), pair))

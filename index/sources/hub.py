@@ -9,7 +9,8 @@ from typing import Protocol
 
 from index.errors import SourceError
 from index.files import brief
-from index.sources.one_tensor import Progress, TensorCache
+from index.progress import Progress, silent
+from index.sources.one_tensor import TensorCache
 from index.sources.ranges import NoRangesError, RemoteFile
 
 LONGEST_NAME = 255
@@ -57,7 +58,7 @@ class HubFolder:
         revision: str | None,
         *,
         cache: Path | None = None,
-        progress: Progress = lambda step, done, total: None,
+        progress: Progress = silent,
     ) -> None:
         self.repository = repository  # `OWNER/NAME`, or `NAME`
         self.revision = revision  # a branch, tag or commit; None for the main branch

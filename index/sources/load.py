@@ -15,12 +15,12 @@ import numpy as np
 
 from index.errors import SourceError
 from index.files import open_file, read_json
+from index.progress import Progress, silent
 from index.sources.folder_tokens import orphans, tokens_of_folder, tokens_of_json
 from index.sources.gguf import read_header
 from index.sources.gguf_tokens import tokens_of_gguf
 from index.sources.hub import Folder, HubFolder, LocalFolder
 from index.sources.matrix import Tensor, read_gguf, read_matrix, read_safetensors, read_torch
-from index.sources.one_tensor import Progress
 from index.tokens.vocabulary import Vocabulary
 
 BUNDLED_NAME = "smollm2-135m"
@@ -90,7 +90,7 @@ def load(
     *,
     tokenizer: str | None = None,
     cache: Path = DEFAULT_CACHE,
-    progress: Progress = lambda step, done, total: None,
+    progress: Progress = silent,
 ) -> Source:
     """Read gamma and its vocabulary.
 
@@ -153,9 +153,7 @@ def _bundled_model() -> Path:
     return found[0]
 
 
-def _place(
-    source: str, cache: Path | None = None, progress: Progress = lambda step, done, total: None
-) -> Path | Folder:
+def _place(source: str, cache: Path | None = None, progress: Progress = silent) -> Path | Folder:
     """Say where a source lies: a file, a folder here, or a folder on the Hub."""
     path = Path(source)
     try:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -25,6 +25,7 @@ from filelock import FileLock, Timeout
 
 from index.errors import SourceError
 from index.files import why
+from index.progress import Progress
 from index.sources.matrix import MOST_HEADER_BYTES, HeaderEntry, choose, parse_header
 from index.sources.ranges import RemoteFile
 
@@ -33,9 +34,6 @@ LENGTH_BYTES = 8
 SYNC_BYTES = 1 << 24
 """After how many bytes the disk is made to have them: a power cut takes no more than so many."""
 MEGA = 1_000_000
-
-Progress = Callable[[str, int, int], None]
-"""Called with the step in words, how many of its items are done, and how many there are."""
 
 
 class Interrupted(KeyboardInterrupt):

@@ -7,7 +7,7 @@ from threading import Event, Lock, Thread
 from typing import Any
 
 from index.errors import ParameterError
-from index.questions.asking.question import Progress
+from index.progress import Progress
 
 MOST_AT_ONCE = 4
 """So many may be on their way."""
@@ -38,8 +38,8 @@ class Job:
         finally:
             self.done.set()
 
-    def _report(self, step: str, share: float) -> None:
-        self.step, self.share = step, share
+    def _report(self, step: str, done: float, total: float = 1.0, /) -> None:
+        self.step, self.share = step, done / total if total else 0.0
 
 
 class Jobs:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import msgspec
@@ -25,6 +24,7 @@ from index.export.layout import enough_points, lay_out, require_layout
 from index.files import brief, placing
 from index.geometry.maps import Geometry
 from index.pictures.numbers.fidelity import NEIGHBORS, Fidelity, fidelity
+from index.progress import Progress, silent
 
 GEOMETRIES = (Geometry.CAUSAL, Geometry.COSINE)
 """Those whose exact graphs are laid out, each on a map of its own."""
@@ -32,9 +32,6 @@ GEOMETRIES = (Geometry.CAUSAL, Geometry.COSINE)
 IDS = "token_id"
 _FORMAT = 3
 _BUNDLE, _FIDELITY = b"bundle_fingerprint", b"fidelity"
-
-Report = Callable[[str, int, int], None]
-"""Called with the step in words, how much of it is done, and how much there is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +63,7 @@ def default_path(folder: Path) -> Path:
     return resolved.with_name(f"{resolved.name}.map.parquet")
 
 
-def make_map(bundle: Bundle, path: Path, report: Report = lambda step, done, total: None) -> None:
+def make_map(bundle: Bundle, path: Path, report: Progress = silent) -> None:
     """Lay out the exact graph of each of `GEOMETRIES`, and keep the places and how true they are.
 
     A geometry with too few points has no map. ParameterError without openTSNE, where no geometry has one, and where
@@ -81,9 +78,9 @@ def make_map(bundle: Bundle, path: Path, report: Report = lambda step, done, tot
             label, space = geometry.label, bundle.spaces[geometry]
             if geometry is not GEOMETRIES[0] and not enough_points(bundle, space):
                 continue
-            places = lay_out(bundle, space, _reporting(report, f"laying out the {label} map"))
+            places = lay_out(bundle, space, partial(report, f"laying out the {label} map"))
             columns |= dict(zip(_axes(label), places.T, strict=True))
-            found, kept = fidelity(bundle, places, geometry, _reporting(report, f"checking the {label} map"))
+            found, kept = fidelity(bundle, places, geometry, partial(report, f"checking the {label} map"))
             columns[_kept(label)] = kept
             figures += found
         about = {_BUNDLE: _fingerprint(bundle), _FIDELITY: msgspec.json.encode(figures)}
@@ -108,11 +105,6 @@ def read_map(path: Path, bundle: Bundle) -> VocabularyMap | None:
     kept = {label: numbers(table[_kept(label)]) for label in labels}
     figures = msgspec.json.decode(table.schema.metadata[_FIDELITY], type=tuple[Fidelity, ...])
     return VocabularyMap(numbers(table[IDS]), layouts, kept, figures)
-
-
-def _reporting(report: Report, step: str) -> Callable[[float], None]:
-    """Return what reports the share of one step that is done."""
-    return lambda share: report(step, round(1000 * share), 1000)
 
 
 def _axes(label: str) -> tuple[str, str]:

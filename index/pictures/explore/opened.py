@@ -22,8 +22,9 @@ from index.pictures.explore.map import VocabularyMap, make_map, read_map
 from index.pictures.explore.suggest import Suggestions
 from index.pictures.numbers.densities import Densities, all_densities
 from index.pictures.numbers.vocabulary_series import overlap_census
+from index.progress import Progress
 from index.questions.asking.among import Subset
-from index.questions.asking.question import Progress, Question
+from index.questions.asking.question import Question
 from index.questions.densest import Densest, densest
 from index.questions.findings.findings import Findings, findings
 from index.questions.lists.agreement import unsuspected
@@ -130,10 +131,7 @@ class OpenedBundle:
         """
 
         def make(progress: Progress) -> None:
-            def report(step: str, done: int, total: int) -> None:
-                progress(step, done / total if total else 0.0)
-
-            make_map(self.vocabulary, self._map_path, report)
+            make_map(self.vocabulary, self._map_path, progress)
             with self._lock:  # what was read without a map is read again
                 self._made.pop("map", None)
                 self._made.pop("colorings", None)

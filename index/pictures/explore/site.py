@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from index.pictures.explore.views import brief, verdict_without
 from index.pictures.numbers.series import called, model_of
 from index.pictures.page import tables, words
 from index.pictures.page.tables import LISTED_TWINS
+from index.progress import Progress
 from index.questions.asking.parameters import CAUSAL_AND_COSINE, density_k_of, list_length
 from index.questions.lists.lists import NEAREST_BY, Neighbor
 from index.questions.lists.marks import Mark
@@ -45,8 +46,6 @@ LINK = "token.html?id="
 SCRIPTS = ("explore.js", "atlas.js", "site_token.js")
 """Modules that pages begin with."""
 
-Report = Callable[[str, int, int], None]
-
 
 @dataclass(frozen=True)
 class Site:
@@ -56,7 +55,7 @@ class Site:
     bytes: int
 
 
-def export_site(opened: OpenedBundle, folder: Path, *, overwrite: bool = False, report: Report) -> Site:
+def export_site(opened: OpenedBundle, folder: Path, *, overwrite: bool = False, report: Progress) -> Site:
     """Write the pages of a bundle into a folder, whole or not at all; ParameterError where it may not be replaced."""
     with placing([folder], overwrite=overwrite, manifest=MANIFEST, folder_of=FILES, named="export") as (written,):
         (written / "assets").mkdir(parents=True)
@@ -180,7 +179,7 @@ def _write_map(opened: OpenedBundle, data: Path) -> None:
 # --- tokens --------------------------------------------------------------------------------------------------------
 
 
-def _write_tokens(opened: OpenedBundle, data: Path, report: Report) -> None:
+def _write_tokens(opened: OpenedBundle, data: Path, report: Progress) -> None:
     V = len(opened.vocabulary)
     for at in range(0, V, SHARD):
         rows = range(at, min(at + SHARD, V))

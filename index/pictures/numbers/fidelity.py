@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +10,7 @@ from index.bundle.bundle import Bundle
 from index.export.layout import laid_out
 from index.geometry.maps import Geometry
 from index.measures.layout import kept_shares, nearest_places, neighborhood_scores
+from index.progress import Share
 from index.search.queries import nearest_points
 from index.search.ranks import plane_ranks, ranks_of
 from index.search.subset import lists_within
@@ -25,8 +25,6 @@ DRAWN = 2048
 """Of more, those of so many."""
 
 _SEED = 42
-
-Progress = Callable[[float], None]
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ class Fidelity:
 
 
 def fidelity(
-    bundle: Bundle, places: np.ndarray, geometry: Geometry, progress: Progress = lambda share: None
+    bundle: Bundle, places: np.ndarray, geometry: Geometry, progress: Share = lambda share: None
 ) -> tuple[list[Fidelity], np.ndarray]:
     """Return the figures of a map, (V, 2) places of all tokens, at each of `NEIGHBORS` that there are.
 
@@ -69,7 +67,7 @@ def fidelity(
 
 
 def _figures(
-    points: np.ndarray, places: np.ndarray, true: np.ndarray, near: np.ndarray, sizes: list[int], progress: Progress
+    points: np.ndarray, places: np.ndarray, true: np.ndarray, near: np.ndarray, sizes: list[int], progress: Share
 ) -> list[tuple[int, float, float, float, float, float, int]]:
     """Return what `Fidelity` holds but for the geometry, of U points, (U, D), and their places, (U, 2), for each size.
 

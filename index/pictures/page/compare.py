@@ -9,8 +9,9 @@ from index.bundle.bundle import Bundle
 from index.bundle.manifest import MANIFEST
 from index.files import require_free
 from index.pictures.page.compare_page import require_libraries, write_page
+from index.progress import Progress, silent
 from index.questions.asking.parameters import KEPT, TOKENS, Overwrite
-from index.questions.asking.question import Doc, Progress, silent
+from index.questions.asking.question import Doc
 from index.questions.compare.compared import LISTED, compare_bundles
 from index.questions.compare.comparison import Comparison
 

@@ -28,6 +28,7 @@ from index.pictures.page.chart import Chart
 from index.pictures.page.charts import neighborhood_charts
 from index.pictures.page.render import PAGE, render
 from index.pictures.page.vocabulary_page import write_vocabulary_page
+from index.progress import Progress, silent
 from index.questions.asking.beside import BesideBundle, notes_beside
 from index.questions.asking.parameters import (
     CAUSAL_AND_COSINE,
@@ -41,7 +42,7 @@ from index.questions.asking.parameters import (
     Without,
     list_length,
 )
-from index.questions.asking.question import Doc, Progress, silent
+from index.questions.asking.question import Doc
 from index.questions.densest import Densest, densest
 from index.questions.lists.agreement import shared_table
 from index.questions.lists.lists import NEAREST_BY

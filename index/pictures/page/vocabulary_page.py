@@ -18,7 +18,7 @@ from index.pictures.page.answer_charts import answer_charts, specifications
 from index.pictures.page.chart import Chart
 from index.pictures.page.compare_page import Named, Shown, named_parts
 from index.pictures.page.render import PAGE, render
-from index.questions.asking.question import Progress, silent
+from index.progress import Progress, silent
 from index.questions.concept.concept import concept
 from index.questions.findings.findings import Findings, findings
 

@@ -139,18 +139,7 @@ def plot(
     require("matplotlib", extra="plot", command="plot")
     from index.pictures.plot.fonts import PACKAGES
 
-    if out.suffix.lower() not in FORMATS:
-        raise ParameterError(
-            f"{parameter('out')} must end in {', '.join(FORMATS[:-1])} or {FORMATS[-1]}, got: {out.name}"
-        )
-    of_all = next((each for each in asked if each in (VOCABULARY, CONCEPTS)), None)
-    if of_all is not None and (top, among, without) != (None, None, None):
-        raise ParameterError(
-            f"plot {of_all} is of all tokens and has no lists; leave {parameter('top')}, {parameter('among')} and "
-            f"{parameter('without')} out"
-        )
-    if pairs and CONCEPTS not in asked:
-        raise ParameterError(f"{parameter('pairs')} goes with plot {CONCEPTS}, which is not asked for")
+    _check_asked(asked, out, pairs, of_lists=(top, among, without) != (None, None, None))
     settings: dict[str, Any] = {"density_k": density_k, "geometries": geometries}
     lists = {**settings, "top": top, "among": among, "without": without}
     answers = [
@@ -165,6 +154,22 @@ def plot(
     ]
     paths, missing = draw(bundle, answers, out, beside=beside, overwrite=overwrite)
     return Plotted(paths, missing, PACKAGES, () if beside is None else tuple(notes_beside(bundle, beside)))
+
+
+def _check_asked(asked: list[str], out: Path, pairs: tuple[Path, ...] | None, *, of_lists: bool) -> None:
+    """Raise ParameterError for what does not go together; `of_lists` says that something is said of neighbor lists."""
+    if out.suffix.lower() not in FORMATS:
+        raise ParameterError(
+            f"{parameter('out')} must end in {', '.join(FORMATS[:-1])} or {FORMATS[-1]}, got: {out.name}"
+        )
+    of_all = next((each for each in asked if each in (VOCABULARY, CONCEPTS)), None)
+    if of_all is not None and of_lists:
+        raise ParameterError(
+            f"plot {of_all} is of all tokens and has no lists; leave {parameter('top')}, {parameter('among')} and "
+            f"{parameter('without')} out"
+        )
+    if pairs and CONCEPTS not in asked:
+        raise ParameterError(f"{parameter('pairs')} goes with plot {CONCEPTS}, which is not asked for")
 
 
 def _concepts(bundle: Bundle, pairs: tuple[Path, ...] | None) -> Concepts:

@@ -27,16 +27,9 @@ from index.questions.asking.reading import read
 P = ParamSpec("P")
 A = TypeVar("A", bound=Answer)
 
-Progress = Callable[[str, float], None]
-"""Called with a step in words and the share of it that is done, from 0 to 1."""
-
 
 _LARGEST = sys.float_info.max
 """What no number may exceed, whole ones neither."""
-
-
-def silent(step: str, share: float) -> None:
-    """Report no progress."""
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from index.measures.overlap import chance
 from index.measures.overlaps import OVERLAP_TOPS, OverlapAt, Overlaps, overlap_at, overlaps
 from index.measures.partitions import group_changes
 from index.measures.row_changes import RowChanges, row_changes
+from index.progress import Progress, Share
 from index.questions.asking.among import Subset
 from index.questions.compare.compared_tokens import ComparisonByToken, Shares
 from index.questions.compare.comparison import DECILES, PERCENTILES, Comparison, Lists, Moved, Part, RowFigures, Side
@@ -36,7 +38,7 @@ def compare_bundles(
     b: Bundle,
     tops: Sequence[int] | None,
     listed: int,
-    progress: Callable[[str, float], None],
+    progress: Progress,
     *,
     by_token: bool = False,
 ) -> Comparison:
@@ -52,10 +54,10 @@ def compare_bundles(
         )
     moves = row_changes(a.gamma, matched.a, b.gamma, matched.b) if a.manifest.D == b.manifest.D else None
     progress("tokens", 1.0)
-    lists, shares = _compare_lists(a, b, matched, _lengths(a, b, matched, tops), lambda share: progress("lists", share))
+    lists, shares = _compare_lists(a, b, matched, _lengths(a, b, matched, tops), partial(progress, "lists"))
     trained = ~(a.untrained[matched.a] | b.untrained[matched.b])
     kept = Matched(matched.a[trained], matched.b[trained], 0, 0, 0)
-    of_trained = _trained_lists(a, b, matched, kept, tops, lambda share: progress("trained tokens", share))
+    of_trained = _trained_lists(a, b, matched, kept, tops, partial(progress, "trained tokens"))
     by, order = _order(moves, shares, len(matched.a))
     tokens = _Tokens(a, b, matched, moves, shares)
     found = Comparison(
@@ -106,7 +108,7 @@ def _lengths(a: Bundle, b: Bundle, matched: Matched, tops: Sequence[int] | None)
 
 
 def _compare_lists(
-    a: Bundle, b: Bundle, matched: Matched, lengths: Sequence[int], progress: Callable[[float], None]
+    a: Bundle, b: Bundle, matched: Matched, lengths: Sequence[int], progress: Share
 ) -> tuple[Lists, Shares]:
     tokens: dict[Geometry, int] = {}
     found: dict[Geometry, dict[int, OverlapAt]] = {}
@@ -166,7 +168,7 @@ def _trained_lists(
     matched: Matched,
     kept: Matched,
     tops: Sequence[int] | None,
-    progress: Callable[[float], None],
+    progress: Share,
 ) -> Lists:
     """Compare trained tokens alone; unless asked for, not at lengths that need a long search."""
     if len(kept.a) < 2:

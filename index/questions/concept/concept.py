@@ -12,9 +12,10 @@ from index.bundle.bundle import Bundle
 from index.errors import ParameterError, parameter
 from index.geometry.views import View
 from index.measures.concepts import direction
+from index.progress import Progress, silent
 from index.questions.asking.among import kept as kept_tokens
 from index.questions.asking.parameters import TOKENS, Among, Overwrite, Without
-from index.questions.asking.question import Doc, Limit, Progress, silent
+from index.questions.asking.question import Doc, Limit
 from index.questions.concept import directions
 from index.questions.concept.concepts import ENDS, Concept, Concepts, Held, HeldPair, Place
 from index.questions.concept.directions import KeptPairs, Product, kept_pairs

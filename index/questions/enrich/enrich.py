@@ -12,9 +12,10 @@ from index.answers.page import Block, Column, Sentence, Words, facts, table
 from index.bundle.bundle import Bundle
 from index.errors import ParameterError, parameter
 from index.geometry.maps import Geometry
+from index.progress import Progress, silent
 from index.questions.asking.among import AmongSome, Subset, kept
 from index.questions.asking.parameters import Among, Without
-from index.questions.asking.question import Doc, Limit, Progress, silent
+from index.questions.asking.question import Doc, Limit
 from index.questions.asking.reading import TokenName
 from index.questions.enrich.rankings import Ranking, along_axis, along_concept, around, by_column
 from index.questions.enrich.sets_in_order import COLUMNS, LEAST, LEVEL, USUAL_SETS, Enriched, sets_in_order

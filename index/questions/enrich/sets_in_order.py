@@ -13,9 +13,9 @@ from index.bundle.bundle import Bundle
 from index.bundle.saved_sets import read_set, saved_names
 from index.errors import ParameterError, parameter
 from index.measures.enrichment import Order, Sets, false_discovery_rates, shuffled_p
+from index.progress import Progress, silent
 from index.questions.asking.among import Subset, subset
 from index.questions.asking.named_sets import BUILT_IN, MARK, named_rows, usable
-from index.questions.asking.question import Progress, silent
 
 LEAST = 5
 """Vectors that a set must have, and lack."""

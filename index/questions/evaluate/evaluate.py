@@ -8,7 +8,8 @@ from typing import Annotated
 
 from index.bundle.bundle import Bundle
 from index.errors import ParameterError, parameter
-from index.questions.asking.question import Doc, Progress, silent
+from index.progress import Progress, silent
+from index.questions.asking.question import Doc
 from index.questions.evaluate.evaluation import Evaluation
 from index.questions.evaluate.judged import judge_pairs, judge_questions
 from index.sources.judgments import JudgedPairs, gensims_judgments, read_judgments

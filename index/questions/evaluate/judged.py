@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -14,6 +14,7 @@ from index.geometry.views import VIEWS, View
 from index.measures.bootstrap import draws, interval, shares_of_questions
 from index.measures.correlation import Ranks, spearman, spearman_at_chance, spearman_in_draws
 from index.measures.places import Places, Sums, places, rank, within
+from index.progress import Share
 from index.questions.evaluate.figures import Difference, Hits, PairFigures, QuestionFigures, Section, SetResult
 from index.sources.judgments import JudgedPairs, Questions
 from index.tokens.words import WordFinder
@@ -63,9 +64,7 @@ def judge_pairs(bundle: Bundle, finder: WordFinder, judged: JudgedPairs) -> SetR
     return SetResult(judged.name, len(judged), len(known), figures, _differences(whole, drawn, whole, drawn, COMPARED))
 
 
-def judge_questions(
-    bundle: Bundle, finder: WordFinder, asked: Questions, progress: Callable[[float], None]
-) -> SetResult:
+def judge_questions(bundle: Bundle, finder: WordFinder, asked: Questions, progress: Share) -> SetResult:
     """Return how often each view's nearest token is the answer of an analogy."""
     solver = _Solver(bundle, finder, asked)
     found: dict[tuple[View, bool], Places] = {}

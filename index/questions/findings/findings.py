@@ -15,11 +15,12 @@ from index.answers.page import Block, Heading, Reference, Sentence, Words, facts
 from index.bundle.bundle import Bundle
 from index.errors import ParameterError
 from index.geometry.maps import Geometry
+from index.progress import Progress, silent
 from index.questions.asking.among import Subset
 from index.questions.asking.beside import MORE_COLUMNS, Beside, BesideBundle, beside_json, beside_rows
 from index.questions.asking.beside import beside as asked_beside
 from index.questions.asking.parameters import KEPT
-from index.questions.asking.question import Doc, Progress, silent
+from index.questions.asking.question import Doc
 from index.questions.duplicates import Duplicates, duplicates
 from index.questions.evaluate.evaluate import evaluate
 from index.questions.evaluate.evaluation import Evaluation

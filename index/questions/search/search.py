@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -14,9 +15,10 @@ from index.bundle.bundle import Bundle, Space
 from index.errors import ParameterError, parameter
 from index.geometry.maps import Geometry, resolution
 from index.geometry.readout import NormKind, dual_directions, normed
+from index.progress import Progress, Share, silent
 from index.questions.asking.among import AmongSome, Subset, kept
 from index.questions.asking.parameters import TOKENS, Among, Without
-from index.questions.asking.question import Doc, Progress, silent
+from index.questions.asking.question import Doc
 from index.questions.asking.vectors import Vectors
 from index.questions.lists.lists import Neighbor, neighbor_list
 from index.questions.lists.marks import marks_of
@@ -207,7 +209,7 @@ def _search(
     rows: np.ndarray,
     length: int,
     some: Subset | None,
-    progress: Callable[[float], None],
+    progress: Share,
 ) -> Found:
     """Return the lists around vectors, (Q, D), `mapped` into a space; of those that have no direction empty ones."""
     points = space.points[:] if len(rows) > FEW else space.points
@@ -226,9 +228,9 @@ def _search(
     return Found(lists, lengths)
 
 
-def _step(progress: Progress, step: str) -> Callable[[float], None]:
-    return lambda share: progress(step, share)
+def _step(progress: Progress, step: str) -> Share:
+    return partial(progress, step)
 
 
-def _share(progress: Callable[[float], None], start: int, count: int, total: int) -> Callable[[float], None]:
+def _share(progress: Share, start: int, count: int, total: int) -> Share:
     return lambda share: progress((start + share * count) / total)

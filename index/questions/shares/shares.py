@@ -14,9 +14,10 @@ from index.errors import ParameterError, parameter
 from index.geometry.maps import Geometry
 from index.measures.shares import Trait, token_draws
 from index.measures.shares import shares as shares_of
+from index.progress import Progress, silent
 from index.questions.asking.among import Subset, kept
 from index.questions.asking.parameters import KEPT
-from index.questions.asking.question import Doc, Progress, silent
+from index.questions.asking.question import Doc
 from index.questions.asking.reading import TokenName
 from index.questions.shares.in_common import Counted, Share, Shares
 from index.questions.shares.traits import traits_of

@@ -16,7 +16,7 @@ from index.measures.density import Rule, tied_with
 from index.measures.overlap import chance
 from index.measures.overlaps import overlap_at, overlaps
 from index.measures.partitions import GroupChanges, group_changes, same_rows
-from index.questions.asking.question import Progress, silent
+from index.progress import Progress, silent
 from index.questions.evaluate.evaluate import evaluate
 from index.questions.evaluate.figures import PairFigures
 from index.questions.timeline.steps import Agreed, Densities, Judged, StepFacts, Timeline
