@@ -286,6 +286,14 @@ def test_untrained_tokens_are_left_out_beside(tmp_path: Path, files: list[Path])
     ]
 
 
+def test_one_concept_is_its_own_cosine_in_json_and_no_table(small: Path, files: list[Path]) -> None:
+    one = ("concept", files[0], "--form", "bare", "--random", 19, "--index", small)
+    answer = query(*one)
+    assert answer["cosines"] == {"causal": [[1.0]], "euclidean": [[1.0]]}
+    assert answer["between"] == {"causal": None, "euclidean": None}
+    assert "Cosines between" not in invoke("query.py", *one).out
+
+
 # --- matrices, two differences, files -------------------------------------------------------------------------------
 
 

@@ -39,7 +39,7 @@ def answer_charts(answer: Answer) -> tuple[Chart, ...]:
     if isinstance(answer, Hubness):
         return (_hubness(answer),)
     if isinstance(answer, Concepts):
-        return tuple(_cosines(answer, product) for product in answer.cosines)
+        return tuple(_cosines(answer, product) for product in answer.cosines if len(answer.concepts) > 1)
     return compare_page.charts(answer) if isinstance(answer, Comparison) else ()
 
 

@@ -94,7 +94,7 @@ def concept(
         answers.append(_answer(bundle, kept, held, pairs, ends))
     progress("concepts", 1.0)
     compared = None if parallel is None else parallel_of(stand, finder, parallel, centered=centered)
-    cosines = {product: _cosines(bundle, found, product) for product in Product} if len(found) > 1 else {}
+    cosines = {product: _cosines(bundle, found, product) for product in Product} if found else {}
     if save is not None and vectors[0].any():
         directions.save(bundle, found[0], save, overwrite=overwrite)
     written = str(save) if save is not None and vectors[0].any() else None

@@ -47,7 +47,7 @@ def page_of(answer: Concepts) -> list[Block]:
         blocks += [Sentence(line, aside=True) for line in legend(mark for place in listed for mark in place.marks)]
     if any(each.kept for each in answer.concepts):
         blocks += [Sentence(line, aside=True) for line in _readings(answer)]
-    if answer.cosines:
+    if len(answer.concepts) > 1:
         blocks += _matrices(answer)
     if answer.parallel is not None:
         blocks += _parallel(answer.parallel, answer)
