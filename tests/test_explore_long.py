@@ -150,12 +150,13 @@ def test_other_sites_begin_nothing_and_few_are_begun_at_once(bundles: Path, monk
 
 
 def test_a_map_is_laid_out_when_it_is_asked_for(bundles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path, go_on, begun = tmp_path / "own.map.parquet", Event(), []
+    path, go_on, reached, begun = tmp_path / "own.map.parquet", Event(), Event(), []
     make_map = explore_map.make_map
 
     def slowly(bundle: Bundle, path: Path, report: Any) -> None:
         begun.append(path)
         report("laying out the causal map", 1, 4)
+        reached.set()
         assert go_on.wait(60)
         make_map(bundle, path, report)
 
@@ -165,6 +166,8 @@ def test_a_map_is_laid_out_when_it_is_asked_for(bundles: Path, tmp_path: Path, m
     assert '<a href="/map">' in request(app, "/").text
     elsewhere = request(app, "/map", headers={"Sec-Fetch-Site": "cross-site"})
     assert (elsewhere.headers["location"], begun) == ("/about", [])
+    assert "<progress" in request(app, "/map").text
+    assert reached.wait(60)
     for _ in range(2):  # it is begun once
         page = request(app, "/map")
         assert (page.status_code, page.headers["Refresh"]) == (200, "2")
@@ -191,11 +194,12 @@ def test_it_is_said_why_no_map_can_be_laid_out(bundles: Path, tmp_path: Path) ->
 
 def test_all_findings_are_a_page_and_come_as_they_are_there(bundles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that are counted at once stand there from the start, the others when they are there, and for good."""
-    go_on, begun, evaluate = Event(), [], findings_module.evaluate
+    go_on, reached, begun, evaluate = Event(), Event(), [], findings_module.evaluate
 
     def slowly(bundle: Bundle, *, progress: Progress) -> Answer:
         begun.append(bundle)
         progress("SimLex-999", 0.5)
+        reached.set()
         assert go_on.wait(60)
         return evaluate(bundle, progress=progress)
 
@@ -206,6 +210,8 @@ def test_all_findings_are_a_page_and_come_as_they_are_there(bundles: Path, monke
     assert request(app, "/findings", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 200
     quick = query("findings", "--quick", *where)["findings"]
     assert begun == []
+    require_findings(request(app, "/findings").text, quick)
+    assert reached.wait(60)
     for _ in range(2):  # it is begun once
         page = request(app, "/findings")
         assert (page.status_code, page.headers["Refresh"], len(begun)) == (200, "2", 1)

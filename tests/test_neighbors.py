@@ -191,6 +191,7 @@ CLOUDS: dict[str, tuple[Callable[[], np.ndarray], int]] = {
 }
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("cloud", CLOUDS)  # all paths of one cloud are neighbors: its brute force is done once
 def test_equals_brute_force(cloud: str, path: str) -> None:

@@ -190,8 +190,9 @@ def _dense_spot(sample: Floats, center: Floats, population: int) -> tuple[Floats
     residuals = sample.astype(np.float64) - center
     squares = np.einsum("ij,ij->i", residuals, residuals)
     squared_radius = float(np.median(squares)) * DENSE_REACH
-    rounded = residuals.astype(np.float32)  # far finer than a radius
-    near = squares[:, None] + squares - 2.0 * (rounded @ rounded.T) <= squared_radius
+    largest = np.sqrt(squares.max()) or np.float64(1.0)
+    rounded = (residuals / largest).astype(np.float32)  # far finer than a radius, and no product overflows
+    near = squares[:, None] + squares - 2.0 * largest**2 * (rounded @ rounded.T) <= squared_radius
     most = near.sum(axis=1).argmax()
     if near[most].sum() * population < DENSE_COUNT * len(sample):
         return None

@@ -18,11 +18,10 @@ from index.pictures.explore.assets import LONGEST, Assets, templates
 from index.pictures.explore.map_data import IMMUTABLE
 from index.pictures.explore.opened import OpenedBundle, WatchedBundle
 from index.pictures.explore.question_page import FORMS, LOOK_AGAIN, PATIENCE, may_begin, question_page
-from index.pictures.explore.views import findings_context, plain_lists, quoted_finding, token_view
+from index.pictures.explore.views import findings_context, plain_lists, quoted_finding, suggestion, token_view
 from index.pictures.numbers.series import model_of
 from index.pictures.page import tables, words
 from index.questions.analogy.analogy import analogy
-from index.questions.analogy.terms import term_of
 from index.questions.asking.question import Question
 from index.tokens.display import display
 
@@ -116,19 +115,8 @@ class Pages:
         only = None
         with suppress(TokenError):
             only = opened.suggestions.only(typed)
-        return JSONResponse(
-            [
-                {
-                    "id": each.id,
-                    "text": each.text,
-                    "number": each.number,
-                    "term": term_of(opened.vocabulary, each.row),
-                    "address": each.address,
-                    "only": each.row == only,
-                }
-                for each in links(opened.vocabulary, opened.suggestions.rows(typed), choice)
-            ]
-        )
+        found = links(opened.vocabulary, opened.suggestions.rows(typed), choice)
+        return JSONResponse([suggestion(opened.vocabulary, each, only) for each in found])
 
     def densest(self, request: Request, opened: OpenedBundle) -> Response:
         """Go to the densest token."""

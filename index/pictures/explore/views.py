@@ -22,6 +22,7 @@ from index.pictures.page.answer_charts import answer_charts, specifications
 from index.pictures.page.chart import Chart
 from index.pictures.page.charts import neighborhood_charts
 from index.pictures.page.tables import LISTED_TWINS, density_facts
+from index.questions.analogy.terms import term_of
 from index.questions.asking.parameters import density_k_of
 from index.questions.findings.findings import Findings
 from index.questions.findings.quoted import Finding
@@ -137,6 +138,13 @@ def findings_context(found: Findings, choice: Choice, *, waiting: bool) -> dict[
         "charts": charts,
         "specifications": specifications(charts),
     }
+
+
+def suggestion(bundle: Bundle, to: Link, only: int | None) -> dict[str, Any]:
+    """Return what a script shows of a token that may be meant; `only` is the row of one that is, and nothing else."""
+    term = term_of(bundle, to.row)
+    about = {"id": to.id, "text": to.text, "number": to.number, "term": term, "address": to.address}
+    return {**about, "only": to.row == only}
 
 
 def plain_lists(lists: Mapping[Geometry, tuple[Neighbor, ...]], choice: Choice) -> list[List]:
