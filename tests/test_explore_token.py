@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -102,6 +103,24 @@ def test_charts_are_printed_unseen(pages: Served, visitor: Visitor) -> None:
     assert any(re.search(r"\(x 2\d\)$", text) for text in texts)
     charts(page).last.locator("path[aria-roledescription=point]").first.click()
     page.wait_for_url(re.compile(rf"/token/(?!{PLANET})\d+$"))
+
+
+def test_a_line_leads_from_a_dot_to_each_label_that_is_shown(pages: Served, visitor: Visitor) -> None:
+    page = visitor.page
+    page.goto(f"{pages.address}token/{PLANET}")
+    chart = charts(page).last
+    expect(chart.locator(".mark-text.role-mark text").first).to_be_attached()
+    visible = "all.filter((each) => each.getAttribute('opacity') !== '0')"
+    place = "(({e, f}) => [e, f])(each.transform.baseVal.consolidate().matrix)"
+    end = "each.x2.baseVal.value, each.y2.baseVal.value"
+    dots = chart.locator("path[aria-roledescription=point]").evaluate_all(f"(all) => all.map((each) => {place})")
+    shown = chart.locator(".mark-text.role-mark text").evaluate_all(f"(all) => {visible}.map((each) => {place})")
+    rules = chart.locator(".mark-rule.role-mark").last.locator("line")
+    lines = rules.evaluate_all(f"(all) => {visible}.map((each) => [...{place}, {end}])")
+    assert 2 < len(lines) == len(shown)
+    for x, y, dx, dy in lines:
+        assert min(math.hypot(x + dx - across, y + dy - up) for across, up in dots) < 1
+        assert min(math.hypot(x - across, y - up) for across, up in shown) < 12  # letters are 11 pixels high
 
 
 @pytest.mark.parametrize("path", ["token/7?first=cosine&second=cosine", "nothing/here", "token/7?top=0"])
