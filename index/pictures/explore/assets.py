@@ -78,7 +78,7 @@ class Assets:
 def templates(assets: Assets) -> Environment:
     """Return the templates of the pages. They escape every text, and refuse a name they are not given."""
     environment = Environment(
-        loader=FileSystemLoader(_FOLDER),
+        loader=FileSystemLoader((_FOLDER, PAGE)),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
