@@ -115,6 +115,7 @@ def check_among(places: list[dict], geometry: str, row: int, chosen: NDArray) ->
     oracles.assert_nearest_up_to_ties(listed, shown, distances, row, oracle.tolerance(geometry))
 
 
+@pytest.mark.slow("float64 points of the bundled model are made for its brute force")
 @pytest.mark.parametrize("step", [2, 41])
 @pytest.mark.parametrize("row", [PLANET, 7])
 @pytest.mark.parametrize("top", [1, 5, 40])

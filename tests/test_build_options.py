@@ -115,6 +115,7 @@ def test_threads_change_no_byte(tmp_path: Path) -> None:
     assert built[0] == built[1]
 
 
+@pytest.mark.slow("builds the first space of the bundled model")
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to send")
 def test_a_stopped_build_ends_at_once_and_keeps_what_is_finished(tmp_path: Path) -> None:
     left = tmp_path / ".bundle.building"

@@ -293,6 +293,7 @@ def test_connected_groups_are_those_of_all_pairs(cells: list[tuple[int, int]], k
     assert found.tolist() == expected.tolist()
 
 
+@pytest.mark.slow("float64 brute force from each token of the group to all")
 def test_near_twins_of_the_bundled_model(smollm2: Built, smollm2_gamma: NDArray) -> None:
     """The never-trained tokens are one group within half a logometer: float64 brute force from each to all."""
     found = query("duplicates", "--within", 0.5, "--index", smollm2.path)

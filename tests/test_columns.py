@@ -198,6 +198,7 @@ def test_hubness_of_the_bundled_model(tokens: dict[str, list], smollm2_gamma: ND
     assert found.mean() == pytest.approx(20)
 
 
+@pytest.mark.slow("float64 brute force from 100 tokens to all, in two geometries")
 def test_overlaps_lie_within_what_ties_allow(tokens: dict[str, list], smollm2_gamma: NDArray) -> None:
     """Against float64 brute force over all tokens, for some of them: those that ties trouble, and others."""
     troubled = np.flatnonzero(np.array(tokens["overlap_30_lowest"]) < np.array(tokens["overlap_30_highest"]))

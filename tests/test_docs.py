@@ -79,6 +79,7 @@ def commands(block: str) -> list[tuple[str, str]]:
     return re.findall(rf"^\$ {QUERY}(.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE)
 
 
+@pytest.mark.slow("findings, evaluate, verify --deep and a control are computed in full, as they are shown")
 @pytest.mark.usefixtures("at_home")
 @pytest.mark.parametrize("block", SHOWN)
 def test_shown_output(block: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:

@@ -282,6 +282,7 @@ def test_what_is_no_token(smollm2_pages: Served, visitor: Visitor) -> None:
     visitor.complaints.clear()
 
 
+@pytest.mark.slow("a browser opens the page of each hostile text, with five charts")
 def test_texts_run_nothing(visitor: Visitor, tmp_path: Path) -> None:
     """Each of the worst texts on its own page, in the lists, in the charts and among the suggestions."""
     page, texts = visitor.page, [f"filler{place}" for place in range(10)] + list(MARKUP)
@@ -332,6 +333,7 @@ def test_another_bundle_takes_its_place(browser: Browser, visitor: Visitor, tmp_
     visitor.complaints.clear()
 
 
+@pytest.mark.slow("a map is laid out and drawn in a browser")
 def test_the_map(visitor: Visitor, tmp_path: Path) -> None:
     texts = [f"token{place}" for place in range(40)]
     bundle = bundle_of(tmp_path / "mapped", texts)

@@ -445,6 +445,7 @@ def test_findings_come_by_themselves_and_lead_on(browser: Browser, pages: Served
     context.close()
 
 
+@pytest.mark.slow("axe reads six pages with long answers")
 @pytest.mark.parametrize("width", [360, 1280])
 def test_long_answers_read_well(width: int, browser: Browser, pages: Served) -> None:
     context = browser.new_context(viewport={"width": width, "height": 800})

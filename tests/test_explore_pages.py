@@ -74,6 +74,7 @@ def opened(hostile: Path) -> OpenedBundle:
 # --- texts are data -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow("renders and parses 49,152 rows")
 def test_every_token_of_smollm2_is_text_in_a_table(smollm2: Built) -> None:
     vocabulary = index.open(smollm2.path).vocabulary
     texts = [vocabulary.display(row) for row in range(len(vocabulary))]

@@ -168,6 +168,7 @@ def test_what_is_no_token(site: Path, browser: Browser) -> None:
         expect(page.get_by_role("alert")).to_contain_text("99999")
 
 
+@pytest.mark.slow("a browser opens the page of each hostile text, with its charts")
 def test_texts_run_nothing(site: Path, browser: Browser) -> None:
     with place_of("disk", site) as address, window(browser, address) as page:
         for row in range(10, 10 + len(MARKUP)):

@@ -152,6 +152,7 @@ def test_a_zero_row_has_only_itself_in_an_angular_graph(bundle: Bundle, tmp_path
 # --- umap-learn -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow("umap-learn compiles its loops")
 def test_umap_uses_the_pair(bundle: Bundle, points: NDArray[np.float64], tmp_path: Path) -> None:
     import umap
 
@@ -175,6 +176,7 @@ def test_umap_uses_the_pair(bundle: Bundle, points: NDArray[np.float64], tmp_pat
     assert len(linked) > 0.9 * len(listed)
 
 
+@pytest.mark.slow("umap-learn compiles its loops")
 @pytest.mark.filterwarnings(f"ignore:{IGNORED}")
 def test_umap_would_ignore_a_pair_that_is_too_short(bundle: Bundle, tmp_path: Path) -> None:
     import umap
@@ -254,6 +256,7 @@ def atlas(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow("imports all that embedding-atlas needs")
 def test_embedding_atlas_reads_it(atlas: Path, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its own command line makes an application of the file, graph metrics and all, without embedding anything."""
     from click.testing import CliRunner
@@ -667,6 +670,7 @@ SECTION = (ROOT / "docs" / "export.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^uv run (?:--extra map )?query\.py (.*?)(?: *#.*)?$", SECTION, re.MULTILINE)
 
 
+@pytest.mark.slow("writes the bundled model, all 49,152 tokens, in each format")
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_documented_commands(
     command: str, smollm2: Built, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

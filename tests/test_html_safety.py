@@ -71,6 +71,7 @@ def test_no_text_changes_the_page(text: str, small: OpenVocabulary) -> None:
     assert page.scripts[1] == harmless.scripts[1]
 
 
+@pytest.mark.slow("renders and parses a page with 49,152 tokens")
 def test_every_token_of_a_real_vocabulary_is_text(vocabulary: OpenVocabulary) -> None:
     found = vocabulary.neighbors("planet", top=2)
     texts = vocabulary.vocabulary.texts.to_pylist()

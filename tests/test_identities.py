@@ -103,6 +103,7 @@ def test_mean_squared_norm(example: Example, ridge: float) -> None:
     assert example.mean @ M @ example.mean > 0.01 * D
 
 
+@pytest.mark.slow("two metrics of the bundled model from scratch, in float64")
 def test_without_ridge_linear_maps_of_the_columns_change_no_distance(example: Example) -> None:
     D = example.gamma.shape[1]
     rng = np.random.default_rng(6)

@@ -191,6 +191,7 @@ CLOUDS: dict[str, tuple[Callable[[], np.ndarray], int]] = {
 }
 
 
+@pytest.mark.slow("float64 brute force of each cloud, and the first use compiles the kernels")
 @pytest.mark.filterwarnings("error::RuntimeWarning")
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("cloud", CLOUDS)  # all paths of one cloud are neighbors: its brute force is done once

@@ -41,6 +41,7 @@ def check_within(answer: dict, geometry: str, row: int, limit: float) -> None:
         oracles.assert_nearest_up_to_ties(listed, shown, distances, row, tolerance)
 
 
+@pytest.mark.slow("float64 points of the bundled model are made for its brute force")
 @pytest.mark.parametrize("radius", [0, 0.05, 20, 27.5, 36, 200])
 @pytest.mark.parametrize("row", [PLANET, TWIN])
 def test_within_a_radius(row: int, radius: float, smollm2: Built) -> None:

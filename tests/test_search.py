@@ -97,6 +97,7 @@ def some_vectors(gamma: NDArray, scale: float = 1.0) -> NDArray:
     return scale * np.concatenate([rows[i], (rows[i] + rows[j]) / 2, rng.normal(size=(30, D)), near_zero])
 
 
+@pytest.mark.slow("the first use compiles the kernels of a sweep")
 @pytest.mark.parametrize("few", [0, 10**6])
 @pytest.mark.parametrize("scale", [1.0, 1e6, 1e20])
 def test_nearest_as_brute_force_has_them(

@@ -408,6 +408,7 @@ def test_bad_names(name: str, own: Path) -> None:
     assert not (own.parent / "own.sets").exists()
 
 
+@pytest.mark.slow("builds a bundle several times")
 def test_a_set_survives_a_rebuild_of_the_same_rows_alone(tmp_path: Path) -> None:
     bundle = oracle.build_small(tmp_path)
     invoke("query.py", "neighbors", "#3", "--save-set", "near", "--index", bundle)

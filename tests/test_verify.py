@@ -53,6 +53,7 @@ def changed_array(name: str, change: Callable[[NDArray], None]) -> Callable[[Pat
     return apply
 
 
+@pytest.mark.slow("300 rows of the bundled model by brute force, in three geometries")
 def test_the_real_model_passes_in_every_geometry(smollm2: Built) -> None:
     found = query("verify", "--deep", "--deep-rows", 300, "--rows", 40, "--index", smollm2.path)
     assert found["passed"]
