@@ -34,7 +34,7 @@ def copy(bundles: tuple[Path, Path], tmp_path: Path) -> Path:
     return Path(shutil.copytree(bundles[0], tmp_path / "copy"))
 
 
-@pytest.mark.slow("opens and asks a bundle for each of its files 20 times")
+@pytest.mark.slow("asks every question after each of 20 flips")
 def test_every_flipped_bit_is_seen(bundles: tuple[Path, Path]) -> None:
     found = Counter(outcome for _, outcome, _ in damage.flips(bundles[0], 20, seed=1))
     assert set(found) == ALLOWED, found
