@@ -56,6 +56,7 @@ def visitor(browser: Browser) -> Iterator[Visitor]:
     assert visitor.complaints == []
 
 
+@pytest.mark.slow("one walk over all of the map in a browser")
 def test_home_is_the_map(visitor: Visitor, pages: Served) -> None:
     page = visitor.page
     page.goto(pages.address)

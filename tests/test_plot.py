@@ -442,6 +442,7 @@ def worded(found: Neighborhood, texts: list[str]) -> Neighborhood:
 
 
 @pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
+@pytest.mark.slow("draws every hostile text in a figure")
 def test_the_worst_texts_are_drawn_as_text(suffix: str, small: Path, tmp_path: Path) -> None:
     """Each once as a title and, in turn, as a label; no warning, no markup, no formula."""
     bundle = index.open(small)
