@@ -77,10 +77,7 @@ class Filter:
         return one_group_blocks(self.bounds.group, (0, self.shortest, len(self.bounds.group)), height)
 
     def residuals(self, start: int, stop: int, pool: ThreadPoolExecutor) -> Tile:
-        """Return the rounded residuals of positions start to stop, a row each; bfloat16 as its bits.
-
-        What rounding them loses is known from then on: `norm`, `error` and `step` of the bounds are written.
-        """
+        """Round the residuals of positions start to stop, a row each, bfloat16 as its bits, and write their bounds."""
         rounded: Tile = np.empty((stop - start, self.width), self.arithmetic.bits)  # type: ignore[assignment]
 
         def work(at: int) -> None:
