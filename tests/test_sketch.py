@@ -7,12 +7,15 @@ import faiss
 import numpy as np
 import oracles
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from index.bundle.checksums import StoredFile
 from index.bundle.stored import sketch_codes
 from index.bundle.write import save_sketch
 from index.geometry import maps
+from index.search import finder as finder_module
 from index.search import swept
 from index.search.code_kernels import weigh
 from index.search.finder import Finder, search_with_ties
@@ -80,6 +83,8 @@ def by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Who measures: FAISS always, or compiled loops from the first question on."""
     monkeypatch.setattr(swept, "FAISS_SWEEPS", 10**9 if request.param == "FAISS" else 0)
     monkeypatch.setattr(swept, "PART_BYTES", 5000)
+    monkeypatch.setattr(finder_module, "FEW_OPEN", 3)
+    monkeypatch.setattr(finder_module, "_BLOCK", 4)
     return str(request.param)
 
 
@@ -99,7 +104,7 @@ def test_bounds_hold(cloud: str, by: str) -> None:
         assert (exact <= upper * (1 + 1e-15)).all()
         some = np.arange(0, len(points), 3)
         few_lower, few_upper = sketch.bounds(query, some)
-        exact = exact_distances(points, query)
+        exact = exact_distances(points[some], query)
         assert (few_lower <= exact * (1 + 1e-15)).all()
         assert (exact <= few_upper * (1 + 1e-15)).all()
 
@@ -131,8 +136,19 @@ def test_flat_bounds_hold(cloud: str, by: str) -> None:
         exact = exact_distances(points, query)
         for rows in (None, np.arange(0, len(points), 3)):
             lower, upper = flat.bounds(query, rows)
-            assert (lower <= exact * (1 + 1e-15)).all()
-            assert (exact <= upper * (1 + 1e-15)).all()
+            of_rows = exact if rows is None else exact[rows]
+            assert (lower <= of_rows * (1 + 1e-15)).all()
+            assert (of_rows <= upper * (1 + 1e-15)).all()
+
+
+@given(st.lists(st.sampled_from([0.0, 1.0, 1.5, 2.0, np.inf]), min_size=1, max_size=40), st.data())
+def test_the_least_are_found(values: list[float], data: st.DataObject) -> None:
+    k = data.draw(st.integers(1, len(values)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(finder_module, "_BLOCK", data.draw(st.integers(1, 5)))
+        places = finder_module._least(np.array(values), k)
+    assert len(set(places.tolist())) == k
+    assert sorted(np.array(values)[places].tolist()) == sorted(values)[:k]
 
 
 HARD_WEIGHTS = {
@@ -214,10 +230,12 @@ def test_bounds_of_directions_hold(cloud: str, by: str) -> None:
             for before in (False, True):
                 if before and np.isfinite(asked).all():
                     sketch.bounds(asked)
-                lower, upper = bounder.bounds(query)
                 exact = exact_distances(turned, query)
-                assert (lower <= exact).all()
-                assert (exact <= upper).all()
+                for rows in (None, np.arange(0, len(points), 3)):
+                    lower, upper = bounder.bounds(query, rows)
+                    of_rows = exact if rows is None else exact[rows]
+                    assert (lower <= of_rows).all()
+                    assert (of_rows <= upper).all()
 
 
 @pytest.mark.parametrize("width", [1, 7, 64])

@@ -1,6 +1,6 @@
 """Loops over a sketch's codes, and over points, for queries of a process that goes on asking; compiled by numba.
 
-Each reads the given rows alone, in this order. `sketch` and `swept` derive what the sums prove.
+`sketch` and `swept` derive what the sums prove.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ from index.search.kernels import REORDER
 
 @compiled()
 def weigh(codes, rows, weights, less, sums):
-    """Write the weighted sums of codes, (V, D) uint8, by weights (D,) int16, less a number: int32.
+    """Write the weighted sums of the given rows of codes, (V, D) uint8, by weights (D,) int16, less a number: int32.
 
     Additions go around at 32 bits, so a sum that fits them is exact whatever is there on the way.
     """
@@ -24,7 +24,7 @@ def weigh(codes, rows, weights, less, sums):
 
 @compiled(fastmath=REORDER)
 def squared_lengths(codes, rows, steps, squared):
-    """Write the squared lengths of codes, counted from 128, times steps (D,): float64."""
+    """Write the squared lengths of the given rows of codes, counted from 128, times steps (D,): float64."""
     for n in range(rows.size):
         code, total = codes[rows[n]], 0.0
         for d in range(steps.size):
@@ -33,11 +33,25 @@ def squared_lengths(codes, rows, steps, squared):
         squared[n] = total
 
 
+@compiled()
+def bound_sums(sums, squared, own, step, lost, relative, vanished, least, most):
+    """Write the least and the most that |q - x'| of (2) is, float64, from sums of codes and what they are off by."""
+    for n in range(sums.size):
+        total = own + squared[n]
+        found = total - 2.0 * step * sums[n]
+        error = lost + relative * total
+        if np.isfinite(found + error):
+            least[n] = np.sqrt(max(found - error, 0.0)) * (1.0 - 2.0**-50) - vanished
+            most[n] = np.sqrt(max(found + error, 0.0)) * (1.0 + 2.0**-50) + vanished
+        else:
+            least[n], most[n] = -vanished, np.inf
+
+
 @compiled(fastmath=REORDER)
-def squared_distances(points, rows, query, squared):
-    """Write the squared distances of points, (V, D) float32, from a query (D,) float64, by differences in float64."""
-    for n in range(rows.size):
-        point, total = points[rows[n]], 0.0
+def squared_distances(points, query, squared):
+    """Write the squared distances of points, (n, D) float32, from a query (D,) float64, by differences in float64."""
+    for n in range(len(points)):
+        point, total = points[n], 0.0
         for d in range(query.size):
             difference = np.float64(point[d]) - query[d]
             total += difference * difference

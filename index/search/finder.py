@@ -28,6 +28,9 @@ ROUNDING = 1e-6
 """More than rounding distances, and sums of them, to float32 moves them, as a share of them: a few times 6e-8."""
 MOST_OPEN = 1 / 16
 """The share of the points that is measured itself; of more a flat index bounds the distances first, which is faster."""
+FEW_OPEN = 256
+"""So few of them are measured themselves where a flat index is quick, too."""
+_BLOCK = 64
 _SPARE = 8  # points beyond those asked for that are measured at once: seldom do more tie
 
 
@@ -184,6 +187,10 @@ class Finder:
             lower, upper = np.maximum(lower, closer[0]), np.minimum(upper, closer[1])
         return doubtful, np.flatnonzero(nearer)
 
+    def _most_open(self) -> float:
+        """Return how many points are measured themselves, at most."""
+        return FEW_OPEN if self._bounder.quick else MOST_OPEN * len(self._placed)
+
     @property
     def _finer(self) -> Bounder:
         if self._finer_one is None:
@@ -204,14 +211,16 @@ class _Ranking:
         self.count = len(self._rows)  # of the points there are
         some = self._rows if rows is not None else None
         lower, upper = finder._bounder.bounds(query.astype(np.float64), some)
-        self._lower, self._upper = lower[self._rows], upper[self._rows]
+        if some is None and self.count < len(lower):
+            lower, upper = lower[self._rows], upper[self._rows]
+        self._lower, self._upper = lower, upper
         self._exact = np.full(self.count, np.nan)  # distances of those that were measured
 
     def within(self, k: int) -> tuple[Rows, Doubles]:
         """Return all points that are no farther than the k-th nearest, of `count` at most: rows and distances."""
         if k == 0:
             return np.empty(0, np.int64), np.empty(0)
-        likely = np.argpartition(self._upper, k - 1)[:k] if k < self.count else np.arange(self.count)
+        likely = _least(self._upper, k)
         self._measure(np.sort(likely))
         return self.up_to(float(self._exact[likely].max()), k)
 
@@ -221,9 +230,9 @@ class _Ranking:
         With `k` that many are known to be: then only those no farther than the k-th nearest.
         """
         left = np.flatnonzero(self._lower <= border)
-        if len(left) > MOST_OPEN * len(self._finder._placed):
+        if len(left) > self._finder._most_open():
             closer = self._finder._finer.bounds(self._query.astype(np.float64), self._rows[left])
-            self._lower[left] = np.maximum(self._lower[left], closer[0][self._rows[left]])
+            self._lower[left] = np.maximum(self._lower[left], closer[0])
             left = left[self._lower[left] <= border]
         self._measure(left)
         found = np.flatnonzero(self._exact <= border)
@@ -245,6 +254,18 @@ class _Ranking:
         if not (finite := np.isfinite(measured)).all():
             raise ParameterError(f"points must be finite, but row {self._rows[wanted[~finite][0]]} is not")
         self._exact[wanted] = measured
+
+
+def _least(values: Doubles, k: int) -> Rows:
+    """Return the places of the k least of some values, (n,) with n >= k; which of those that tie is not said."""
+    blocks = len(values) // _BLOCK
+    if k > blocks:
+        return np.argpartition(values, k - 1)[:k] if k < len(values) else np.arange(k)
+    # k blocks whose least values are the lowest hold k values that are no higher than the last of these.
+    lowest = values[: blocks * _BLOCK].reshape(blocks, _BLOCK).min(axis=1)
+    some = np.flatnonzero(values <= np.partition(lowest, k - 1)[k - 1])
+    chosen: Rows = some[np.argpartition(values[some], k - 1)[:k]]
+    return chosen
 
 
 def _those_of(V: int, rows: Collection[int]) -> Rows:

@@ -130,7 +130,7 @@ class Sketch(Swept):
 
     def _by_loops(self, query: np.ndarray, rows: np.ndarray) -> Bounds:
         """Return the bounds of |q - x'| by (2) and (3)."""
-        from index.search.code_kernels import squared_lengths, weigh
+        from index.search.code_kernels import bound_sums, squared_lengths, weigh
 
         codes, D = self._rows[:], self.shape[1]
         if self._squared is None:
@@ -140,20 +140,21 @@ class Sketch(Swept):
         with np.errstate(over="ignore", invalid="ignore"):
             p = query - self._middle
             integers, step, lost = _weights(p * self._steps)
-            own = float(p @ p) + (self._squared if rows is self._all else self._squared[rows])
+            own = float(p @ p)
         if not np.isfinite(lost):
             return unknown(len(rows))
-        sums = np.empty(len(rows), np.int32)
         less = np.int32(MIDDLE * int(integers.sum(dtype=np.int64)))
-        self._in_parts(len(rows), lambda part: weigh(codes, rows[part], integers, less, sums[part]))
-        with np.errstate(over="ignore", invalid="ignore"):
-            found = own - (2 * step) * sums
-            error = 2 * MIDDLE * lost + own * ((8 * D + 64) * 2.0**-53)
-            least, most = np.sqrt(np.maximum(found - error, 0)), np.sqrt(np.maximum(found + error, 0))
-        open_ones = ~np.isfinite(found + error)
-        least[open_ones], most[open_ones] = 0, np.inf
+        squared = self._squared if rows is self._all else self._squared[rows]
         vanished = np.sqrt(D) * 2.0**-511  # squares and products that do, as in `swept`; and roots are rounded, too
-        return least * (1 - 2.0**-50) - vanished, most * (1 + 2.0**-50) + vanished
+        off = 2 * MIDDLE * lost, (8 * D + 64) * 2.0**-53, vanished
+        sums, least, most = np.empty(len(rows), np.int32), np.empty(len(rows)), np.empty(len(rows))
+
+        def measure(part: slice) -> None:
+            weigh(codes, rows[part], integers, less, sums[part])
+            bound_sums(sums[part], squared[part], own, step, *off, least[part], most[part])
+
+        self._in_parts(len(rows), measure)
+        return least, most
 
 
 def _weights(w: Doubles) -> tuple[NDArray[np.int16], float, float]:

@@ -32,12 +32,12 @@ from index.search.graph import core_count
 
 Doubles = NDArray[np.float64]
 Bounds = tuple[Doubles, Doubles]
-"""The lower and the upper bounds of the distances to all points, (V,) each."""
+"""The lower and the upper bounds of distances to points, (n,) each."""
 
 CHUNK_BYTES = 1 << 19
 """Of rows that FAISS searches at once: they come from the checksum, and are still in the processor's cache."""
 FAISS_SWEEPS = 8
-"""So many FAISS does; to load and compile other loops takes longer."""
+"""So many of a process FAISS does; to load and compile other loops takes longer."""
 PART_BYTES = 1 << 26
 """So few are read by one thread: to start another takes as long."""
 KEPT_SWEEPS = 4
@@ -47,23 +47,27 @@ class Bounder(Protocol):
     """What bounds the distances from a query to all points."""
 
     def bounds(self, query: np.ndarray, rows: np.ndarray | None = None) -> Bounds:
-        """Return the bounds for a query, (D,) float64; with `rows`, ascending, only theirs need be any good."""
+        """Return the bounds for a query, (D,) float64; with `rows`, (n,) ascending, of those alone, in their order."""
 
     def ask(self, queries: np.ndarray) -> None:
         """Prepare bounds for several queries, (Q, D), at once."""
+
+    @property
+    def quick(self) -> bool:
+        """Whether to bound some rows takes little more than reading them."""
 
 
 class Sweep(NamedTuple):
     """What was found of one query."""
 
     query: np.ndarray  # (D,) the query that was asked: float32 by FAISS
-    least: Doubles  # (V,) bounds of its distances to the rows
+    least: Doubles  # (n,) bounds of its distances to the rows
     most: Doubles
 
 
-def unknown(V: int) -> Bounds:
+def unknown(n: int) -> Bounds:
     """Return bounds that say nothing."""
-    return np.zeros(V), np.full(V, np.inf)
+    return np.zeros(n), np.full(n, np.inf)
 
 
 class Swept:
@@ -72,6 +76,9 @@ class Swept:
     `errors`, (V,), are what each row has lost of its point. `forget` is told which rows FAISS has read, and may take
     them out of memory.
     """
+
+    sweeps = 0
+    """Of all, in this process."""
 
     def __init__(
         self,
@@ -82,19 +89,18 @@ class Swept:
         forget: Callable[[slice], None] | None = None,
         threads: int | None = None,
     ) -> None:
-        self._index, self._rows, self._errors, self._forget = index, rows, errors, forget
+        self._index, self._rows, self._forget = index, rows, forget
+        self._errors = np.broadcast_to(errors, rows.shape[:1])
         self._threads = threads or core_count()
         self._height = max(1, CHUNK_BYTES // rows[:1].nbytes)
         self._row_bytes = rows[:1].nbytes
         self.shape = rows.shape
-        self._sweeps = 0
         self.recent: deque[Sweep] = deque(maxlen=KEPT_SWEEPS)
 
     def bounds(self, query: np.ndarray, rows: np.ndarray | None = None, *, near: float = 0.0) -> Bounds:
-        """Return the bounds for a query, (D,) float64.
+        """Return the bounds for a query, (D,) float64; with `rows`, (n,) ascending, of those alone, in their order.
 
-        With `rows`, only those are measured, and others are bounded by 0 and infinity. Distances from a query no
-        further than `near` from this one are taken again, where there are any.
+        Distances to all from a query no further than `near` from this one are taken again, where there are any.
         """
         found = self._swept_before(query, near) if rows is None else None
         if found is None:
@@ -104,15 +110,21 @@ class Swept:
         with np.errstate(over="ignore"):
             apart = float(np.linalg.norm(query - found.query.astype(np.float64)))
         if not np.isfinite(apart):
-            return unknown(self.shape[0])
-        off = self._errors + apart
-        return np.maximum(found.least - off, 0), found.most + off
+            return unknown(len(found.least))
+        off = apart + (self._errors if rows is None else self._errors[rows])
+        least = found.least - off
+        return np.maximum(least, 0, out=least), found.most + off
 
     def ask(self, queries: np.ndarray) -> None:
         """Measure the distances from several queries, (Q, D), in one sweep, for `bounds` to take."""
         new = [query for query in queries.astype(np.float64) if self._swept_before(query, 0.0) is None]
         if new:
             self.recent.extend(self._sweep(new, None))
+
+    @property
+    def quick(self) -> bool:
+        """Whether compiled loops are there by now."""
+        return Swept.sweeps > FAISS_SWEEPS
 
     def _swept_before(self, query: np.ndarray, near: float) -> Sweep | None:
         for sweep in tuple(self.recent):
@@ -122,42 +134,40 @@ class Swept:
 
     def _sweep(self, queries: list[np.ndarray], rows: np.ndarray | None) -> list[Sweep]:
         """Measure the distances from queries, (D,) float64 each, to the rows, or to some of them."""
-        self._sweeps += 1
-        if self._sweeps <= FAISS_SWEEPS:
+        Swept.sweeps += 1
+        if not self.quick:
             with np.errstate(over="ignore"):
                 rounded = [np.ascontiguousarray(query, np.float32) for query in queries]
-            return [
-                Sweep(query, *self._by_faiss(squared))
-                for query, squared in zip(rounded, self._ask_faiss(rounded, rows), strict=True)
-            ]
+            measured = self._ask_faiss(rounded, rows)
+            squared = measured if rows is None else [each[rows] for each in measured]
+            return [Sweep(query, *self._by_faiss(each)) for query, each in zip(rounded, squared, strict=True)]
         self._forget = None
         wanted = self._all if rows is None else np.ascontiguousarray(rows, np.int64)
-        return [Sweep(query, *self._all_by_loops(np.ascontiguousarray(query), wanted)) for query in queries]
-
-    def _all_by_loops(self, query: np.ndarray, rows: np.ndarray) -> Bounds:
-        if not np.isfinite(query).all():
-            return unknown(self.shape[0])
-        found = self._by_loops(query, rows)
-        if rows is self._all:
-            return found
-        least, most = unknown(self.shape[0])
-        least[rows], most[rows] = found
-        return least, most
+        return [Sweep(query, *self._by_loops(np.ascontiguousarray(query), wanted)) for query in queries]
 
     @cached_property
     def _all(self) -> np.ndarray:
         return np.arange(self.shape[0])
 
     def _by_faiss(self, squared: NDArray[np.float32]) -> Bounds:
-        """Return the bounds (2) of what FAISS measured, (V,)."""
+        """Return the bounds (2) of what FAISS measured, (n,)."""
         return between(squared, self.shape[1], 2.0**-24, 2.0**-63)
 
     def _by_loops(self, query: np.ndarray, rows: np.ndarray) -> Bounds:
         """Return the bounds of some rows' distances from a query, (D,) float64, in their order."""
         from index.search.code_kernels import squared_distances
 
-        points, squared = self._rows[:], np.empty(len(rows))
-        self._in_parts(len(rows), lambda part: squared_distances(points, rows[part], query, squared[part]))
+        if not np.isfinite(query).all():
+            return unknown(len(rows))
+        squared = np.empty(len(rows))
+
+        def measure(part: slice) -> None:
+            for start in range(part.start, part.stop, self._height):
+                where = slice(start, min(start + self._height, part.stop))
+                block = self._rows[where] if rows is self._all else self._rows[rows[where]]
+                squared_distances(block, query, squared[where])
+
+        self._in_parts(len(rows), measure)
         return between(squared, self.shape[1], 2.0**-53, 2.0**-511)
 
     def _in_parts(self, count: int, work: Callable[[slice], None]) -> None:

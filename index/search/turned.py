@@ -7,6 +7,8 @@ import numpy as np
 from index.search.swept import Bounds, Swept
 
 _U = 2.0**-24
+_BLOCK = 1 << 12
+"""Numbers whose intermediate ones stay in the processor's cache."""
 
 
 class TurnedBounds:
@@ -22,26 +24,23 @@ class TurnedBounds:
     `own` rows have points of another making, and are bounded by 0 and infinity.
     """
 
-    def __init__(self, sketch: Swept, origin: np.ndarray, lengths: np.ndarray, own: np.ndarray) -> None:
-        self._sketch, self._origin, self._lengths, self._own = sketch, origin, lengths, own
+    def __init__(self, swept: Swept, origin: np.ndarray, lengths: np.ndarray, own: np.ndarray) -> None:
+        self._swept, self._origin, self._own = swept, origin, own
+        self._lengths = np.maximum(lengths, 1e-300)
         self._usual = float(np.median(lengths)) or 1.0
 
     def bounds(self, query: np.ndarray, rows: np.ndarray | None = None) -> Bounds:
-        """Return the bounds for a query, (D,) float64."""
+        """Return the bounds for a query, (D,) float64; with `rows`, (n,) ascending, of those alone, in their order."""
         query = np.asarray(query, np.float64)  # in float32 the terms of (6) would be off by more than is allowed for
-        squared_length = float(query @ query)
-        t, near = self._scale(query, squared_length)
-        lower, upper = self._sketch.bounds(t * query - self._origin, rows, near=near)
-        lengths = np.maximum(self._lengths, 1e-300)
-        shift, product = (lengths - t) * (lengths - t * squared_length), t * lengths
-        terms = lengths**2 + t * t * squared_length + t * lengths * (1 + squared_length)
-        with np.errstate(all="ignore"):
-            least = np.sqrt(np.maximum((lower**2 - shift - 1e-12 * (terms + lower**2)) / product, 0)) - 2 * _U
-            most = np.sqrt(np.maximum((upper**2 - shift + 1e-12 * (terms + upper**2)) / product, 0)) + 2 * _U
-        unknown = ~(np.isfinite(least) & np.isfinite(most) & (product > 1e-280))
-        unknown[self._own] = True
-        least[unknown], most[unknown] = 0, np.inf
-        return np.maximum(least, 0), most
+        t, near = self._scale(query, float(query @ query))
+        lower, upper = self._swept.bounds(t * query - self._origin, rows, near=near)
+        lengths = self._lengths if rows is None else self._lengths[rows]
+        own = self._own if rows is None else np.flatnonzero(np.isin(rows, self._own))
+        for start in range(0, len(lengths), _BLOCK):
+            where = slice(start, start + _BLOCK)
+            lower[where], upper[where] = _turn(query, t, lower[where], upper[where], lengths[where])
+        lower[own], upper[own] = 0, np.inf
+        return lower, upper
 
     def ask(self, queries: np.ndarray) -> None:
         """Prepare bounds for several queries, (Q, D): those that were not asked for nearby."""
@@ -51,14 +50,32 @@ class TurnedBounds:
             if not near:
                 away.append(t * query - self._origin)
         if away:
-            self._sketch.ask(np.array(away))
+            self._swept.ask(np.array(away))
+
+    @property
+    def quick(self) -> bool:
+        """Whether what sweeps the points is."""
+        return self._swept.quick
 
     def _scale(self, query: np.ndarray, squared_length: float) -> tuple[float, float]:
         """Return t, and how near t q - m is to a query that was asked; 0 where none is near."""
-        for asked, _, _ in tuple(self._sketch.recent):
+        for asked, _, _ in tuple(self._swept.recent):
             vector = asked.astype(np.float64) + self._origin
             t = float(query @ vector) / squared_length if squared_length else 0.0
             near = 1e-5 * float(np.linalg.norm(vector))
             if t > 0 and np.linalg.norm(t * query - vector) <= near:
                 return t, 2 * near
         return self._usual, 0.0
+
+
+def _turn(query: np.ndarray, t: float, lower: np.ndarray, upper: np.ndarray, lengths: np.ndarray) -> Bounds:
+    """Return (6) of bounds of A."""
+    squared_length = float(query @ query)
+    shift, product = (lengths - t) * (lengths - t * squared_length), t * lengths
+    terms = lengths**2 + t * t * squared_length + product * (1 + squared_length)
+    with np.errstate(all="ignore"):
+        least = np.sqrt(np.maximum((lower**2 - shift - 1e-12 * (terms + lower**2)) / product, 0)) - 2 * _U
+        most = np.sqrt(np.maximum((upper**2 - shift + 1e-12 * (terms + upper**2)) / product, 0)) + 2 * _U
+    open_ones = ~(np.isfinite(least) & np.isfinite(most) & (product > 1e-280))
+    least[open_ones], most[open_ones] = 0, np.inf
+    return np.maximum(least, 0), most
