@@ -172,19 +172,17 @@ class Finder:
     ) -> tuple[Rows, Rows]:
         """Return the rows that may be from `nearest` to `farthest` away from one query, and those certainly nearer.
 
-        `then` are queries, (Q, D), that will be asked next: they share what is read for this one.
+        `then` are queries, (Q, D), that will be asked next: they share what is read of all points for this one.
         """
         asked = query[np.newaxis] if then is None else np.concatenate([query[np.newaxis], then])
         self._bounder.ask(asked)
         lower, upper = self._bounder.bounds(query.astype(np.float64))
-        for _ in range(2):
-            nearer = self._placed & (upper < nearest)
-            doubtful = np.flatnonzero(self._placed & ~nearer & (lower <= farthest))
-            if len(doubtful) <= MOST_OPEN * len(lower):
-                break
-            self._finer.ask(asked)
-            closer = self._finer.bounds(query.astype(np.float64))
-            lower, upper = np.maximum(lower, closer[0]), np.minimum(upper, closer[1])
+        nearer = self._placed & (upper < nearest)
+        doubtful = np.flatnonzero(self._placed & ~nearer & (lower <= farthest))
+        if len(doubtful) > self._most_open():
+            lower, upper = self._finer.bounds(query.astype(np.float64), doubtful)
+            nearer[doubtful[upper < nearest]] = True
+            doubtful = doubtful[(upper >= nearest) & (lower <= farthest)]
         return doubtful, np.flatnonzero(nearer)
 
     def _most_open(self) -> float:

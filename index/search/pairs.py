@@ -12,6 +12,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
 from threading import Lock
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +50,19 @@ class _Panel:
     def at(self, positions: slice) -> slice:
         """Return where the residuals of some positions are."""
         return slice(positions.start - self.start, positions.stop - self.start)
+
+
+class _Chunk(NamedTuple):
+    """Columns of one block, which meet all the shortest points at once."""
+
+    block: int
+    columns: slice
+    turn: int
+
+    def in_turn(self, heads: range) -> list[int]:
+        """Return blocks of the shortest in an order in which neighboring chunks do not wait for the same one."""
+        first = self.turn % len(heads)
+        return [*heads[first:], *heads[:first]]
 
 
 class Sweep:
@@ -109,13 +123,14 @@ class Sweep:
     def _product(self, left: _Panel, right: _Panel) -> Product:
         return make_product(left.residuals, right.residuals, self._filter.arithmetic, self._device)
 
-    def _chunks(self, panel: _Panel) -> Iterator[tuple[int, slice]]:
-        """Yield the blocks of a panel in parts that make a tile with all the shortest points: number, positions."""
-        width = max(1, 2 * TILE_ROWS**2 // self._filter.shortest)
+    def _chunks(self, panel: _Panel) -> Iterator[_Chunk]:
+        """Yield the blocks of a panel in parts that make a tile with all the shortest points."""
+        width, turn = max(1, 2 * TILE_ROWS**2 // self._filter.shortest), 0
         for number in panel.blocks:
             block = self._blocks[number]
             for start in range(block.start, block.stop, width):
-                yield number, slice(start, min(start + width, block.stop))
+                yield _Chunk(number, slice(start, min(start + width, block.stop)), turn)
+                turn += 1
 
     def _first_limits(self, tile: Tile, columns: slice, bounds: Bounds, limit: Floats) -> None:
         """Lower `limit` of columns to what bounds say of k of the shortest points; the tile has all of these."""
@@ -132,8 +147,8 @@ class Sweep:
         """Limit the shortest points by each other, before a pair of them is offered."""
         product, rows = self._product(shortest, shortest), slice(0, self._filter.shortest)
 
-        def limit(chunk: tuple[int, slice]) -> None:
-            self._first_limits(product(rows, chunk[1]), chunk[1], self._filter.bounds, self._nearest.limit)
+        def limit(chunk: _Chunk) -> None:
+            self._first_limits(product(rows, chunk.columns), chunk.columns, self._filter.bounds, self._nearest.limit)
 
         list(self._pool.map(limit, self._chunks(shortest)))
 
@@ -142,13 +157,13 @@ class Sweep:
         product, rows = self._product(shortest, panel), slice(0, self._filter.shortest)
         filtered, nearest, among = self._filter, self._nearest, panel is shortest
 
-        def offer(chunk: tuple[int, slice]) -> int:
-            number, columns = chunk
+        def offer(chunk: _Chunk) -> int:
+            number, columns = chunk.block, chunk.columns
             tile = product(rows, panel.at(columns))
             seen = NONE_SEEN
             if not among:
-                seen = self._meet_likeliest(tile, number, columns)
-            for head in range(number + 1) if among else self._heads:
+                seen = self._meet_likeliest(tile, chunk)
+            for head in chunk.in_turn(range(number + 1) if among else self._heads):
                 block = self._blocks[head]
                 self._offer(tile[block], head, number, columns, seen[block])
             with self._locks[number]:
@@ -158,15 +173,16 @@ class Sweep:
 
         self._count(self._pool.map(offer, self._chunks(panel)))
 
-    def _meet_likeliest(self, tile: Tile, number: int, columns: slice) -> Seen:
+    def _meet_likeliest(self, tile: Tile, chunk: _Chunk) -> Seen:
         """Measure the k and few more shortest points that seem nearest to columns, and limit these by them."""
         filtered, limit = self._filter, self._nearest.limit
+        number, columns = chunk.block, chunk.columns
         self._likely[columns] = limit[columns]
         self._first_limits(tile, columns, self._estimates, self._likely)
         seen = np.zeros((len(tile), -(-tile.shape[1] // WORD)), np.uint64)
         if np.isinf(self._likely[columns]).any():
             return seen
-        for head in self._heads:
+        for head in chunk.in_turn(self._heads):
             block = self._blocks[head]
             self._offer(tile[block], head, number, columns, seen[block], likely=True)
         with self._locks[number]:
