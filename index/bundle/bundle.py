@@ -140,22 +140,14 @@ class Bundle:
 
     @cached_property
     def metric(self) -> Metric:
-        """The causal metric in float64."""
-        from safetensors import SafetensorError
-        from safetensors.numpy import load
-
-        file = self.checksums.file(METRIC)
-        try:
-            tensors = load(file.read())
-        except (SafetensorError, KeyError) as error:
-            raise BundleError(f"{file.path} cannot be read: {brief(error)}; build the bundle again") from error
-        facts, D = self.manifest.metric, self.manifest.D
-        shapes = {"mean": (D,), "M": (D, D), "factor": (D, D), "eigenvalues": (D,)}
-        if {name: each.shape for name, each in tensors.items() if each.dtype == np.float64} != shapes:
-            raise BundleError(f"{file.path} holds other tensors than a metric of width {D}: {DAMAGED}")
-        return Metric(
-            tensors["mean"], tensors["M"], tensors["factor"], tensors["eigenvalues"], facts.ridge, facts.origin
-        )
+        """The causal metric in float64, mapped."""
+        file, facts, D = self.checksums.file(METRIC), self.manifest.metric, self.manifest.D
+        shapes: dict[str, tuple[int, ...]] = {"mean": (D,), "M": (D, D), "factor": (D, D), "eigenvalues": (D,)}
+        tensors = {name: safetensors_array(file, name, shape) for name, shape in shapes.items()}
+        if any(each.dtype != np.float64 for each in tensors.values()):
+            raise BundleError(f"{file.path} holds other numbers than float64: {DAMAGED}")
+        mean, matrix, factor, eigenvalues = (each.whole for each in tensors.values())
+        return Metric(mean, matrix, factor, eigenvalues, facts.ridge, facts.origin)
 
     def densities(self, rule: Rule) -> np.ndarray:
         """Return the stored densities under a rule at the build's `density_k`, (V,) float64."""

@@ -187,6 +187,7 @@ class StoredFile:
             raise not_as_written(f"{path} has {len(self.content):,} bytes, but {len(blocks):,} checksums")
         self._blocks = blocks
         self._checked = bytearray(len(blocks))
+        self._fresh: list[int] = []  # blocks that were checked for pieces in them
 
     def check(self, start: int, stop: int) -> None:
         """Raise BundleError unless bytes start to stop are those that were written."""
@@ -195,20 +196,22 @@ class StoredFile:
                 self._check_block(block)
 
     def check_pieces(self, starts: np.ndarray, length: int) -> None:
-        """Check many pieces of one length, (n,) byte offsets, as `check` does.
-
-        Of blocks that are many, what lies beside the pieces is not kept in this process's memory.
-        """
+        """Check many pieces of one length, (n,) byte offsets, as `check` does; `let_go` once they are copied."""
         first, last = starts // BLOCK_BYTES, (starts + length - 1) // BLOCK_BYTES
         blocks = [block for block in np.unique(np.concatenate([first, last])).tolist() if not self._checked[block]]
-        for at in range(0, len(blocks), BLOCKS_HELD):
-            some = blocks[at : at + BLOCKS_HELD]
-            for block in some:
-                self._check_block(block)
-            if len(some) == BLOCKS_HELD:
-                self.forget(some[0] * BLOCK_BYTES, min((some[-1] + 1) * BLOCK_BYTES, len(self.content)))
+        for block in blocks:
+            self._check_block(block)
+            self._fresh.append(block)
+            self.let_go()
         if length > BLOCK_BYTES:  # whole blocks lie between the ends
             self.check(int(starts.min()), int(starts.max()) + length)
+
+    def let_go(self) -> None:
+        """Keep what lies around pieces out of this process's memory, once it is much that was first read for them."""
+        if len(self._fresh) >= BLOCKS_HELD:
+            fresh, self._fresh = self._fresh, []  # another thread may add to either
+            start, stop = min(fresh) * BLOCK_BYTES, (max(fresh) + 1) * BLOCK_BYTES
+            self.forget(start, min(stop, len(self.content)))
 
     def _check_block(self, block: int) -> None:
         start = block * BLOCK_BYTES

@@ -63,6 +63,7 @@ class StoredArray(NDArrayOperatorsMixin):
         self._check(key[0] if isinstance(key, tuple) else key)
         found: np.ndarray = self._array[key]
         self._check_values(found)
+        self._file.let_go()
         return found
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
@@ -218,7 +219,7 @@ def map_flat(path: Path, shape: tuple[int, int], *, writable: bool = False) -> n
     return np.asarray(np.memmap(path, np.float32, mode=mode, offset=FLAT_HEADER.size, shape=shape))
 
 
-def safetensors_array(file: StoredFile, name: str, shape: tuple[int, int]) -> StoredArray:
+def safetensors_array(file: StoredFile, name: str, shape: tuple[int, ...]) -> StoredArray:
     """Map one tensor of a safetensors file, in its own dtype."""
     import ml_dtypes
 

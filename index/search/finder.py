@@ -227,7 +227,7 @@ class _Ranking:
 
         With `k` that many are known to be: then only those no farther than the k-th nearest.
         """
-        left = np.flatnonzero(self._lower <= border)
+        left = np.flatnonzero((self._lower <= border) & np.isnan(self._exact))
         if len(left) > self._finder._most_open():
             closer = self._finder._finer.bounds(self._query.astype(np.float64), self._rows[left])
             self._lower[left] = np.maximum(self._lower[left], closer[0])

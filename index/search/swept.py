@@ -138,8 +138,7 @@ class Swept:
         if not self.quick:
             with np.errstate(over="ignore"):
                 rounded = [np.ascontiguousarray(query, np.float32) for query in queries]
-            measured = self._ask_faiss(rounded, rows)
-            squared = measured if rows is None else [each[rows] for each in measured]
+            squared = self._ask_faiss(rounded, rows)
             return [Sweep(query, *self._by_faiss(each)) for query, each in zip(rounded, squared, strict=True)]
         self._forget = None
         wanted = self._all if rows is None else np.ascontiguousarray(rows, np.int64)
@@ -182,23 +181,22 @@ class Swept:
             list(pool.map(work, slices))
 
     def _ask_faiss(self, queries: list[np.ndarray], rows: np.ndarray | None) -> list[NDArray[np.float32]]:
-        """Return what FAISS measures from float32 queries, (V,) float32 each: infinite where it is not asked."""
-        V = self.shape[0]
-        found = [np.full(V, np.inf, np.float32) for _ in queries]
+        """Return what FAISS measures from float32 queries to all or some rows, (n,) float32 each."""
+        count = self.shape[0] if rows is None else len(rows)
+        found = [np.full(count, np.inf, np.float32) for _ in queries]
         asked = [each for each in zip(queries, found, strict=True) if np.isfinite(each[0]).all()]
-        edges = np.linspace(0, V, self._threads + 1).astype(int).tolist()
+        edges = np.linspace(0, count, self._threads + 1).astype(int).tolist()
 
         def sweep(start: int, stop: int) -> None:
             part = _Part(self._index())
             for at in range(start, stop, self._height):
                 where = slice(at, min(at + self._height, stop))
-                inside = None if rows is None else rows[np.searchsorted(rows, at) : np.searchsorted(rows, where.stop)]
-                if inside is None or len(inside):
-                    block = self._rows[where]
-                    for query, squared in asked:
-                        part.measure(block, query, squared[where], None if inside is None else inside - at)
-                    if self._forget is not None:
-                        self._forget(where)
+                there = where if rows is None else slice(int(rows[at]), int(rows[where.stop - 1]) + 1)
+                block = self._rows[where] if rows is None else self._rows[rows[where]]
+                for query, squared in asked:
+                    part.measure(block, query, squared[where])
+                if self._forget is not None:
+                    self._forget(there)
 
         with ThreadPoolExecutor(self._threads) as pool:
             list(pool.map(sweep, edges[:-1], edges[1:]))
@@ -237,19 +235,13 @@ class _Part:
         self._faiss: Any = faiss
         self._index, self._empty = index, _read_in_place()
 
-    def measure(self, rows: np.ndarray, query: np.ndarray, squared: np.ndarray, some: np.ndarray | None) -> None:
-        """Fill in the squared distances from a query to rows, or to some of them."""
-        content, count = rows.view(np.uint8), len(rows) if some is None else len(some)
+    def measure(self, rows: np.ndarray, query: np.ndarray, squared: np.ndarray) -> None:
+        """Fill in the squared distances from a query to rows."""
+        content = rows.view(np.uint8)
         owner = self._empty.codes.owner
         view = self._faiss.MaybeOwnedVectorUInt8.create_view(self._faiss.swig_ptr(content), content.size, owner)
         self._index.codes, self._index.ntotal = view, len(rows)
-        parameters = None
-        if some is not None:
-            chosen = np.zeros(len(rows), bool)
-            chosen[some] = True
-            selector = self._faiss.IDSelectorBitmap(np.packbits(chosen, bitorder="little"))
-            parameters = self._faiss.SearchParameters(sel=selector)
-        distances, ids = self._index.search(query[np.newaxis], count, params=parameters)
+        distances, ids = self._index.search(query[np.newaxis], len(rows))
         found = ids[0] >= 0
         squared[ids[0][found]] = distances[0][found]
 
