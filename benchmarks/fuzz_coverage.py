@@ -32,8 +32,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "benchmarks")]
 
 INSTRUMENTED = ("index", "pickletools", "zipfile")
-COMPILED = ("checks.compare", "search.filter", "search.kernels", "search.ranking")
-"""What numba compiles takes no instruments."""
+COMPILED = [path for path in (ROOT / "index").rglob("*.py") if "import compiled\n" in path.read_text()]
+"""The modules with functions that numba compiles, which take no instruments."""
 SAVED = 3
 """How many inputs of one kind of finding are kept."""
 SECONDS_OF_SILENCE = 60
@@ -44,14 +44,15 @@ def fuzz(name: str, work: Path, runs: int, seed: int) -> None:
     """Read inputs in this process until libFuzzer ends it."""
     import atheris
 
-    with atheris.instrument_imports(include=INSTRUMENTED, exclude=[f"index.{each}" for each in COMPILED]):
+    compiled = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in COMPILED]
+    with atheris.instrument_imports(include=INSTRUMENTED, exclude=compiled):
         import fuzz_inputs
 
         (work / "seeds").mkdir(exist_ok=True)
         reader = fuzz_inputs.make_reader(name, Path(tempfile.mkdtemp(dir=work)))
         folder = Path(tempfile.mkdtemp(dir=work))
         read = fuzz_inputs.prepared(reader, folder)
-        for number, content in enumerate(reader.seeds):
+        for number, content in enumerate([*reader.seeds, *fuzz_inputs.read_corpus(name)]):
             (work / "seeds" / str(number)).write_bytes(content)
             judge(read, content)  # imports the rest
     for each in filter(inspect.isfunction, vars(np.lib._format_impl).values()):
