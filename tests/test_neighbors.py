@@ -408,7 +408,8 @@ def test_first_limits_are_limits(
         sweep = pairs.Sweep(k, filtered, nearest, "cpu", pool, lambda share: None)
         shortest, everything = sweep._panel(0, sweep._heads.stop), sweep._panel(0, len(sweep._blocks))
         product = sweep._product(shortest, everything)
-        for _, columns in sweep._chunks(everything):
+        for chunk in sweep._chunks(everything):
+            columns = chunk.columns
             sweep._first_limits(product(slice(0, count), columns), columns, filtered.bounds, limit)
     ordered = points[filtered.bounds.rows].astype(np.float64)
     for p in range(U):
@@ -439,8 +440,9 @@ def test_the_likeliest_limit_a_point_by_what_was_measured(
         others = sweep._panel(sweep._heads.stop, len(sweep._blocks))
         product = sweep._product(shortest, others)
         marked = np.zeros(U, np.int64)
-        for number, columns in sweep._chunks(others):
-            seen = sweep._meet_likeliest(product(slice(0, count), others.at(columns)), number, columns)
+        for chunk in sweep._chunks(others):
+            columns = chunk.columns
+            seen = sweep._meet_likeliest(product(slice(0, count), others.at(columns)), chunk)
             marked[columns] = seen.view(np.uint8)[:, : columns.stop - columns.start].sum(axis=0)
     assert (marked[count:] >= k).all()
     ordered = points[filtered.bounds.rows].astype(np.float64)

@@ -124,13 +124,15 @@ class Sweep:
         return make_product(left.residuals, right.residuals, self._filter.arithmetic, self._device)
 
     def _chunks(self, panel: _Panel) -> Iterator[_Chunk]:
-        """Yield the blocks of a panel in parts that make a tile with all the shortest points."""
-        width, turn = max(1, 2 * TILE_ROWS**2 // self._filter.shortest), 0
-        for number in panel.blocks:
-            block = self._blocks[number]
-            for start in range(block.start, block.stop, width):
-                yield _Chunk(number, slice(start, min(start + width, block.stop)), turn)
-                turn += 1
+        """Yield parts of blocks that make a tile with all the shortest points; neighboring ones are of two blocks."""
+        width = max(1, 2 * TILE_ROWS**2 // self._filter.shortest)
+        parts = [
+            (start - block.start, number, slice(start, min(start + width, block.stop)))
+            for number, block in ((number, self._blocks[number]) for number in panel.blocks)
+            for start in range(block.start, block.stop, width)
+        ]
+        for turn, (_, number, columns) in enumerate(sorted(parts, key=lambda part: part[:2])):
+            yield _Chunk(number, columns, turn)
 
     def _first_limits(self, tile: Tile, columns: slice, bounds: Bounds, limit: Floats) -> None:
         """Lower `limit` of columns to what bounds say of k of the shortest points; the tile has all of these."""
