@@ -113,6 +113,15 @@ def smollm2_control(shared_folder: Path) -> Built:
     return built_once(shared_folder / CONTROL, "--control", "covariance")
 
 
+@pytest.fixture
+def at_home(smollm2: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty folder, but that the bundle of the bundled model stands where it does for a user."""
+    (tmp_path / "data" / "indexes").mkdir(parents=True)
+    (tmp_path / "data" / "indexes" / "smollm2-135m").symlink_to(smollm2.path, target_is_directory=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+
+
 @pytest.fixture(scope="session")
 def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that all workers of a parallel run have in common."""
@@ -131,6 +140,13 @@ def built_once(path: Path, *options: object) -> Built:
             assert done.code == 0, done.err
             report.write_text(done.out, encoding="utf-8")
     return Built(path, json.loads(report.read_text(encoding="utf-8")))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """In a parallel run begin with the files that have slow tests: none of them is left to one worker at the end."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        slow = {item.path for item in items if item.get_closest_marker("slow")}
+        items.sort(key=lambda item: item.path not in slow)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import tomllib
 from collections.abc import Iterator
-from pathlib import Path
 
 import click
 import pytest
@@ -45,15 +44,6 @@ SHOWN = [
 ]
 
 
-@pytest.fixture
-def at_home(smollm2: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty folder, but that the bundle of the bundled model stands where it does for a user."""
-    (tmp_path / "data" / "indexes").mkdir(parents=True)
-    (tmp_path / "data" / "indexes" / "smollm2-135m").symlink_to(smollm2.path, target_is_directory=True)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "80")
-
-
 def compare(shown: list[str], printed: list[str]) -> None:
     """Compare what is shown with what was printed; between the parts that are shown, lines may be left out."""
     if LEFT_OUT not in shown:
@@ -79,16 +69,19 @@ def commands(block: str) -> list[tuple[str, str]]:
     return re.findall(rf"^\$ {QUERY}(.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE)
 
 
-@pytest.mark.slow("findings, evaluate, verify --deep and a control are computed in full, as they are shown")
-@pytest.mark.usefixtures("at_home")
-@pytest.mark.parametrize("block", SHOWN)
-def test_shown_output(block: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    if CONTROL in block:
-        control: Built = request.getfixturevalue("smollm2_control")
-        (tmp_path / "data" / "indexes" / CONTROL).symlink_to(control.path, target_is_directory=True)
+def assert_printed(block: str) -> None:
+    """Run each command that a block shows, and compare its output."""
     for command, output in commands(block):
         result = CliRunner().invoke(query.app, shlex.split(command))
         compare(output.rstrip().splitlines(), [line.rstrip() for line in result.output.rstrip().splitlines()])
+
+
+@pytest.mark.slow("findings, evaluate and verify --deep are computed in full, as they are shown")
+@pytest.mark.usefixtures("at_home")
+@pytest.mark.parametrize("block", [each for each in SHOWN if CONTROL not in each.values[0]])
+def test_shown_output(block: str) -> None:
+    """Beside a control: in test_docs_controls.py."""
+    assert_printed(block)
 
 
 def test_a_wrong_output_would_be_seen() -> None:
