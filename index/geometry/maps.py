@@ -219,7 +219,7 @@ def distances_to(points: Matrix, queries: np.ndarray, *, rows: np.ndarray | None
     With `rows`, (n,), only to those points, in this order: (Q, n).
     """
     count, D = len(points) if rows is None else len(rows), points.shape[1]
-    height = max(1, _CACHE_ELEMENTS // D)
+    height = max(1, min(count, _CACHE_ELEMENTS // D))
     distances = np.empty((len(queries), count))
     block, differences = np.empty((height, D)), np.empty((height, D))
     for start in range(0, count, height):

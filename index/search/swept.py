@@ -38,7 +38,7 @@ CHUNK_BYTES = 1 << 19
 """Of rows that FAISS searches at once: they come from the checksum, and are still in the processor's cache."""
 FAISS_SWEEPS = 8
 """So many of a process FAISS does; to load and compile other loops takes longer."""
-PART_BYTES = 1 << 26
+PART_BYTES = 1 << 24
 """So few are read by one thread: to start another takes as long."""
 KEPT_SWEEPS = 4
 
