@@ -329,14 +329,22 @@ def _ask_manifest(folder: Path) -> Callable[[bytes], Any]:
 
 
 def _ask_checksums(folder: Path) -> Callable[[bytes], Any]:
-    def read(content: bytes) -> None:
-        import index
+    """Return what reads changed checksums as the manifest says they were written."""
+    from hashlib import sha256
 
-        (folder / "checksums.json").write_bytes(content)
-        seal_file("checksums.json", folder)
-        found = index.open(folder)
-        for name in ("tokens.parquet", "causal.faiss", "causal.ids.npy", "gamma.safetensors"):  # all are read alike
-            found.checksums.file(name).read()
+    import index
+    from index.bundle.checksums import CHECKSUMS, Checksums, FileFacts
+
+    found = index.open(folder)
+    asked = ("tokens.parquet", "causal.faiss", "causal.ids.npy", "gamma.safetensors")  # all are read alike
+    facts = {name: found.manifest.files[name] for name in asked}
+
+    def read(content: bytes) -> None:
+        (folder / CHECKSUMS).write_bytes(content)
+        own = FileFacts(bytes=len(content), sha256=sha256(content).hexdigest())
+        checksums = Checksums(folder, {**facts, CHECKSUMS: own}, found.was_replaced)
+        for name in asked:
+            checksums.file(name).read()
 
     return read
 
@@ -475,10 +483,10 @@ def _tokenizer(folder: Path) -> Reader:
 
 def _model_folder(name: str, file: str, content: Any, folder: Path) -> Reader:
     """Return a reader of one of the JSON files of a model folder."""
-    models.sentencepiece_like_tokenizer().save(str(folder / "tokenizer.json"))
+    models.word_tokenizer(TOKENS).save(str(folder / "tokenizer.json"))  # small: it is read with each input
     (folder / "config.json").write_text('{"tie_word_embeddings": true}')
     weights = "model.safetensors" if file != "model.safetensors.index.json" else "a.safetensors"
-    save_file({"model.embed_tokens.weight": np.ones((TOKENIZER_ROWS, 2), np.float32)}, folder / weights)
+    save_file({"model.embed_tokens.weight": np.ones((TOKENS + 10, 2), np.float32)}, folder / weights)
     return Reader(name, file, [json.dumps(content).encode()], lambda folder: _load(".", folder), folder)
 
 
@@ -514,7 +522,10 @@ def _seeds(folder: Path) -> list[bytes]:
     return [path.read_bytes() for path in sorted(folder.iterdir())]
 
 
-_ADDED = {str(number): {"content": f"<x{number}>", "special": True, "normalized": False} for number in range(267, 270)}
+_ADDED = {
+    str(number): {"content": f"<x{number}>", "special": True, "normalized": False}
+    for number in range(TOKENS, TOKENS + 3)
+}
 _MADE: dict[str, Callable[[Path], Reader]] = {
     "gguf": _gguf,
     "safetensors": _safetensors,
