@@ -5,6 +5,7 @@ import os
 import shutil
 import struct
 import sys
+import tracemalloc
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -239,6 +240,20 @@ def test_a_tokenizer_without_end(bundle: Path) -> None:
     (bundle / "tokenizer.json").write_text(json.dumps(tokenizer))
     fuzz_inputs.seal_file("tokenizer.json", bundle)
     assert "can make a text 1e+03 times as long" in refused(invoke("query.py", "neighbors", "xyzzy", "--index", bundle))
+
+
+@pytest.mark.parametrize("last", [10**9, 2**31])
+def test_ids_of_a_tokenizer_far_apart(last: int, bundle: Path) -> None:
+    """What a text splits into was counted off up to the largest id: gigabytes, for a file of 60 bytes."""
+    tokenizer = {"model": {"type": "WordLevel", "vocab": {"w1": last, "w2": 2}, "unk_token": "w2"}}
+    (bundle / "tokenizer.json").write_text(json.dumps(tokenizer))
+    fuzz_inputs.seal_file("tokenizer.json", bundle)
+    tracemalloc.start()
+    parts = open_bundle(bundle).vocabulary.split("w1")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert [(part.id, part.text, part.row) for part in parts] == [(last, "w1", None)]
+    assert peak < 10_000_000
 
 
 @pytest.mark.parametrize("content", [b"[]", b'{"blocks": []}', b'{"blocks": {"a": 1}}', b"[" * 100_000, b"\xff"])

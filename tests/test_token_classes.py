@@ -40,7 +40,7 @@ def planted() -> tuple[Vocabulary, dict[str, int]]:
 def vocabulary_of(tokenizer: Tokenizer, special: set[int]) -> Vocabulary:
     by_id = {token_id: piece for piece, token_id in tokenizer.get_vocab().items()}
     pieces = [by_id.get(row) for row in range(max(by_id) + 3)]  # two rows without text
-    decoder = Decoder(tokenizer, pieces)
+    decoder = Decoder(tokenizer, sorted(by_id.items()))
     texts = [None if piece is None else decoder.text(row) for row, piece in enumerate(pieces)]
     special = special | {tokenizer.token_to_id(piece) for piece in (SPECIAL, "<unk>", "<s>")} - {None}
     return Vocabulary.from_tokens(texts, pieces, special=special, tokenizer_json=tokenizer.to_str())

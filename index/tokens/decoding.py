@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,8 +22,8 @@ class Decoder:
     decoded behind another one, whose text is then taken off again.
     """
 
-    def __init__(self, tokenizer: Tokenizer, pieces: Sequence[str | None]) -> None:
-        """Look at the pieces of ids 0, 1, 2, ..., None where there is no token."""
+    def __init__(self, tokenizer: Tokenizer, pieces: Iterable[tuple[int, str]]) -> None:
+        """Look at the pieces, each with its id, ascending: ids may be far apart."""
         self._tokenizer = tokenizer
         self._before: tuple[int, ...] = ()
         if self._drops_first_space(pieces):
@@ -39,16 +39,16 @@ class Decoder:
     def _decode(self, *ids: int) -> str:
         return self._tokenizer.decode(list(ids), skip_special_tokens=False)
 
-    def _drops_first_space(self, pieces: Sequence[str | None]) -> bool:
-        for token_id, piece in enumerate(pieces):
-            if piece is not None and len(piece) > 1 and piece[0] == SPACE_PIECE and piece[1].isalnum():
+    def _drops_first_space(self, pieces: Iterable[tuple[int, str]]) -> bool:
+        for token_id, piece in pieces:
+            if len(piece) > 1 and piece[0] == SPACE_PIECE and piece[1].isalnum():
                 return self._decode(token_id) == piece[1:]
         return False
 
 
 def decoded(tokenizer: Tokenizer, pieces: Sequence[str | None], path: Path) -> list[str | None]:
     """Return the text of each piece, None where there is none; SourceError when all together are too long."""
-    decoder = Decoder(tokenizer, pieces)
+    decoder = Decoder(tokenizer, ((row, piece) for row, piece in enumerate(pieces) if piece is not None))
     texts: list[str | None] = []
     characters = 0
     for row, piece in enumerate(in_time(pieces, len(pieces), path)):

@@ -42,5 +42,6 @@ class Splitter:
 
     @cached_property
     def _decoder(self) -> Decoder:
-        ids = {token_id: piece for piece, token_id in self._tokenizer.get_vocab().items()}
-        return Decoder(self._tokenizer, [ids.get(token_id) for token_id in range(max(ids, default=-1) + 1)])
+        return Decoder(
+            self._tokenizer, sorted((token_id, piece) for piece, token_id in self._tokenizer.get_vocab().items())
+        )
