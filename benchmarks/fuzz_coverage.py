@@ -196,7 +196,7 @@ def trace(read: Any, content: bytes) -> frozenset[tuple[str, int, int]]:
 
 
 def least(name: str, corpus: Path) -> list[bytes]:
-    """Return few and small inputs of a corpus that make all the steps it makes, beside the valid files' own."""
+    """Return few and small inputs that make all the steps of a corpus, and of what was kept before; valid files' apart."""
     import fuzz_inputs
 
     with tempfile.TemporaryDirectory() as made, tempfile.TemporaryDirectory(dir=fuzz_inputs.IN_MEMORY) as folder:
@@ -206,8 +206,8 @@ def least(name: str, corpus: Path) -> list[bytes]:
             judge(read, content)
         done = set().union(*(trace(read, content) for content in reader.seeds))
         kept = []
-        for path in sorted(corpus.iterdir(), key=lambda path: (path.stat().st_size, path.name)):
-            content = path.read_bytes()
+        found = [*(path.read_bytes() for path in corpus.iterdir()), *fuzz_inputs.read_corpus(name)]
+        for content in sorted(found, key=lambda content: (len(content), content)):
             steps = trace(read, content)
             if not steps <= done:
                 done |= steps
