@@ -196,7 +196,7 @@ def trace(read: Any, content: bytes) -> frozenset[tuple[str, int, int]]:
 
 
 def least(name: str, corpus: Path) -> list[bytes]:
-    """Return few and small inputs that make all the steps of a corpus, and of what was kept before; valid files' apart."""
+    """Return few and small inputs that make all steps of a corpus, and of what was kept before, beside valid files'."""
     import fuzz_inputs
 
     with tempfile.TemporaryDirectory() as made, tempfile.TemporaryDirectory(dir=fuzz_inputs.IN_MEMORY) as folder:
