@@ -171,6 +171,15 @@ def test_distinct_lists_of_no_number_of_rows(shape: list[int] | None, bundle: Pa
     assert "causal.distinct_rows.npy" in refused(invoke("query.py", "densest", "--index", bundle))
 
 
+def test_lists_with_gaps(bundle: Path) -> None:
+    array = np.load(bundle / "causal.ids.npy")
+    row = np.setdiff1d(np.arange(V), np.load(bundle / "causal.distinct_rows.npy"))[0]  # whose distinct list is this one
+    array[row, :-1] = -1  # the last place is taken, so that the list seems to be filled
+    np.save(bundle / "causal.ids.npy", array)
+    fuzz_inputs.seal_file("causal.ids.npy", bundle)
+    assert "holds fewer than 30 tokens" in refused(invoke("query.py", "overlap", "--top", 30, "--index", bundle))
+
+
 def test_rows_that_are_there(bundle: Path) -> None:
     space = open_bundle(bundle).causal
     assert space.ids[3].shape == space.distinct_ids[3].shape == (30,)

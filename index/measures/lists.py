@@ -11,6 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
+from index.errors import BundleError
 from index.geometry.blocks import Matrix
 
 _SPARE = 8  # points beyond k that are looked at first: seldom do more tie
@@ -66,7 +67,7 @@ class Places:
 
 
 def places(lists: NeighborLists, rows: np.ndarray, k: int) -> Places:
-    """Return what lists of k hold of rows, (n,), whose lists are `filled` so far."""
+    """Return what lists of k hold of rows, (n,), whose lists are `filled` so far; BundleError where one is not."""
     nearest, distances = lists.distinct_ids[rows], lists.distinct_distances[rows]
     K = nearest.shape[1]
     found = _places(lists, rows, nearest[:, : k + _SPARE], distances[:, : k + _SPARE], k)
@@ -81,6 +82,8 @@ def _places(lists: NeighborLists, rows: np.ndarray, nearest: np.ndarray, distanc
     weights = np.where(points >= 0, lists.sizes[points], 0)
     weights[:, 0] -= 1
     taken = weights.cumsum(axis=1, dtype=np.int32)
+    if (taken[:, -1] < k).any():  # no build writes a list with gaps, or of points where nobody stands
+        raise BundleError(f"a list of neighbors holds fewer than {k} tokens: the bundle is damaged; build it again")
     border = np.take_along_axis(apart, (taken < k).sum(axis=1, keepdims=True), axis=1)
     tied = np.abs(apart - border) <= lists.resolution
     certain = ~tied & (apart < border)
