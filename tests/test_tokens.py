@@ -9,10 +9,12 @@ import pytest
 from conftest import invoke
 from gguf import TokenType
 from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
 
 from index.errors import SourceError
 from index.sources.gguf_tokens import SPLITS
 from index.sources.load import Source, load
+from index.tokens.display import LONGEST_EXCERPT
 from index.tokens.vocabulary import Vocabulary
 
 ROWS = 400
@@ -95,6 +97,12 @@ def test_the_tokenizer_of_another_matrix_is_refused(tmp_path: Path) -> None:
         assert f"{ordinary - rows} of its {models.TOKENS} tokens are ordinary" in str(error.value)
         assert f"(#{rows})" in str(error.value)
         assert str(error.value).endswith("give the matrix its own with tokenizer")
+
+
+def test_a_message_names_a_long_token_by_its_beginning(tmp_path: Path) -> None:
+    models.save_tokenizer(tmp_path, Tokenizer(WordLevel({"w0": 0, "x" * 4000: 7}, unk_token="w0")))
+    with pytest.raises(SourceError, match=f"as '{'x' * LONGEST_EXCERPT}…' .#7."):
+        tokens(tmp_path, tmp_path, rows=3)
 
 
 def test_the_tokens_of_a_gguf_file_beyond_the_rows(tmp_path: Path) -> None:

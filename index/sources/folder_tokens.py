@@ -10,7 +10,7 @@ from index.errors import SourceError, parameter
 from index.files import read_bytes, read_json, require_size
 from index.sources.hub import Folder
 from index.tokens.decoding import decoded
-from index.tokens.display import display
+from index.tokens.display import excerpt
 from index.tokens.tokenizer import LARGEST_ID, LONGEST_PIECE, MOST_BYTES, parse_tokenizer, reading_tokenizer
 from index.tokens.vocabulary import Vocabulary
 
@@ -142,7 +142,7 @@ def left_out_tokens(ids: Mapping[int, str], rows: int, added: Container[int], pa
     beyond = sorted(token_id for token_id in ids if token_id >= rows)
     ordinary = [token_id for token_id in beyond if token_id not in added]
     if ordinary:
-        shown = ", ".join(f"'{display(ids[token_id])}' (#{token_id})" for token_id in ordinary[:_NAMED])
+        shown = ", ".join(f"'{excerpt(ids[token_id])}' (#{token_id})" for token_id in ordinary[:_NAMED])
         raise SourceError(
             f"{path} is the tokenizer of another matrix: {len(ordinary):,} of its {len(ids):,} tokens are ordinary "
             f"ones beyond the {rows:,} rows, as {shown}; give the matrix its own with {parameter('tokenizer')}"

@@ -11,6 +11,8 @@ from functools import cache
 SPACE_MARK = "␣"
 DOTTED_CIRCLE = "◌"
 NO_TEXT = "(no text)"
+LONGEST_EXCERPT = 60
+"""Characters of a token in a message; a tokenizer's longest has thousands."""
 LEFT_TO_RIGHT_ISOLATE, FIRST_STRONG_ISOLATE, POP_ISOLATE = "\u2066", "\u2068", "\u2069"
 
 _BYTE_PIECE = re.compile(r"<0x[0-9A-Fa-f]{2}>")
@@ -115,6 +117,13 @@ def display(text: str | None, piece: str | None = None) -> str:
         # An escape reads from left to right wherever it stands.
         visible = (LEFT_TO_RIGHT_ISOLATE if "\\" in visible else FIRST_STRONG_ISOLATE) + visible + POP_ISOLATE
     return SPACE_MARK * before + visible + SPACE_MARK * after
+
+
+def excerpt(text: str | None, piece: str | None = None) -> str:
+    """Return what `display` makes of a token, for a message: of a long one the first characters, and an ellipsis."""
+    if text is None or len(text) <= LONGEST_EXCERPT:
+        return display(text, piece)
+    return display(text[:LONGEST_EXCERPT]) + "…"
 
 
 def quoted(text: str) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from index.errors import TokenError
-from index.tokens.display import display, stray_bytes
+from index.tokens.display import display, excerpt, stray_bytes
 from index.tokens.meaning import LONGEST, Meanings, alike
 from index.tokens.splitting import Splitter
 
@@ -188,7 +188,7 @@ class Vocabulary:
         if len(rows) > 1:
             shown = ", ".join(f"#{self.token_ids[row]}" for row in rows[:LISTED_IDS])
             more = f" and {len(rows) - LISTED_IDS} more" if len(rows) > LISTED_IDS else ""
-            seen = text if how.endswith("form") else display(text)
+            seen = text if how.endswith("form") else excerpt(text)
             raise TokenError(f"{len(rows)} tokens have the {how} '{seen}': {shown}{more}; ask for one by its #id")
         return rows[0]
 
@@ -220,7 +220,7 @@ class Vocabulary:
             digits = query[1:].lstrip("0") or "0"
             known = self._text_of_absent(int(digits)) if digits.isdecimal() and len(digits) < 9 else None
             here = f"the {len(self):,} ids here lie between {self.token_ids.min()} and {self.token_ids.max()}"
-            model = f"the model has '{display(known)}' there, but " if known else ""
+            model = f"the model has '{excerpt(known)}' there, but " if known else ""
             raise TokenError(f"no token has the id {query[:24]}: {model}{here}")
         return rows[0]
 
@@ -229,7 +229,7 @@ class Vocabulary:
         return self._splitter.text(token_id) if known and self._splitter is not None else None
 
     def _no_such_token(self, query: str) -> str:
-        shown = display(query[:60]) + ("…" if len(query) > 60 else "")
+        shown = excerpt(query)
         parts = self.split(query)
         why = ""
         if len(parts) > 1:
@@ -275,7 +275,7 @@ class Vocabulary:
         missing = [part for part in found if part.row is None and part.text in (text, f" {text}")]
         if not missing:
             return None
-        known = f"'{display(missing[0].text, missing[0].piece)}' (#{missing[0].id})"
+        known = f"'{excerpt(missing[0].text, missing[0].piece)}' (#{missing[0].id})"
         return f"the model has {known}, which is not among the {len(self):,} tokens here"
 
     @cached_property
