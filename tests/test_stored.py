@@ -1,5 +1,7 @@
-"""Arrays that are another but for some rows, and what a bundle stores of lists that hold twins."""
+"""Arrays in files: read by rows, checked, and another but for some rows; what is stored of lists that hold twins."""
 
+import errno
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ from index.build.build import build
 from index.build.settings import Settings
 from index.bundle import checksums
 from index.bundle.bundle import open_bundle
-from index.bundle.stored import PatchedArray
+from index.bundle.stored import PatchedArray, StoredArray
 from index.errors import BundleError
 
 V, D, K = 80, 5, 12
@@ -61,27 +63,101 @@ def test_only_lists_that_hold_twins_are_stored_twice(twins: int, tmp_path: Path)
         assert len(stored) == 0
 
 
-@pytest.mark.parametrize("damaged", [None, 0, 7, 15])
-def test_pieces_in_many_blocks_are_checked_and_read(
-    damaged: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Blocks that are let go of after they were checked are read again as they are, and a damaged one is seen."""
-    monkeypatch.setattr(checksums, "BLOCKS_HELD", 3)
-    content = np.random.default_rng(1).integers(0, 256, 16 * checksums.BLOCK_BYTES - 5, dtype=np.uint8)
-    blocks = [
-        xxh3_64_hexdigest(content[start : start + checksums.BLOCK_BYTES].tobytes())
-        for start in range(0, len(content), checksums.BLOCK_BYTES)
-    ]
+BLOCK = checksums.BLOCK_BYTES
+
+
+def stored(path: Path, content: np.ndarray, damaged: int | None = None) -> StoredArray:
+    """Return rows of numbers as a bundle has them after 3 other bytes, with a bit flipped in one block of the file."""
+    held = np.frombuffer(b"..." + content.tobytes(), np.uint8).copy()
+    blocks = [xxh3_64_hexdigest(held[start : start + BLOCK].tobytes()) for start in range(0, len(held), BLOCK)]
     if damaged is not None:
-        content[damaged * checksums.BLOCK_BYTES + 11] ^= 1
-    content.tofile(tmp_path / "file")
-    file = checksums.StoredFile(tmp_path / "file", blocks)
-    starts = np.arange(16) * checksums.BLOCK_BYTES + 100
+        held[damaged * BLOCK + 11] ^= 1
+    held.tofile(path)
+    return StoredArray(checksums.StoredFile(path, blocks), 3, content.shape, content.dtype)
+
+
+@pytest.mark.parametrize("most", [0, 5, 1 << 17])
+@pytest.mark.parametrize("shape", [(10,), (10, 6), (10, 30_000), (10, 6, 5)], ids=str)
+def test_a_stored_array_indexes_like_the_array_it_holds(
+    shape: tuple[int, ...], most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Read before or not, held or let go of; a row of the third shape is longer than a block."""
+    monkeypatch.setattr(checksums, "MOST_PIECES", most)
+    monkeypatch.setattr(checksums, "PIECES_HELD", 2)
+    wanted = np.random.default_rng(1).normal(size=shape).astype(np.float32)
+    kept = stored(tmp_path / "kept", wanted)
+    keys = [key for key in KEYS if len(shape) > 1 or not isinstance(key, tuple)]
+    for key in [*keys, np.array([[0, 3], [9, -1]]), np.array(4), *keys]:
+        fresh = stored(tmp_path / "fresh", wanted)
+        for array in (kept, fresh):
+            np.testing.assert_array_equal(array[key], wanted[key])  # type: ignore[index]
+            assert np.asarray(array[key]).dtype == np.float32
+    for key in (10, -11, [0, 10]):
+        with pytest.raises(IndexError):
+            stored(tmp_path / "fresh", wanted)[key]
+    read = kept.reader()
+    for rows in (slice(2, 5), slice(0, 10), slice(9, 10), slice(3, 3)):
+        np.testing.assert_array_equal(read(rows), wanted[rows])
+
+
+@pytest.mark.parametrize("damaged", [None, 0, 7, 15])
+def test_scattered_rows_are_checked(damaged: int | None, tmp_path: Path) -> None:
+    """A block that is damaged is seen by those whose rows it holds, and by no others."""
+    content = np.random.default_rng(1).integers(0, 256, (16 * BLOCK // 64 - 1, 64), dtype=np.uint8)
+    array = stored(tmp_path / "file", content, damaged)
+    for block in [*range(16), *range(16)]:
+        rows = np.array([1, 40, 3]) + block * BLOCK // 64
+        if block == damaged:
+            with pytest.raises(BundleError, match=f"is not what was written, from byte {block * BLOCK:,} on"):
+                array[rows]
+        else:
+            np.testing.assert_array_equal(array[rows], content[rows])
     if damaged is not None:
         with pytest.raises(BundleError, match="is not what was written, from byte"):
-            file.check_pieces(starts, 64)
-        return
+            array.reader()(slice(0, len(content)))
+
+
+@pytest.mark.skipif(not hasattr(os, "preadv"), reason="what is copied is mapped here")
+def test_a_file_that_was_cut_off_while_it_was_open_ends_in_an_error(tmp_path: Path) -> None:
+    """What is mapped of it would end the process."""
+    content = np.ones((4 * BLOCK // 64, 64), np.uint8)
+    array = stored(tmp_path / "file", content)
+    read = array.reader()
+    os.truncate(tmp_path / "file", BLOCK + 5)
+    assert read(slice(0, 5)).all()
+    with pytest.raises(BundleError, match="file was cut off: it has no byte 196,608: the bundle is damaged"):
+        read(slice(3 * BLOCK // 64, 3 * BLOCK // 64 + 2))
+
+
+@pytest.mark.skipif(not hasattr(os, "preadv"), reason="what is copied is mapped here")
+def test_a_disk_that_fails_is_an_error_that_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+    array = stored(tmp_path / "file", np.ones((4, 64), np.uint8))
+    monkeypatch.setattr(os, "preadv", fail, raising=False)
+    with pytest.raises(BundleError, match=r"file cannot be read: .*nput/output error"):
+        array.reader()(slice(0, 2))
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="what is mapped is counted by Linux")
+def test_rows_that_are_read_alone_take_no_memory_of_this_process(tmp_path: Path) -> None:
+    """Around a row that is mapped the system maps what it read with it, 2 MiB or more; what is copied it does not."""
+    content = np.zeros((1 << 14, 4096), np.uint8)
+    array = stored(tmp_path / "file", content)
+    array.reader()(slice(1000, 9000))
+    assert mapped_bytes(tmp_path / "file") <= 2 * BLOCK
     for _ in range(2):
-        file.check_pieces(starts, 64)
-        for start in starts.tolist():
-            np.testing.assert_array_equal(file.content[start : start + 64], content[start : start + 64])
+        array[np.arange(0, len(content), 64)]
+        assert mapped_bytes(tmp_path / "file") == 0
+    assert array.whole.sum() == 0
+    assert mapped_bytes(tmp_path / "file") >= content.nbytes, "of what is counted"
+
+
+def mapped_bytes(path: Path) -> int:
+    """Return how many bytes of a mapped file count as memory of this process."""
+    lines = Path("/proc/self/smaps").read_text().splitlines()
+    starts = [number for number, line in enumerate(lines) if line.endswith(f" {path}")]
+    assert starts
+    sizes = (next(line for line in lines[start:] if line.startswith("Rss:")) for start in starts)
+    return sum(int(size.split()[1]) << 10 for size in sizes)

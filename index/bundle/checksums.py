@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import json
 import mmap
+import os
 import stat
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Any
+from typing import IO, Annotated, Any
+from weakref import finalize
 
 import numpy as np
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -25,8 +27,9 @@ from index.files import brief, why
 
 CHECKSUMS = "checksums.json"
 BLOCK_BYTES = 1 << 16
-BLOCKS_HELD = 256
-"""So many that are checked for the sake of pieces in them are let go of together: 16 MiB."""
+PIECES_HELD = 64
+"""So many pieces are let go of together."""
+MOST_PIECES = 1 << 17
 DAMAGED = "the bundle is damaged; build it again"
 
 
@@ -168,13 +171,24 @@ def _size(path: Path) -> int | None:
     return facts.st_size if stat.S_ISREG(facts.st_mode) else None
 
 
+def _descriptor(owner: object, file: IO[bytes]) -> int | None:
+    """Return a descriptor of a file for as long as its owner lives; None where none can read at an offset."""
+    if not hasattr(os, "preadv"):
+        return None
+    descriptor = os.dup(file.fileno())
+    finalize(owner, os.close, descriptor)
+    return descriptor
+
+
 class StoredFile:
     """A mapped file of a bundle; `not_as_written` makes the error of one that is not what was written."""
 
     def __init__(self, path: Path, blocks: list[str], not_as_written: Callable[[str], BundleError] = damaged) -> None:
         self.path, self._not_as_written = path, not_as_written
         try:
-            mapped = np.memmap(path, np.uint8, mode="r")
+            with path.open("rb") as file:
+                mapped = np.memmap(file, np.uint8, mode="r")
+                self._descriptor = _descriptor(self, file)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise not_as_written(f"{path} is missing") from error
         except OSError as error:
@@ -186,44 +200,71 @@ class StoredFile:
         if len(blocks) != -(-len(self.content) // BLOCK_BYTES):
             raise not_as_written(f"{path} has {len(self.content):,} bytes, but {len(blocks):,} checksums")
         self._blocks = blocks
-        self._checked = bytearray(len(blocks))
-        self._fresh: list[int] = []  # blocks that were checked for pieces in them
+        self._checked = np.zeros(len(blocks), bool)
+        self._held = self._pieces = 0
 
     def check(self, start: int, stop: int) -> None:
         """Raise BundleError unless bytes start to stop are those that were written."""
         for block in range(start // BLOCK_BYTES, -(-stop // BLOCK_BYTES)):
             if not self._checked[block]:
-                self._check_block(block)
+                self._check_block(block, self.content[block * BLOCK_BYTES :][:BLOCK_BYTES])
 
     def check_pieces(self, starts: np.ndarray, length: int) -> None:
         """Check many pieces of one length, (n,) byte offsets, as `check` does; `let_go` once they are copied."""
         first, last = starts // BLOCK_BYTES, (starts + length - 1) // BLOCK_BYTES
-        blocks = [block for block in np.unique(np.concatenate([first, last])).tolist() if not self._checked[block]]
-        for block in blocks:
-            self._check_block(block)
-            self._fresh.append(block)
-            self.let_go()
+        unknown = ~(self._checked[first] & self._checked[last])
+        for block in sorted({*first[unknown].tolist(), *last[unknown].tolist()}):
+            self.check(block * BLOCK_BYTES, min((block + 1) * BLOCK_BYTES, len(self.content)))
         if length > BLOCK_BYTES:  # whole blocks lie between the ends
             self.check(int(starts.min()), int(starts.max()) + length)
+        self._held, self._pieces = self._held + len(starts), self._pieces + len(starts)
 
     def let_go(self) -> None:
-        """Keep what lies around pieces out of this process's memory, once it is much that was first read for them."""
-        if len(self._fresh) >= BLOCKS_HELD:
-            fresh, self._fresh = self._fresh, []  # another thread may add to either
-            start, stop = min(fresh) * BLOCK_BYTES, (max(fresh) + 1) * BLOCK_BYTES
-            self.forget(start, min(stop, len(self.content)))
+        """Take what lies around pieces out of this process's memory: newer systems map 2 MiB around each.
 
-    def _check_block(self, block: int) -> None:
-        start = block * BLOCK_BYTES
-        if xxh3_64_hexdigest(self.content[start : start + BLOCK_BYTES].data) != self._blocks[block]:
+        A process that has asked for many goes on asking, and keeps them.
+        """
+        if self._held >= PIECES_HELD and self._pieces < MOST_PIECES and hasattr(mmap, "MADV_DONTNEED"):
+            self._held = 0
+            self._mapped.madvise(mmap.MADV_DONTNEED)
+
+    def copied(self, start: int, stop: int, room: np.ndarray | None = None) -> np.ndarray:
+        """Return a copy of bytes start to stop, checked: nothing of the file stays in the memory of this process.
+
+        To map a few bytes may map 2 MiB around them. `room`, uint8, is memory for the copy and the blocks it lies in.
+        """
+        first, last = start // BLOCK_BYTES, -(-stop // BLOCK_BYTES)
+        unchecked = (first + np.flatnonzero(~self._checked[first:last])).tolist()
+        if unchecked:
+            begin, end = first * BLOCK_BYTES, min(last * BLOCK_BYTES, len(self.content))
+        else:
+            begin, end = start, stop
+        found = np.empty(end - begin, np.uint8) if room is None else room[: end - begin]
+        self._copy(begin, found)
+        for block in unchecked:
+            self._check_block(block, found[block * BLOCK_BYTES - begin :][:BLOCK_BYTES])
+        return found[start - begin : stop - begin]
+
+    def _copy(self, start: int, into: np.ndarray) -> None:
+        """Fill `into` with the bytes from `start` on."""
+        if self._descriptor is None:
+            into[:] = self.content[start : start + len(into)]
+            return
+        done = 0
+        while done < len(into):
+            try:
+                read = os.preadv(self._descriptor, [into[done:].data], start + done)
+            except OSError as error:
+                raise unreadable(self.path, error) from error
+            if read == 0:
+                raise self._not_as_written(f"{self.path} was cut off: it has no byte {start + done:,}")
+            done += read
+
+    def _check_block(self, block: int, content: np.ndarray) -> None:
+        if xxh3_64_hexdigest(content.data) != self._blocks[block]:
+            start = block * BLOCK_BYTES
             raise self._not_as_written(f"{self.path} is not what was written, from byte {start:,} on")
-        self._checked[block] = 1
-
-    def forget(self, start: int, stop: int) -> None:
-        """Take the pages that lie within bytes start to stop out of this process's memory, where that can be done."""
-        first, last = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE, stop // mmap.PAGESIZE * mmap.PAGESIZE
-        if hasattr(mmap, "MADV_DONTNEED") and last > first:
-            self._mapped.madvise(mmap.MADV_DONTNEED, first, last - first)
+        self._checked[block] = True
 
     def read(self) -> bytes:
         """Return the whole file, checked."""

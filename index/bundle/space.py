@@ -132,7 +132,7 @@ class Space:
         codes = sketch_codes(file, self._shape)
         quantizer = self._read_in_place(file)
         errors = npy_array(self._checksums.file(f"{self.name}.sketch_errors.npy"), self._shape[:1], np.float32)
-        return Sketch(quantizer, codes, errors.whole, forget=codes.forget)
+        return Sketch(quantizer, codes, errors.whole, reader=codes.reader)
 
     def approximate(self, name: str) -> Any:
         """The FAISS index of a file that the build put beside the exact ones, for any vectors; all V points are in it.
@@ -169,7 +169,7 @@ class Space:
         from index.search.swept import flat_bounds
 
         points = flat_index_points(self._checksums.file(f"{self.name}.faiss"), self._shape)
-        return flat_bounds(points, forget=points.forget)
+        return flat_bounds(points, reader=points.reader)
 
     @cached_property
     def finder(self) -> Finder:

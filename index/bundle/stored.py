@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import struct
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import DTypeLike
 
-from index.bundle.checksums import DAMAGED, StoredFile
+from index.bundle.checksums import BLOCK_BYTES, DAMAGED, StoredFile
 from index.errors import BundleError
 from index.geometry.blocks import Matrix
 
@@ -76,10 +77,19 @@ class StoredArray(NDArrayOperatorsMixin):
         self._check_values(self._array)
         return self._array
 
-    def forget(self, rows: slice) -> None:
-        """Take consecutive rows that were read out of this process's memory; they stay in the system's."""
-        start, stop = self._offset + rows.start * self._row_bytes, self._offset + rows.stop * self._row_bytes
-        self._file.forget(start, stop)
+    def reader(self) -> Callable[[slice], np.ndarray]:
+        """Return a function that reads consecutive rows, checked, into memory that its next call takes again."""
+        room = np.empty(0, np.uint8)
+
+        def read(rows: slice) -> np.ndarray:
+            nonlocal room
+            start, stop = self._offset + rows.start * self._row_bytes, self._offset + rows.stop * self._row_bytes
+            if len(room) < (needed := stop - start + 2 * BLOCK_BYTES):
+                room = np.empty(needed, np.uint8)
+            content = self._file.copied(start, stop, room)
+            return np.frombuffer(content, self.dtype).reshape(-1, *self.shape[1:])
+
+        return read
 
     def _check(self, rows: Any) -> None:
         if isinstance(rows, int | np.integer) and -len(self) <= rows < len(self):

@@ -35,7 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.geometry.blocks import Matrix, row_blocks, row_slices
-from index.search.swept import Bounds, Doubles, Swept, unknown
+from index.search.swept import Bounds, Doubles, Reader, Swept, unknown
 
 if TYPE_CHECKING:
     import faiss
@@ -85,10 +85,7 @@ def encode(quantizer: Any, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 class Sketch(Swept):
-    """Points, (V, D), as FAISS's 8-bit quantizer keeps them: `codes`, (V, D) uint8, and what each lost, `errors`, (V,).
-
-    Its pages are forgotten the first time they are read: most processes ask once.
-    """
+    """Points, (V, D), as FAISS's 8-bit quantizer keeps them: `codes`, (V, D) uint8; each has lost `errors`, (V,)."""
 
     def __init__(
         self,
@@ -96,7 +93,7 @@ class Sketch(Swept):
         codes: Matrix,
         errors: np.ndarray,
         *,
-        forget: Callable[[slice], None] | None = None,
+        reader: Callable[[], Reader] | None = None,
         threads: int | None = None,
     ) -> None:
         import faiss
@@ -109,7 +106,7 @@ class Sketch(Swept):
         trained = faiss.vector_to_array(quantizer.sq.trained)
         ranges = np.abs(trained.astype(np.float64)).reshape(2, -1).sum(axis=0)
         decoding = 8 * _U * float(np.linalg.norm(ranges))
-        super().__init__(index, codes, errors.astype(np.float64) + decoding, forget=forget, threads=threads)
+        super().__init__(index, codes, errors.astype(np.float64) + decoding, reader=reader, threads=threads)
         low, reach = trained.astype(np.float64).reshape(2, -1)
         self._steps = reach / 255  # (D,) b of (2)
         self._middle = low + (MIDDLE + 0.5) * self._steps  # (D,) where k is 0
@@ -122,11 +119,6 @@ class Sketch(Swept):
         parts = [encode(quantizer, points[where]) for where in row_slices(points.shape)]
         codes, errors = (np.concatenate(each) for each in zip(*parts, strict=True))
         return cls(quantizer, codes, errors, threads=threads)
-
-    def _ask_faiss(self, queries: list[np.ndarray], rows: np.ndarray | None) -> list[NDArray[np.float32]]:
-        found = super()._ask_faiss(queries, rows)
-        self._forget = None
-        return found
 
     def _by_loops(self, query: np.ndarray, rows: np.ndarray) -> Bounds:
         """Return the bounds of |q - x'| by (2) and (3)."""

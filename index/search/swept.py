@@ -34,6 +34,9 @@ Doubles = NDArray[np.float64]
 Bounds = tuple[Doubles, Doubles]
 """The lower and the upper bounds of distances to points, (n,) each."""
 
+Reader = Callable[[slice], np.ndarray]
+"""Returns consecutive rows, until it is called again."""
+
 CHUNK_BYTES = 1 << 19
 """Of rows that FAISS searches at once: they come from the checksum, and are still in the processor's cache."""
 FAISS_SWEEPS = 8
@@ -73,8 +76,8 @@ def unknown(n: int) -> Bounds:
 class Swept:
     """Rows that distances are measured to, (V, D): all of them, some of them, by all cores.
 
-    `errors`, (V,), are what each row has lost of its point. `forget` is told which rows FAISS has read, and may take
-    them out of memory.
+    `errors`, (V,), are what each row has lost of its point. `reader` makes functions that read rows, one after the
+    other, for FAISS; by default they are taken as they are.
     """
 
     sweeps = 0
@@ -86,10 +89,11 @@ class Swept:
         rows: Matrix,
         errors: np.ndarray | float,
         *,
-        forget: Callable[[slice], None] | None = None,
+        reader: Callable[[], Reader] | None = None,
         threads: int | None = None,
     ) -> None:
-        self._index, self._rows, self._forget = index, rows, forget
+        self._index, self._rows = index, rows
+        self._reader = reader or (lambda: rows.__getitem__)
         self._errors = np.broadcast_to(errors, rows.shape[:1])
         self._threads = threads or core_count()
         self._height = max(1, CHUNK_BYTES // rows[:1].nbytes)
@@ -140,7 +144,6 @@ class Swept:
                 rounded = [np.ascontiguousarray(query, np.float32) for query in queries]
             squared = self._ask_faiss(rounded, rows)
             return [Sweep(query, *self._by_faiss(each)) for query, each in zip(rounded, squared, strict=True)]
-        self._forget = None
         wanted = self._all if rows is None else np.ascontiguousarray(rows, np.int64)
         return [Sweep(query, *self._by_loops(np.ascontiguousarray(query), wanted)) for query in queries]
 
@@ -188,15 +191,12 @@ class Swept:
         edges = np.linspace(0, count, self._threads + 1).astype(int).tolist()
 
         def sweep(start: int, stop: int) -> None:
-            part = _Part(self._index())
+            part, read = _Part(self._index()), self._reader()
             for at in range(start, stop, self._height):
                 where = slice(at, min(at + self._height, stop))
-                there = where if rows is None else slice(int(rows[at]), int(rows[where.stop - 1]) + 1)
-                block = self._rows[where] if rows is None else self._rows[rows[where]]
+                block = read(where) if rows is None else self._rows[rows[where]]
                 for query, squared in asked:
                     part.measure(block, query, squared[where])
-                if self._forget is not None:
-                    self._forget(there)
 
         with ThreadPoolExecutor(self._threads) as pool:
             list(pool.map(sweep, edges[:-1], edges[1:]))
@@ -216,14 +216,14 @@ def between(squared: np.ndarray, D: int, unit_roundoff: float, least_root: float
     return least, most
 
 
-def flat_bounds(points: Matrix, *, forget: Callable[[slice], None] | None = None, threads: int | None = None) -> Swept:
+def flat_bounds(points: Matrix, *, reader: Callable[[], Reader] | None = None, threads: int | None = None) -> Swept:
     """Return bounds by FAISS's flat index over points, (V, D) float32: nothing is lost, and (1) alone is their width.
 
     It reads four times what a sketch does, for where a sketch leaves too much open.
     """
     import faiss
 
-    return Swept(lambda: faiss.IndexFlatL2(points.shape[1]), points, 0.0, forget=forget, threads=threads)
+    return Swept(lambda: faiss.IndexFlatL2(points.shape[1]), points, 0.0, reader=reader, threads=threads)
 
 
 class _Part:
