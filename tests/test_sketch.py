@@ -11,17 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from index import process
 from index.bundle.checksums import StoredFile
 from index.bundle.stored import sketch_codes
 from index.bundle.write import save_sketch
 from index.geometry import maps
 from index.search import finder as finder_module
 from index.search import swept
-from index.search.code_kernels import weigh
+from index.search.code_kernels import turn, weigh
 from index.search.finder import Finder, search_with_ties
 from index.search.sketch import MIDDLE, MOST_WEIGHT, MOST_WEIGHTS, Sketch, _weights, encode, new_quantizer
 from index.search.swept import CHUNK_BYTES, flat_bounds
-from index.search.turned import TurnedBounds
+from index.search.turned import TurnedBounds, _turn
 
 RANDOM = np.random.default_rng(11)
 V = 700
@@ -81,7 +82,7 @@ def exact_distances(points: NDArray[np.float32], query: NDArray[np.float64]) -> 
 @pytest.fixture(params=["FAISS", "loops"])
 def by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Who measures: FAISS always, or compiled loops from the first question on."""
-    monkeypatch.setattr(swept, "FAISS_SWEEPS", 10**9 if request.param == "FAISS" else 0)
+    monkeypatch.setattr(process, "FEW_SWEEPS", 10**9 if request.param == "FAISS" else 0)
     monkeypatch.setattr(swept, "PART_BYTES", 5000)
     monkeypatch.setattr(finder_module, "FEW_OPEN", 3)
     monkeypatch.setattr(finder_module, "_BLOCK", 4)
@@ -122,7 +123,7 @@ def test_loops_bound_as_closely_as_faiss_does(monkeypatch: pytest.MonkeyPatch) -
         query = points[:2].astype(np.float64).mean(axis=0)
         widths = []
         for sweeps in (1, 0):
-            monkeypatch.setattr(swept, "FAISS_SWEEPS", sweeps)
+            monkeypatch.setattr(process, "FEW_SWEEPS", sweeps)
             lower, upper = Sketch.of(points).bounds(query)
             widths.append(float(np.mean(upper - lower)))
         assert widths[1] <= 1.03 * widths[0]
@@ -236,6 +237,18 @@ def test_bounds_of_directions_hold(cloud: str, by: str) -> None:
                     of_rows = exact if rows is None else exact[rows]
                     assert (lower <= of_rows).all()
                     assert (of_rows <= upper).all()
+
+
+def test_loops_turn_bounds_as_numpy_does() -> None:
+    lengths = np.concatenate([np.exp(RANDOM.normal(size=V) * 3), [1e-300, 1e300, 0.5, 0.5, 0.5]])
+    lower = np.concatenate([np.exp(RANDOM.normal(size=V)), [1.0, 1.0, 0.0, 1e200, 2.0]])
+    upper = lower + np.concatenate([RANDOM.random(V), [2.0, 2.0, np.inf, 1e200, np.inf]])
+    for t, squared_length in ((1.0, 1.0), (3.7, 49.0), (1e-200, 1.0), (1e200, 1e10), (2.0, 0.0)):
+        wanted = _turn(t, squared_length, lower, upper, lengths)
+        least, most = lower.copy(), upper.copy()
+        turn(t, squared_length, lengths, least, most)
+        np.testing.assert_allclose(least, wanted[0], rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(most, wanted[1], rtol=1e-9)
 
 
 @pytest.mark.parametrize("width", [1, 7, 64])

@@ -9,6 +9,7 @@ import oracles
 import pytest
 from xxhash import xxh3_64_hexdigest
 
+from index import process
 from index.build.build import build
 from index.build.settings import Settings
 from index.bundle import checksums
@@ -76,13 +77,13 @@ def stored(path: Path, content: np.ndarray, damaged: int | None = None) -> Store
     return StoredArray(checksums.StoredFile(path, blocks), 3, content.shape, content.dtype)
 
 
-@pytest.mark.parametrize("most", [0, 5, 1 << 17])
+@pytest.mark.parametrize("sweeps", [-1, 1 << 30])
 @pytest.mark.parametrize("shape", [(10,), (10, 6), (10, 30_000), (10, 6, 5)], ids=str)
 def test_a_stored_array_indexes_like_the_array_it_holds(
-    shape: tuple[int, ...], most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shape: tuple[int, ...], sweeps: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Read before or not, held or let go of; a row of the third shape is longer than a block."""
-    monkeypatch.setattr(checksums, "MOST_PIECES", most)
+    monkeypatch.setattr(process, "FEW_SWEEPS", sweeps)
     monkeypatch.setattr(checksums, "PIECES_HELD", 2)
     wanted = np.random.default_rng(1).normal(size=shape).astype(np.float32)
     kept = stored(tmp_path / "kept", wanted)
@@ -141,8 +142,11 @@ def test_a_disk_that_fails_is_an_error_that_says_so(tmp_path: Path, monkeypatch:
 
 
 @pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="what is mapped is counted by Linux")
-def test_rows_that_are_read_alone_take_no_memory_of_this_process(tmp_path: Path) -> None:
+def test_rows_that_are_read_alone_take_no_memory_of_this_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Around a row that is mapped the system maps what it read with it, 2 MiB or more; what is copied it does not."""
+    monkeypatch.setattr(process, "FEW_SWEEPS", 1 << 30)
     content = np.zeros((1 << 14, 4096), np.uint8)
     array = stored(tmp_path / "file", content)
     array.reader()(slice(1000, 9000))

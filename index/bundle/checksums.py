@@ -22,6 +22,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import replace
 from xxhash import xxh3_64_hexdigest
 
+from index import process
 from index.errors import BundleError
 from index.files import brief, why
 
@@ -29,7 +30,6 @@ CHECKSUMS = "checksums.json"
 BLOCK_BYTES = 1 << 16
 PIECES_HELD = 64
 """So many pieces are let go of together."""
-MOST_PIECES = 1 << 17
 DAMAGED = "the bundle is damaged; build it again"
 
 
@@ -201,13 +201,13 @@ class StoredFile:
             raise not_as_written(f"{path} has {len(self.content):,} bytes, but {len(blocks):,} checksums")
         self._blocks = blocks
         self._checked = np.zeros(len(blocks), bool)
-        self._held = self._pieces = 0
+        self._held = 0
 
     def check(self, start: int, stop: int) -> None:
         """Raise BundleError unless bytes start to stop are those that were written."""
-        for block in range(start // BLOCK_BYTES, -(-stop // BLOCK_BYTES)):
-            if not self._checked[block]:
-                self._check_block(block, self.content[block * BLOCK_BYTES :][:BLOCK_BYTES])
+        first, last = start // BLOCK_BYTES, -(-stop // BLOCK_BYTES)
+        for block in (first + np.flatnonzero(~self._checked[first:last])).tolist():
+            self._check_block(block, self.content[block * BLOCK_BYTES :][:BLOCK_BYTES])
 
     def check_pieces(self, starts: np.ndarray, length: int) -> None:
         """Check many pieces of one length, (n,) byte offsets, as `check` does; `let_go` once they are copied."""
@@ -217,14 +217,11 @@ class StoredFile:
             self.check(block * BLOCK_BYTES, min((block + 1) * BLOCK_BYTES, len(self.content)))
         if length > BLOCK_BYTES:  # whole blocks lie between the ends
             self.check(int(starts.min()), int(starts.max()) + length)
-        self._held, self._pieces = self._held + len(starts), self._pieces + len(starts)
+        self._held += len(starts)
 
     def let_go(self) -> None:
-        """Take what lies around pieces out of this process's memory: newer systems map 2 MiB around each.
-
-        A process that has asked for many goes on asking, and keeps them.
-        """
-        if self._held >= PIECES_HELD and self._pieces < MOST_PIECES and hasattr(mmap, "MADV_DONTNEED"):
+        """Take pieces, around each of which newer systems map 2 MiB, out of the memory of a process that asks once."""
+        if self._held >= PIECES_HELD and not process.goes_on() and hasattr(mmap, "MADV_DONTNEED"):
             self._held = 0
             self._mapped.madvise(mmap.MADV_DONTNEED)
 

@@ -77,6 +77,13 @@ class StoredArray(NDArrayOperatorsMixin):
         self._check_values(self._array)
         return self._array
 
+    def mapped(self, rows: np.ndarray) -> np.ndarray:
+        """Return all of it, mapped, of which some rows, (n,), are checked and may be read."""
+        if len(rows) == len(self):
+            return self.whole
+        self._check(rows)
+        return self._array
+
     def reader(self) -> Callable[[slice], np.ndarray]:
         """Return a function that reads consecutive rows, checked, into memory that its next call takes again."""
         room = np.empty(0, np.uint8)

@@ -23,6 +23,12 @@ class Matrix(Protocol):
     def __getitem__(self, rows: Any, /) -> np.ndarray: ...
 
 
+def mapped(matrix: Matrix, rows: np.ndarray) -> np.ndarray:
+    """Return the whole of a matrix in memory or in a bundle, of which some rows, (n,), may be read."""
+    whole: np.ndarray = matrix if isinstance(matrix, np.ndarray) else matrix.mapped(rows)  # type: ignore[attr-defined]
+    return whole
+
+
 def row_slices(shape: tuple[int, ...]) -> Iterator[slice]:
     """Yield slices of consecutive rows, together all of a matrix of some shape (V, D)."""
     height = max(1, BLOCK_BYTES // (8 * shape[1]))

@@ -14,6 +14,9 @@ Number = TypeVar("Number", float, np.ndarray)
 
 _CACHE_ELEMENTS = 1 << 18
 """Elements of a float64 block: 2 MB, so that it stays in the processor's cache."""
+_FEW_ELEMENTS = 1 << 20
+_FEW_CACHE_ELEMENTS = 1 << 14
+"""Of a block of so few in all: more memory than this the system takes back after each call, and clears for the next."""
 _PAIRS_PER_BLOCK = 1024
 
 
@@ -76,7 +79,7 @@ def uncentered_norms(points: Matrix, gamma: Matrix, metric: Metric) -> np.ndarra
     """
     lengths = np.empty(len(points))
     for where, block in row_blocks(points):
-        block += metric.mean @ metric.factor
+        block += metric.mapped_mean
         lengths[where] = np.where(gamma[where].any(axis=1), np.linalg.norm(block, axis=1), 0)
     return lengths
 
@@ -114,7 +117,7 @@ def causal_cosine_points(
 
 def angle_origin(metric: Metric, *, centered: bool) -> np.ndarray:
     """Return mean @ L, (D,): what a causal point lacks to gamma @ L, which angles are taken of; 0 where `centered`."""
-    return np.zeros_like(metric.mean) if centered else metric.mean @ metric.factor
+    return np.zeros_like(metric.mean) if centered else metric.mapped_mean
 
 
 def turned(points: np.ndarray, origin: np.ndarray) -> np.ndarray:
@@ -219,7 +222,8 @@ def distances_to(points: Matrix, queries: np.ndarray, *, rows: np.ndarray | None
     With `rows`, (n,), only to those points, in this order: (Q, n).
     """
     count, D = len(points) if rows is None else len(rows), points.shape[1]
-    height = max(1, min(count, _CACHE_ELEMENTS // D))
+    elements = _FEW_CACHE_ELEMENTS if count * D <= _FEW_ELEMENTS else _CACHE_ELEMENTS
+    height = max(1, min(count, elements // D))
     distances = np.empty((len(queries), count))
     block, differences = np.empty((height, D)), np.empty((height, D))
     for start in range(0, count, height):

@@ -7,6 +7,7 @@ M = Cov(gamma)^-1, here of Cov(gamma) + ridge * I.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -31,6 +32,12 @@ class Metric:
     eigenvalues: np.ndarray  # (D,) of Cov(gamma), ascending; for a given M those of M^-1
     ridge: float | None  # added to the diagonal of Cov(gamma); None for a given M
     origin: str  # where M comes from, in words
+
+    @cached_property
+    def mapped_mean(self) -> np.ndarray:
+        """mean @ L, (D,): what a causal point lacks to its row times L."""
+        product: np.ndarray = self.mean @ self.factor
+        return product
 
     @property
     def dimensions_lost(self) -> float | None:

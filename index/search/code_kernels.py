@@ -47,11 +47,37 @@ def bound_sums(sums, squared, own, step, lost, relative, vanished, least, most):
             least[n], most[n] = -vanished, np.inf
 
 
+@compiled()
+def widen(least, most, errors, apart):
+    """Take what the rows lost, and how far the query is from the one that was asked, off the least and add it."""
+    for n in range(least.size):
+        off = apart + errors[n]
+        least[n] = max(least[n] - off, 0.0)
+        most[n] += off
+
+
+@compiled()
+def turn(t, squared_length, lengths, lower, upper):
+    """Turn bounds of A of (6), see `turned`, into bounds of chords."""
+    for n in range(lower.size):
+        length, low, high = lengths[n], lower[n] * lower[n], upper[n] * upper[n]
+        product = t * length
+        lower[n], upper[n] = 0.0, np.inf
+        if product > 1e-280:
+            shift = (length - t) * (length - t * squared_length)
+            terms = length * length + t * t * squared_length + product * (1.0 + squared_length)
+            least = (low - shift - 1e-12 * (terms + low)) / product
+            most = (high - shift + 1e-12 * (terms + high)) / product
+            if np.isfinite(least) and np.isfinite(most):
+                lower[n] = max(np.sqrt(max(least, 0.0)) - 2.0**-23, 0.0)
+                upper[n] = np.sqrt(max(most, 0.0)) + 2.0**-23
+
+
 @compiled(fastmath=REORDER)
-def squared_distances(points, query, squared):
-    """Write the squared distances of points, (n, D) float32, from a query (D,) float64, by differences in float64."""
-    for n in range(len(points)):
-        point, total = points[n], 0.0
+def squared_distances(points, rows, query, squared):
+    """Write the squared distances of some rows of points, (V, D) float32, from a query (D,) float64, by differences."""
+    for n in range(rows.size):
+        point, total = points[rows[n]], 0.0
         for d in range(query.size):
             difference = np.float64(point[d]) - query[d]
             total += difference * difference

@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from index.geometry.blocks import Matrix, row_blocks, row_slices
+from index.geometry.blocks import Matrix, mapped, row_blocks, row_slices
 from index.search.swept import Bounds, Doubles, Reader, Swept, unknown
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class Sketch(Swept):
         """Return the bounds of |q - x'| by (2) and (3)."""
         from index.search.code_kernels import bound_sums, squared_lengths, weigh
 
-        codes, D = self._rows[:], self.shape[1]
+        codes, D = mapped(self._rows, self._all), self.shape[1]
         if self._squared is None:
             squared = np.empty(len(codes))
             self._in_parts(len(codes), lambda part: squared_lengths(codes, self._all[part], self._steps, squared[part]))

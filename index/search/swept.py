@@ -17,17 +17,19 @@ compiled, in float64, where (1) holds with u = 2^-53 and (2) with h = sqrt(D) 2^
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import pairwise
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from index.geometry.blocks import Matrix
+from index import process
+from index.geometry.blocks import Matrix, mapped
 from index.search.graph import core_count
 
 Doubles = NDArray[np.float64]
@@ -39,8 +41,6 @@ Reader = Callable[[slice], np.ndarray]
 
 CHUNK_BYTES = 1 << 19
 """Of rows that FAISS searches at once: they come from the checksum, and are still in the processor's cache."""
-FAISS_SWEEPS = 8
-"""So many of a process FAISS does; to load and compile other loops takes longer."""
 PART_BYTES = 1 << 24
 """So few are read by one thread: to start another takes as long."""
 KEPT_SWEEPS = 4
@@ -80,9 +80,6 @@ class Swept:
     other, for FAISS; by default they are taken as they are.
     """
 
-    sweeps = 0
-    """Of all, in this process."""
-
     def __init__(
         self,
         index: Callable[[], Any],
@@ -94,7 +91,7 @@ class Swept:
     ) -> None:
         self._index, self._rows = index, rows
         self._reader = reader or (lambda: rows.__getitem__)
-        self._errors = np.broadcast_to(errors, rows.shape[:1])
+        self._errors = np.full(rows.shape[:1], errors, np.float64)  # rows of one error, or each of its own
         self._threads = threads or core_count()
         self._height = max(1, CHUNK_BYTES // rows[:1].nbytes)
         self._row_bytes = rows[:1].nbytes
@@ -115,7 +112,14 @@ class Swept:
             apart = float(np.linalg.norm(query - found.query.astype(np.float64)))
         if not np.isfinite(apart):
             return unknown(len(found.least))
-        off = apart + (self._errors if rows is None else self._errors[rows])
+        errors = self._errors if rows is None else self._errors[rows]
+        if self.quick:
+            from index.search.code_kernels import widen
+
+            least, most = found.least.copy(), found.most.copy()
+            widen(least, most, errors, apart)
+            return least, most
+        off = apart + errors
         least = found.least - off
         return np.maximum(least, 0, out=least), found.most + off
 
@@ -128,7 +132,7 @@ class Swept:
     @property
     def quick(self) -> bool:
         """Whether compiled loops are there by now."""
-        return Swept.sweeps > FAISS_SWEEPS
+        return process.goes_on()
 
     def _swept_before(self, query: np.ndarray, near: float) -> Sweep | None:
         for sweep in tuple(self.recent):
@@ -138,7 +142,7 @@ class Swept:
 
     def _sweep(self, queries: list[np.ndarray], rows: np.ndarray | None) -> list[Sweep]:
         """Measure the distances from queries, (D,) float64 each, to the rows, or to some of them."""
-        Swept.sweeps += 1
+        process.note_sweep()
         if not self.quick:
             with np.errstate(over="ignore"):
                 rounded = [np.ascontiguousarray(query, np.float32) for query in queries]
@@ -163,13 +167,8 @@ class Swept:
             return unknown(len(rows))
         squared = np.empty(len(rows))
 
-        def measure(part: slice) -> None:
-            for start in range(part.start, part.stop, self._height):
-                where = slice(start, min(start + self._height, part.stop))
-                block = self._rows[where] if rows is self._all else self._rows[rows[where]]
-                squared_distances(block, query, squared[where])
-
-        self._in_parts(len(rows), measure)
+        points = mapped(self._rows, rows)
+        self._in_parts(len(rows), lambda part: squared_distances(points, rows[part], query, squared[part]))
         return between(squared, self.shape[1], 2.0**-53, 2.0**-511)
 
     def _in_parts(self, count: int, work: Callable[[slice], None]) -> None:
@@ -177,11 +176,10 @@ class Swept:
         parts = min(self._threads, 1 + count * self._row_bytes // PART_BYTES)
         edges = np.linspace(0, count, parts + 1).astype(int).tolist()
         slices = [slice(*edge) for edge in pairwise(edges)]
-        if parts == 1:
-            work(slices[0])
-            return
-        with ThreadPoolExecutor(parts) as pool:
-            list(pool.map(work, slices))
+        others = [_threads_of(os.getpid(), self._threads).submit(work, part) for part in slices[1:]]
+        work(slices[0])
+        for other in others:
+            other.result()
 
     def _ask_faiss(self, queries: list[np.ndarray], rows: np.ndarray | None) -> list[NDArray[np.float32]]:
         """Return what FAISS measures from float32 queries to all or some rows, (n,) float32 each."""
@@ -201,6 +199,12 @@ class Swept:
         with ThreadPoolExecutor(self._threads) as pool:
             list(pool.map(sweep, edges[:-1], edges[1:]))
         return found
+
+
+@cache
+def _threads_of(_process: int, count: int) -> ThreadPoolExecutor:
+    """Return threads that stay: to start some takes as long as a sweep. A forked process has none of its parent's."""
+    return ThreadPoolExecutor(count)
 
 
 def between(squared: np.ndarray, D: int, unit_roundoff: float, least_root: float) -> Bounds:

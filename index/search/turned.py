@@ -27,7 +27,7 @@ class TurnedBounds:
     def __init__(self, swept: Swept, origin: np.ndarray, lengths: np.ndarray, own: np.ndarray) -> None:
         self._swept, self._origin, self._own = swept, origin, own
         self._lengths = np.maximum(lengths, 1e-300)
-        self._usual = float(np.median(lengths)) or 1.0
+        self._usual = float(np.partition(lengths, len(lengths) // 2)[len(lengths) // 2]) or 1.0
 
     def bounds(self, query: np.ndarray, rows: np.ndarray | None = None) -> Bounds:
         """Return the bounds for a query, (D,) float64; with `rows`, (n,) ascending, of those alone, in their order."""
@@ -36,9 +36,15 @@ class TurnedBounds:
         lower, upper = self._swept.bounds(t * query - self._origin, rows, near=near)
         lengths = self._lengths if rows is None else self._lengths[rows]
         own = self._own if rows is None else np.flatnonzero(np.isin(rows, self._own))
-        for start in range(0, len(lengths), _BLOCK):
-            where = slice(start, start + _BLOCK)
-            lower[where], upper[where] = _turn(query, t, lower[where], upper[where], lengths[where])
+        squared_length = float(query @ query)
+        if self.quick:
+            from index.search.code_kernels import turn
+
+            turn(t, squared_length, lengths, lower, upper)
+        else:
+            for start in range(0, len(lengths), _BLOCK):
+                where = slice(start, start + _BLOCK)
+                lower[where], upper[where] = _turn(t, squared_length, lower[where], upper[where], lengths[where])
         lower[own], upper[own] = 0, np.inf
         return lower, upper
 
@@ -68,12 +74,11 @@ class TurnedBounds:
         return self._usual, 0.0
 
 
-def _turn(query: np.ndarray, t: float, lower: np.ndarray, upper: np.ndarray, lengths: np.ndarray) -> Bounds:
-    """Return (6) of bounds of A."""
-    squared_length = float(query @ query)
-    shift, product = (lengths - t) * (lengths - t * squared_length), t * lengths
-    terms = lengths**2 + t * t * squared_length + product * (1 + squared_length)
+def _turn(t: float, squared_length: float, lower: np.ndarray, upper: np.ndarray, lengths: np.ndarray) -> Bounds:
+    """Return (6) of bounds of A, as `code_kernels.turn` does."""
     with np.errstate(all="ignore"):
+        shift, product = (lengths - t) * (lengths - t * squared_length), t * lengths
+        terms = lengths**2 + t * t * squared_length + product * (1 + squared_length)
         least = np.sqrt(np.maximum((lower**2 - shift - 1e-12 * (terms + lower**2)) / product, 0)) - 2 * _U
         most = np.sqrt(np.maximum((upper**2 - shift + 1e-12 * (terms + upper**2)) / product, 0)) + 2 * _U
     open_ones = ~(np.isfinite(least) & np.isfinite(most) & (product > 1e-280))
