@@ -131,3 +131,20 @@ def test_oracle_sees_a_wrong_list(bundle: index.Bundle) -> None:
     found.ids[0, 0] = found.ids[0, -1]
     with pytest.raises(AssertionError):
         check(found, points_of(space), rows, space.excluded, 5)
+
+
+@pytest.mark.parametrize("many", [1, 1000])
+def test_a_long_search_tells_how_far_it_is(bundle: index.Bundle, many: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One by one, or as a graph; and nothing is told where the stored lists suffice."""
+    monkeypatch.setattr(subset, "_MANY", many)
+    told: list[tuple[str, float]] = []
+    bundle.overlap(tops=[25], among=some(0.3, 1), progress=lambda step, done, total=1.0: told.append((step, done)))
+    steps = {step for step, _ in told}
+    assert {"lists by the causal metric", "lists by cosine similarity"} <= steps
+    for step in steps:
+        shares = [done for name, done in told if name == step]
+        assert shares == sorted(shares)
+        assert shares[-1] == pytest.approx(1.0)
+    told.clear()
+    bundle.overlap(tops=[5], progress=lambda *each: told.append(("", 0.0)))
+    assert not told

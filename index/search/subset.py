@@ -13,6 +13,7 @@ import numpy as np
 from index.geometry.blocks import Matrix
 from index.geometry.twins import Groups
 from index.measures.lists import NeighborLists
+from index.progress import Share
 from index.search.finder import Finder
 from index.search.graph import knn_graph
 
@@ -24,11 +25,13 @@ _MANY = 16
 _BLOCK_ROWS = 1 << 13
 
 
-def lists_within(lists: NeighborLists, points: Matrix, rows: np.ndarray, k: int) -> NeighborLists:
+def lists_within(
+    lists: NeighborLists, points: Matrix, rows: np.ndarray, k: int, progress: Share = lambda share: None
+) -> NeighborLists:
     """Return the lists of n rows, (n,) ascending, of k and a few more of these rows, as of a vocabulary of n tokens.
 
     Token i there is `rows[i]` here. Rows without a point, which have no list here, have none there. Points are (V, D)
-    float32, those that the lists are of.
+    float32, those that the lists are of. `progress` is called where lists are searched for.
     """
     n = len(rows)
     placed = np.flatnonzero(lists.ids[rows][:, 0] >= 0)  # of the n
@@ -47,7 +50,7 @@ def lists_within(lists: NeighborLists, points: Matrix, rows: np.ndarray, k: int)
     for start in range(0, len(placed), _BLOCK_ROWS):
         at = placed[start : start + _BLOCK_ROWS]
         short.append(at[~_filter(found, lists, rows[at], at, place, point, k, len(placed) - 1)])
-    _search(found, np.concatenate([*short, np.empty(0, np.int64)]), points, rows, placed, Groups(groups))
+    _search(found, np.concatenate([*short, np.empty(0, np.int64)]), points, rows, placed, Groups(groups), progress)
     return NeighborLists(
         found.ids, found.distances, found.distinct_ids, found.distinct_distances, groups, lists.resolution, len(placed)
     )
@@ -103,14 +106,20 @@ def _keep(
 
 
 def _search(
-    found: _Lists, short: np.ndarray, points: Matrix, rows: np.ndarray, placed: np.ndarray, groups: Groups
+    found: _Lists,
+    short: np.ndarray,
+    points: Matrix,
+    rows: np.ndarray,
+    placed: np.ndarray,
+    groups: Groups,
+    progress: Share,
 ) -> None:
     """Write whole lists at the places `short`, where the stored ones do not suffice."""
     width = found.ids.shape[1]
     if len(short) == 0:
         return
     if len(short) * _MANY > len(placed):
-        graph = knn_graph(points[rows[placed]], k=width)
+        graph = knn_graph(points[rows[placed]], k=width, progress=progress)
         for ids, own in ((found.ids, graph.ids), (found.distinct_ids, graph.distinct_ids)):
             ids[placed] = np.where(own >= 0, placed[own], -1)
         found.distances[placed], found.distinct_distances[placed] = graph.distances, graph.distinct_distances
@@ -120,7 +129,7 @@ def _search(
     left_out[rows[there]] = False
     nearest = min(width, len(there) - 1)
     finder = Finder(points[:], excluded=np.flatnonzero(left_out)) if nearest else None
-    for at in map(int, short):
+    for done, at in enumerate(map(int, short), 1):
         ids, distances = np.empty(0, np.int64), np.empty(0)
         if finder is not None:
             first = int(rows[groups.first[at]])
@@ -129,6 +138,7 @@ def _search(
         found.distinct_ids[at], found.distinct_distances[at] = -1, np.inf
         found.distinct_ids[at, : len(ids)], found.distinct_distances[at, : len(ids)] = ids, distances
         _write_tokens(found, at, ids, distances, groups)
+        progress(done / len(short))
 
 
 def _write_tokens(found: _Lists, at: int, firsts: np.ndarray, distances: np.ndarray, groups: Groups) -> None:

@@ -13,6 +13,7 @@ from index.answers.page import TEXT, Block, Heading, Sentence, Table, Words, as_
 from index.bundle.bundle import Bundle, Space
 from index.geometry.maps import Geometry, similarity_of
 from index.measures.lists import NeighborLists
+from index.progress import Share
 from index.questions.asking.among import Subset
 from index.questions.lists.marks import HUBNESS, Mark, legend, marks_of, signs
 from index.tokens.display import display
@@ -111,7 +112,7 @@ def ranked(space: Space, row: int, top: int, among: Subset | None = None) -> tup
     return _in_the_graphs_order(space, row, *found)
 
 
-def lists_among(space: Space, among: Subset | None, k: int) -> NeighborLists:
+def lists_among(space: Space, among: Subset | None, k: int, progress: Share = lambda share: None) -> NeighborLists:
     """Return the lists of all tokens, or of some and kept to these: token i there is `among.rows[i]`.
 
     They hold at least k tokens where there are as many. Exact: what the stored lists lack is searched for, which takes
@@ -121,7 +122,7 @@ def lists_among(space: Space, among: Subset | None, k: int) -> NeighborLists:
         return space.lists
     from index.search.subset import lists_within
 
-    return lists_within(space.lists, space.points, among.rows, k)
+    return lists_within(space.lists, space.points, among.rows, k, progress)
 
 
 def _twins_expanded(space: Space, row: int, top: int, among: Subset | None) -> tuple[np.ndarray, np.ndarray]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from index.answers.page import Block, Heading, Sentence, Table, table
 from index.bundle.bundle import Bundle
 from index.measures.overlap import chance
 from index.measures.overlaps import OverlapAt, overlap_at, overlaps
+from index.progress import Progress
 from index.questions.asking.among import Subset
 from index.questions.asking.reading import Pair
 from index.questions.lists.lists import lists_among
@@ -85,7 +87,7 @@ def overlap_table(
 
 
 def trained_overlap(
-    bundle: Bundle, some: Subset | None, geometries: Pair, lengths: Sequence[int], *, asked: bool
+    bundle: Bundle, some: Subset | None, geometries: Pair, lengths: Sequence[int], progress: Progress, *, asked: bool
 ) -> TrainedOverlap:
     """Compare the trained tokens, or those of some, at `lengths`; unless `asked`, at those that need no long search."""
     rows = np.arange(len(bundle)) if some is None else some.rows
@@ -101,7 +103,10 @@ def trained_overlap(
     if not reached:
         return TrainedOverlap(0, untrained, {}, skipped)
     kept = some if untrained == 0 else Subset("trained", trained)
-    lists = [lists_among(space, kept, reached[-1]) for space in spaces]
+    lists = [
+        lists_among(space, kept, reached[-1], partial(progress, f"trained tokens by {space.geometry.words}"))
+        for space in spaces
+    ]
     found = {top: overlaps(lists[0], lists[1], top) for top in reached}
     compared = np.flatnonzero(~np.isnan(found[reached[-1]].counts))
     if len(compared) == 0:

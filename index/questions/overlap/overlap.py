@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from index.measures import density
 from index.measures.density import Rule
 from index.measures.overlap import chance
 from index.measures.overlaps import OVERLAP_TOPS, TIE_FIGURES, OverlapAt, Overlaps, overlap_at, overlaps
+from index.progress import Progress, silent
 from index.questions.asking.among import AmongSome, Subset, kept
 from index.questions.asking.beside import Beside, BesideBundle, beside_json, beside_rows
 from index.questions.asking.beside import beside as asked_beside
@@ -181,6 +183,7 @@ def overlap(
     among: Among = None,
     without: Without = None,
     beside: BesideBundle = None,
+    progress: Progress = silent,
 ) -> OverlapCensus:
     """How far the neighbors of all tokens agree between two geometries. CSV: one line for each length of lists.
 
@@ -204,7 +207,7 @@ def overlap(
         geometries=geometries,
         among=some,
     )
-    rows, found = _overlaps(bundle, some, geometries, lengths)
+    rows, found = _overlaps(bundle, some, geometries, lengths, progress)
     first = bundle.spaces[geometries[0]]
     means = density.mean_distances(
         first.distances.whole, first.distinct_distances.whole, Rule.DISTINCT, density_k_of(bundle, None)
@@ -217,20 +220,23 @@ def overlap(
         tenths(density.density(means)[here[rows]], {top: each.counts / top for top, each in found.items()}),
         most,
         least,
-        trained_overlap(bundle, some, geometries, lengths, asked=tops is not None),
+        trained_overlap(bundle, some, geometries, lengths, progress, asked=tops is not None),
         some,
         stands_beside,
     )
 
 
 def _overlaps(
-    bundle: Bundle, some: Subset | None, geometries: Pair, lengths: list[int]
+    bundle: Bundle, some: Subset | None, geometries: Pair, lengths: list[int], progress: Progress
 ) -> tuple[np.ndarray, dict[int, Overlaps]]:
     """Return which of the tokens, (n,) places among some, have lists as long in both geometries, and their overlaps.
 
     ParameterError where none has.
     """
-    lists = [lists_among(bundle.spaces[geometry], some, lengths[-1]) for geometry in geometries]
+    lists = [
+        lists_among(bundle.spaces[geometry], some, lengths[-1], partial(progress, f"lists by {geometry.words}"))
+        for geometry in geometries
+    ]
     found = {top: overlaps(lists[0], lists[1], top) for top in lengths}
     rows = np.flatnonzero(~np.isnan(found[lengths[-1]].counts))
     if len(rows) == 0:
