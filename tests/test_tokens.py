@@ -11,11 +11,11 @@ from gguf import TokenType
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 
-from index.errors import SourceError
+from index.errors import SourceError, TokenError
 from index.sources.gguf_tokens import SPLITS
 from index.sources.load import Source, load
 from index.tokens.display import LONGEST_EXCERPT
-from index.tokens.vocabulary import Vocabulary
+from index.tokens.vocabulary import Part, Vocabulary
 
 ROWS = 400
 MATRIX = np.ones((ROWS, 32), np.float32)
@@ -103,6 +103,23 @@ def test_a_message_names_a_long_token_by_its_beginning(tmp_path: Path) -> None:
     models.save_tokenizer(tmp_path, Tokenizer(WordLevel({"w0": 0, "x" * 4000: 7}, unk_token="w0")))
     with pytest.raises(SourceError, match=f"as '{'x' * LONGEST_EXCERPT}…' .#7."):
         tokens(tmp_path, tmp_path, rows=3)
+
+
+@pytest.mark.parametrize(
+    ("typed", "named"),
+    [("x" * 150, f"closest: '{'x' * LONGEST_EXCERPT}…' (#1)"), ("1", f"the token of this id is '#1': '{'x' * 60}…'")],
+)
+def test_a_message_about_no_token_names_a_long_one_by_its_beginning(typed: str, named: str) -> None:
+    long = "x" * 160
+    vocabulary = Vocabulary.from_tokens(["w0", long], ["w0", long])
+    with pytest.raises(TokenError) as error:
+        vocabulary.resolve(typed)
+    assert named in str(error.value)
+    assert len(str(error.value)) < 300
+
+
+def test_a_part_of_a_text_is_printed_by_its_beginning() -> None:
+    assert str(Part(7, "x" * 4000, "x" * 4000, None)) == f"'{'x' * LONGEST_EXCERPT}…' #7"
 
 
 def test_the_tokens_of_a_gguf_file_beyond_the_rows(tmp_path: Path) -> None:

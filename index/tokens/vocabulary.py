@@ -88,7 +88,7 @@ class Part:
         return {"row": self.row, "id": self.id, "text": self.text, "piece": self.piece}
 
     def __str__(self) -> str:
-        return f"'{display(self.text, self.piece)}' #{self.id}"
+        return f"'{excerpt(self.text, self.piece)}' #{self.id}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,8 +240,8 @@ class Vocabulary:
         elif self.single(query) is not None:
             why = f"; the tokenizer makes one token of it: {parts[0]}"
         if re.fullmatch(r"\d{1,18}", query) and (row := self.row_of_id(int(query))) is not None:
-            why += f"; the token of this id is '#{int(query)}': '{self.display(row)}'"
-        closest = ", ".join(f"'{self.display(row)}' (#{self.token_ids[row]})" for row in self._closest(query))
+            why += f"; the token of this id is '#{int(query)}': '{self._excerpt(row)}'"
+        closest = ", ".join(f"'{self._excerpt(row)}' (#{self.token_ids[row]})" for row in self._closest(query))
         return f"no token has the text '{shown}'{why}" + (f"; closest: {closest}" if closest else "")
 
     def split(self, text: str) -> tuple[Part, ...]:
@@ -287,6 +287,9 @@ class Vocabulary:
         held = None if row is None else self.text(row)
         text = self._splitter.text(token_id) if held is None and self._splitter is not None else held
         return Part(token_id, text or "", piece, row)
+
+    def _excerpt(self, row: int) -> str:
+        return excerpt(self.text(row), self.pieces[row].as_py())
 
     def _closest(self, query: str) -> list[int]:
         texts = [None if text is None else text.strip() for text in self.texts.to_pylist()]
