@@ -78,7 +78,7 @@ class OpenVocabulary(Bundle):
     distance = Question(distance)
     rank = Question(rank)
     sets = Question(sets)
-    overlap = Question(overlap)
+    overlap = Question(overlap, seldom_long=True)
     compare = Question(compare)
     duplicates = Question(duplicates)
     extremes = Question(extremes)

@@ -36,7 +36,7 @@ from index.tokens.vocabulary import Token
 
 FILLERS = tuple(f"filler{place}" for place in range(12))
 OFFERED = [name for name, question in QUESTIONS.items() if why_not(question) is None]
-LONG = [name for name in OFFERED if QUESTIONS[name].reports_progress]
+LONG = [name for name in OFFERED if QUESTIONS[name].takes_long]
 QUICK = [name for name in OFFERED if name not in LONG]
 TEXTS = tuple(dict.fromkeys((*FILLERS, *MARKUP, *(text for text in WORST if text and text.isprintable()))))
 
@@ -248,6 +248,13 @@ def test_a_page_speaks_to_its_reader(name: str, app: Starlette) -> None:
     said = html.unescape(re.sub(r"<[^>]+>", " ", words[words.index("<main") :]))
     assert re.findall(r"--\w+|[Ee]xit code|\bFILE\b|query\.py|command line|true or false", said) == []
     assert not re.search(r"<option[^>]*>(true|false)<", page)
+
+
+def test_what_seldom_takes_long_is_answered_when_its_page_is_opened(app: Starlette) -> None:
+    assert QUESTIONS["overlap"].reports_progress
+    for headers in ({}, {"Sec-Fetch-Site": "cross-site"}):  # by a link from elsewhere, too
+        assert Shown(request(app, "/ask/overlap", headers=headers).text).tags["table"] > 2
+    assert request(app, "/ask/overlap.csv").text.startswith("top,")
 
 
 def test_parts_of_the_vocabulary_are_offered(app: Starlette) -> None:

@@ -74,7 +74,7 @@ def stored(path: Path, content: np.ndarray, damaged: int | None = None) -> Store
     if damaged is not None:
         held[damaged * BLOCK + 11] ^= 1
     held.tofile(path)
-    return StoredArray(checksums.StoredFile(path, blocks), 3, content.shape, content.dtype)
+    return StoredArray(checksums.StoredFile(path, blocks, to_copy=True), 3, content.shape, content.dtype)
 
 
 @pytest.mark.parametrize("sweeps", [-1, 1 << 30])

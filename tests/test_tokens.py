@@ -15,7 +15,7 @@ from index.errors import SourceError, TokenError
 from index.sources.gguf_tokens import SPLITS
 from index.sources.load import Source, load
 from index.tokens.display import LONGEST_EXCERPT
-from index.tokens.vocabulary import Part, Vocabulary
+from index.tokens.vocabulary import Vocabulary
 
 ROWS = 400
 MATRIX = np.ones((ROWS, 32), np.float32)
@@ -116,10 +116,6 @@ def test_a_message_about_no_token_names_a_long_one_by_its_beginning(typed: str, 
         vocabulary.resolve(typed)
     assert named in str(error.value)
     assert len(str(error.value)) < 300
-
-
-def test_a_part_of_a_text_is_printed_by_its_beginning() -> None:
-    assert str(Part(7, "x" * 4000, "x" * 4000, None)) == f"'{'x' * LONGEST_EXCERPT}…' #7"
 
 
 def test_the_tokens_of_a_gguf_file_beyond_the_rows(tmp_path: Path) -> None:

@@ -139,11 +139,11 @@ class Checksums:
             raise damaged(f"{path} holds no lists of checksums")
         return blocks
 
-    def file(self, name: str) -> StoredFile:
-        """Map a file whose blocks are checked when they are first read."""
+    def file(self, name: str, *, to_copy: bool = False) -> StoredFile:
+        """Map a file whose blocks are checked when they are first read; `to_copy`, of which much is copied."""
         if name not in self._blocks:
             raise damaged(f"{self.folder} has no {name}")
-        return StoredFile(self.folder / name, self._blocks[name], self.not_as_written)
+        return StoredFile(self.folder / name, self._blocks[name], self.not_as_written, to_copy=to_copy)
 
     def not_as_written(self, said: str) -> BundleError:
         """Return the error of a file that is not what was written: it is damaged, or another bundle's."""
@@ -183,12 +183,19 @@ def _descriptor(owner: object, file: IO[bytes]) -> int | None:
 class StoredFile:
     """A mapped file of a bundle; `not_as_written` makes the error of one that is not what was written."""
 
-    def __init__(self, path: Path, blocks: list[str], not_as_written: Callable[[str], BundleError] = damaged) -> None:
+    def __init__(
+        self,
+        path: Path,
+        blocks: list[str],
+        not_as_written: Callable[[str], BundleError] = damaged,
+        *,
+        to_copy: bool = False,
+    ) -> None:
         self.path, self._not_as_written = path, not_as_written
         try:
             with path.open("rb") as file:
                 mapped = np.memmap(file, np.uint8, mode="r")
-                self._descriptor = _descriptor(self, file)
+                self._descriptor = _descriptor(self, file) if to_copy else None
         except (FileNotFoundError, NotADirectoryError) as error:
             raise not_as_written(f"{path} is missing") from error
         except OSError as error:
@@ -225,10 +232,11 @@ class StoredFile:
             self._held = 0
             self._mapped.madvise(mmap.MADV_DONTNEED)
 
-    def copied(self, start: int, stop: int, room: np.ndarray | None = None) -> np.ndarray:
-        """Return a copy of bytes start to stop, checked: nothing of the file stays in the memory of this process.
+    def copied(self, start: int, stop: int, room: np.ndarray) -> np.ndarray:
+        """Read bytes start to stop into `room`, uint8, checked, and return the part of it that holds them.
 
-        To map a few bytes may map 2 MiB around them. `room`, uint8, is memory for the copy and the blocks it lies in.
+        There must be room for the blocks that they lie in. A file that is opened `to_copy` is not mapped for it, where
+        the system can read so: to map a few bytes may map 2 MiB around them.
         """
         first, last = start // BLOCK_BYTES, -(-stop // BLOCK_BYTES)
         unchecked = (first + np.flatnonzero(~self._checked[first:last])).tolist()
@@ -236,7 +244,7 @@ class StoredFile:
             begin, end = first * BLOCK_BYTES, min(last * BLOCK_BYTES, len(self.content))
         else:
             begin, end = start, stop
-        found = np.empty(end - begin, np.uint8) if room is None else room[: end - begin]
+        found = room[: end - begin]
         self._copy(begin, found)
         for block in unchecked:
             self._check_block(block, found[block * BLOCK_BYTES - begin :][:BLOCK_BYTES])

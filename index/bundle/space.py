@@ -128,7 +128,7 @@ class Space:
         """The points in one byte a coordinate, by FAISS's 8-bit quantizer; of the causal and the cosine space."""
         from index.search.sketch import Sketch
 
-        file = self._checksums.file(f"{self.name}.sketch.faiss")
+        file = self._checksums.file(f"{self.name}.sketch.faiss", to_copy=True)
         codes = sketch_codes(file, self._shape)
         quantizer = self._read_in_place(file)
         errors = npy_array(self._checksums.file(f"{self.name}.sketch_errors.npy"), self._shape[:1], np.float32)
@@ -168,8 +168,7 @@ class Space:
         """The flat index of the causal or the cosine space, which bounds distances closer than the sketch."""
         from index.search.swept import flat_bounds
 
-        points = flat_index_points(self._checksums.file(f"{self.name}.faiss"), self._shape)
-        return flat_bounds(points, reader=points.reader)
+        return flat_bounds(flat_index_points(self._checksums.file(f"{self.name}.faiss"), self._shape))
 
     @cached_property
     def finder(self) -> Finder:

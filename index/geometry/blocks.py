@@ -24,8 +24,9 @@ class Matrix(Protocol):
 
 
 def mapped(matrix: Matrix, rows: np.ndarray) -> np.ndarray:
-    """Return the whole of a matrix in memory or in a bundle, of which some rows, (n,), may be read."""
-    whole: np.ndarray = matrix if isinstance(matrix, np.ndarray) else matrix.mapped(rows)  # type: ignore[attr-defined]
+    """Return the whole of a matrix, of which some rows, (n,), may be read: where it is mapped, if it is in one file."""
+    of_rows = getattr(matrix, "mapped", None)
+    whole: np.ndarray = matrix[:] if of_rows is None else of_rows(rows)
     return whole
 
 

@@ -79,7 +79,7 @@ def uncentered_norms(points: Matrix, gamma: Matrix, metric: Metric) -> np.ndarra
     """
     lengths = np.empty(len(points))
     for where, block in row_blocks(points):
-        block += metric.mapped_mean
+        block += metric.mean_point
         lengths[where] = np.where(gamma[where].any(axis=1), np.linalg.norm(block, axis=1), 0)
     return lengths
 
@@ -117,7 +117,7 @@ def causal_cosine_points(
 
 def angle_origin(metric: Metric, *, centered: bool) -> np.ndarray:
     """Return mean @ L, (D,): what a causal point lacks to gamma @ L, which angles are taken of; 0 where `centered`."""
-    return np.zeros_like(metric.mean) if centered else metric.mapped_mean
+    return np.zeros_like(metric.mean) if centered else metric.mean_point
 
 
 def turned(points: np.ndarray, origin: np.ndarray) -> np.ndarray:

@@ -34,9 +34,10 @@ class Metric:
     origin: str  # where M comes from, in words
 
     @cached_property
-    def mapped_mean(self) -> np.ndarray:
-        """mean @ L, (D,): what a causal point lacks to its row times L."""
+    def mean_point(self) -> np.ndarray:
+        """mean @ L, (D,), read-only: what a causal point lacks to its row times L."""
         product: np.ndarray = self.mean @ self.factor
+        product.flags.writeable = False
         return product
 
     @property

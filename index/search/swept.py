@@ -42,7 +42,7 @@ Reader = Callable[[slice], np.ndarray]
 CHUNK_BYTES = 1 << 19
 """Of rows that FAISS searches at once: they come from the checksum, and are still in the processor's cache."""
 PART_BYTES = 1 << 24
-"""So few are read by one thread: to start another takes as long."""
+"""So few are read by one thread: to have another begin takes as long."""
 KEPT_SWEEPS = 4
 
 
@@ -220,14 +220,14 @@ def between(squared: np.ndarray, D: int, unit_roundoff: float, least_root: float
     return least, most
 
 
-def flat_bounds(points: Matrix, *, reader: Callable[[], Reader] | None = None, threads: int | None = None) -> Swept:
+def flat_bounds(points: Matrix, *, threads: int | None = None) -> Swept:
     """Return bounds by FAISS's flat index over points, (V, D) float32: nothing is lost, and (1) alone is their width.
 
     It reads four times what a sketch does, for where a sketch leaves too much open.
     """
     import faiss
 
-    return Swept(lambda: faiss.IndexFlatL2(points.shape[1]), points, 0.0, reader=reader, threads=threads)
+    return Swept(lambda: faiss.IndexFlatL2(points.shape[1]), points, 0.0, threads=threads)
 
 
 class _Part:

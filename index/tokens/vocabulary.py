@@ -88,7 +88,7 @@ class Part:
         return {"row": self.row, "id": self.id, "text": self.text, "piece": self.piece}
 
     def __str__(self) -> str:
-        return f"'{excerpt(self.text, self.piece)}' #{self.id}"
+        return f"'{display(self.text, self.piece)}' #{self.id}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,12 +233,12 @@ class Vocabulary:
         parts = self.split(query)
         why = ""
         if len(parts) > 1:
-            listed = ", ".join(map(str, parts[:LISTED_IDS])) + (", …" if len(parts) > LISTED_IDS else "")
+            listed = ", ".join(map(_named, parts[:LISTED_IDS])) + (", …" if len(parts) > LISTED_IDS else "")
             why = f"; it is {len(parts)} tokens: {listed}"
         elif absent := self.absent(query):
             why = f"; {absent}"
         elif self.single(query) is not None:
-            why = f"; the tokenizer makes one token of it: {parts[0]}"
+            why = f"; the tokenizer makes one token of it: {_named(parts[0])}"
         if re.fullmatch(r"\d{1,18}", query) and (row := self.row_of_id(int(query))) is not None:
             why += f"; the token of this id is '#{int(query)}': '{self._excerpt(row)}'"
         closest = ", ".join(f"'{self._excerpt(row)}' (#{self.token_ids[row]})" for row in self._closest(query))
@@ -294,3 +294,8 @@ class Vocabulary:
     def _closest(self, query: str) -> list[int]:
         texts = [None if text is None else text.strip() for text in self.texts.to_pylist()]
         return alike(query[:LONGEST].strip(), texts, CLOSEST)
+
+
+def _named(part: Part) -> str:
+    """Return a part as a message names it: of a long one the beginning."""
+    return f"'{excerpt(part.text, part.piece)}' #{part.id}"

@@ -60,7 +60,7 @@ def offered(question: Question[Any, Any]) -> tuple[Parameter, ...]:
 
 def answered_at_once(question: Question[Any, Any]) -> bool:
     """Whether a page shows an answer before anything is typed: where nothing must be, and it does not take long."""
-    return not question.reports_progress and not any(each.required for each in offered(question))
+    return not question.takes_long and not any(each.required for each in offered(question))
 
 
 def fields(question: Question[Any, Any], typed: Typed, bundle: Bundle) -> list[Field]:

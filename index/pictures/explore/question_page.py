@@ -72,7 +72,7 @@ def question_page(request: Request, opened: OpenedBundle, question: Question[Any
     line = ""
     job: Job | None = None
     problem = ""
-    begun = not question.reports_progress or may_begin(request)
+    begun = not question.takes_long or may_begin(request)
     if begun and (typed or forms.answered_at_once(question)):
         try:
             given = forms.arguments(question, typed, bundle)

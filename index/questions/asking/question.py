@@ -108,10 +108,15 @@ class Parameter:
 
 
 class Question(Generic[P, A]):
-    """A question as a method of an open vocabulary, and what a command or a page is made of."""
+    """A question as a method of an open vocabulary, and what a command or a page is made of.
 
-    def __init__(self, ask: Callable[Concatenate[Any, P], A], name: str | None = None) -> None:
-        self._ask = ask
+    One that reports progress takes long, or is `seldom_long`: then a page answers it before anything is typed.
+    """
+
+    def __init__(
+        self, ask: Callable[Concatenate[Any, P], A], name: str | None = None, *, seldom_long: bool = False
+    ) -> None:
+        self._ask, self._seldom_long = ask, seldom_long
         self.name = name or ask.__name__
 
         @wraps(ask)
@@ -160,8 +165,13 @@ class Question(Generic[P, A]):
 
     @property
     def reports_progress(self) -> bool:
-        """Whether it takes long enough to say how far it is."""
+        """Whether it may take long enough to say how far it is."""
         return "progress" in self._signature.parameters
+
+    @property
+    def takes_long(self) -> bool:
+        """Whether it does so mostly, and is not to be begun unasked."""
+        return self.reports_progress and not self._seldom_long
 
     @property
     def help(self) -> str:
