@@ -50,6 +50,8 @@ VALUES = (
     ),
     *([], {}, [[]], [0], {"": 0}, {"type": "Sequence"}, {"Regex": "(a+)+$"}, {"String": ""}),
 )
+LONGEST_REPEATED = 1 << 20
+"""Characters of JSON that a change repeats a part to."""
 IN_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 """Where files are written anew thousands of times a second."""
 CORPUS = Path(__file__).resolve().parent.parent / "tests" / "corpus"
@@ -178,7 +180,9 @@ def changed_json(content: bytes, rng: np.random.Generator) -> bytes:
         elif kind == 2 and isinstance(parent, dict):
             parent[str(VALUES[rng.integers(len(VALUES))]) if rng.random() < 0.5 else f"{key}x"] = parent.pop(key)
         elif kind == 3 and isinstance(parent, list):
-            parent.extend(copy.deepcopy([parent[key]] * int(rng.choice([1, 10, 300]))))
+            most = LONGEST_REPEATED // len(json.dumps(parent[key]))  # else a part of a part is repeated 300^3 times
+            count = min(int(rng.choice([1, 10, 300])), most)
+            parent.extend([copy.deepcopy(parent[key]) for _ in range(count)])  # each its own, or a change is in all
         else:
             parent[key] = copy.deepcopy(VALUES[rng.integers(len(VALUES))])
         if not whole:
