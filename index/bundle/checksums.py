@@ -212,16 +212,16 @@ class StoredFile:
 
     def check(self, start: int, stop: int) -> None:
         """Raise BundleError unless bytes start to stop are those that were written."""
-        first, last = start // BLOCK_BYTES, -(-stop // BLOCK_BYTES)
-        for block in (first + np.flatnonzero(~self._checked[first:last])).tolist():
+        for block in self._unchecked(start, stop):
             self._check_block(block, self.content[block * BLOCK_BYTES :][:BLOCK_BYTES])
 
     def check_pieces(self, starts: np.ndarray, length: int) -> None:
         """Check many pieces of one length, (n,) byte offsets, as `check` does; `let_go` once they are copied."""
         first, last = starts // BLOCK_BYTES, (starts + length - 1) // BLOCK_BYTES
         unknown = ~(self._checked[first] & self._checked[last])
+        # Not np.unique, here and where a cold question passes: it loads NumPy's masked arrays.
         for block in sorted({*first[unknown].tolist(), *last[unknown].tolist()}):
-            self.check(block * BLOCK_BYTES, min((block + 1) * BLOCK_BYTES, len(self.content)))
+            self.check(block * BLOCK_BYTES, (block + 1) * BLOCK_BYTES)
         if length > BLOCK_BYTES:  # whole blocks lie between the ends
             self.check(int(starts.min()), int(starts.max()) + length)
         self._held += len(starts)
@@ -238,17 +238,21 @@ class StoredFile:
         There must be room for the blocks that they lie in. A file that is opened `to_copy` is not mapped for it, where
         the system can read so: to map a few bytes may map 2 MiB around them.
         """
-        first, last = start // BLOCK_BYTES, -(-stop // BLOCK_BYTES)
-        unchecked = (first + np.flatnonzero(~self._checked[first:last])).tolist()
-        if unchecked:
-            begin, end = first * BLOCK_BYTES, min(last * BLOCK_BYTES, len(self.content))
-        else:
-            begin, end = start, stop
+        begin, end = start, stop
+        if unchecked := self._unchecked(start, stop):  # whole blocks are, then
+            begin = start // BLOCK_BYTES * BLOCK_BYTES
+            end = min(-(-stop // BLOCK_BYTES) * BLOCK_BYTES, len(self.content))
         found = room[: end - begin]
         self._copy(begin, found)
         for block in unchecked:
             self._check_block(block, found[block * BLOCK_BYTES - begin :][:BLOCK_BYTES])
         return found[start - begin : stop - begin]
+
+    def _unchecked(self, start: int, stop: int) -> list[int]:
+        """Return the blocks of bytes start to stop that are still to be checked."""
+        first, last = start // BLOCK_BYTES, -(-stop // BLOCK_BYTES)
+        blocks: list[int] = (first + np.flatnonzero(~self._checked[first:last])).tolist()
+        return blocks
 
     def _copy(self, start: int, into: np.ndarray) -> None:
         """Fill `into` with the bytes from `start` on."""

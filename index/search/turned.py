@@ -27,6 +27,7 @@ class TurnedBounds:
     def __init__(self, swept: Swept, origin: np.ndarray, lengths: np.ndarray, own: np.ndarray) -> None:
         self._swept, self._origin, self._own = swept, origin, own
         self._lengths = np.maximum(lengths, 1e-300)
+        # About the median, which any t may be; np.median loads NumPy's masked arrays.
         self._usual = float(np.partition(lengths, len(lengths) // 2)[len(lengths) // 2]) or 1.0
 
     def bounds(self, query: np.ndarray, rows: np.ndarray | None = None) -> Bounds:

@@ -233,15 +233,16 @@ class Vocabulary:
         parts = self.split(query)
         why = ""
         if len(parts) > 1:
-            listed = ", ".join(map(_named, parts[:LISTED_IDS])) + (", …" if len(parts) > LISTED_IDS else "")
-            why = f"; it is {len(parts)} tokens: {listed}"
+            listed = ", ".join(f"{_named(part)} #{part.id}" for part in parts[:LISTED_IDS])
+            why = f"; it is {len(parts)} tokens: {listed}" + (", …" if len(parts) > LISTED_IDS else "")
         elif absent := self.absent(query):
             why = f"; {absent}"
         elif self.single(query) is not None:
-            why = f"; the tokenizer makes one token of it: {_named(parts[0])}"
+            why = f"; the tokenizer makes one token of it: {_named(parts[0])} #{parts[0].id}"
         if re.fullmatch(r"\d{1,18}", query) and (row := self.row_of_id(int(query))) is not None:
-            why += f"; the token of this id is '#{int(query)}': '{self._excerpt(row)}'"
-        closest = ", ".join(f"'{self._excerpt(row)}' (#{self.token_ids[row]})" for row in self._closest(query))
+            why += f"; the token of this id is '#{int(query)}': {_named(self.token(row))}"
+        near = map(self.token, self._closest(query))
+        closest = ", ".join(f"{_named(token)} (#{token.id})" for token in near)
         return f"no token has the text '{shown}'{why}" + (f"; closest: {closest}" if closest else "")
 
     def split(self, text: str) -> tuple[Part, ...]:
@@ -275,8 +276,8 @@ class Vocabulary:
         missing = [part for part in found if part.row is None and part.text in (text, f" {text}")]
         if not missing:
             return None
-        known = f"'{excerpt(missing[0].text, missing[0].piece)}' (#{missing[0].id})"
-        return f"the model has {known}, which is not among the {len(self):,} tokens here"
+        known = missing[0]
+        return f"the model has {_named(known)} (#{known.id}), which is not among the {len(self):,} tokens here"
 
     @cached_property
     def _splitter(self) -> Splitter | None:
@@ -288,14 +289,11 @@ class Vocabulary:
         text = self._splitter.text(token_id) if held is None and self._splitter is not None else held
         return Part(token_id, text or "", piece, row)
 
-    def _excerpt(self, row: int) -> str:
-        return excerpt(self.text(row), self.pieces[row].as_py())
-
     def _closest(self, query: str) -> list[int]:
         texts = [None if text is None else text.strip() for text in self.texts.to_pylist()]
         return alike(query[:LONGEST].strip(), texts, CLOSEST)
 
 
-def _named(part: Part) -> str:
-    """Return a part as a message names it: of a long one the beginning."""
-    return f"'{excerpt(part.text, part.piece)}' #{part.id}"
+def _named(token: Token | Part) -> str:
+    """Return a token in quotes, as a message names it: of a long one the beginning."""
+    return f"'{excerpt(token.text, token.piece)}'"
