@@ -9,19 +9,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = [
-    *(
-        "errors",
-        "files",
-        "process",
-        "progress",
-        "geometry",
-        "measures",
-        "search",
-        "tokens",
-        "answers",
-        "sources",
-        "bundle",
-    ),
+    *("errors", "files", "process", "progress"),
+    *("geometry", "measures", "search", "tokens", "answers", "sources", "bundle"),
     *("questions.asking", "questions.lists", "questions", "checks", "export", "build"),
     *("pictures.numbers", "pictures.plot", "pictures.page", "pictures.explore"),
     *("api", "cli"),
