@@ -16,44 +16,47 @@ import numpy as np
 
 from index.answers.answer import Answer
 from index.bundle.bundle import Bundle, open_as
-from index.checks.crosscheck import crosscheck
-from index.checks.verify import verify
 from index.errors import LogoscopeError
-from index.export.export import export
 from index.files import require
 from index.geometry.maps import Geometry
-from index.pictures.page.compare import compare
-from index.pictures.page.report import report
-from index.pictures.plot.plot import plot
-from index.questions.analogy.analogy import analogy
+from index.lazy import lazy_imports
 from index.questions.asking.among import Subset, kept
 from index.questions.asking.named_sets import save_set
 from index.questions.asking.parameters import KEPT
 from index.questions.asking.question import Question
 from index.questions.asking.reading import TokenName, read
-from index.questions.axes import axes
-from index.questions.concept.concept import concept
-from index.questions.densest import densest
-from index.questions.distance import distance
-from index.questions.duplicates import duplicates
-from index.questions.enrich.enrich import enrich
-from index.questions.evaluate.evaluate import evaluate
-from index.questions.extremes.extremes import extremes
-from index.questions.find import find
-from index.questions.findings.findings import findings
-from index.questions.hubness import hubness
-from index.questions.info import info
-from index.questions.lattice import lattice
-from index.questions.metric import metric
-from index.questions.neighbors import neighbors
-from index.questions.overlap.overlap import overlap
-from index.questions.rank import rank
-from index.questions.search.search import search
-from index.questions.sets import sets
-from index.questions.shares.shares import shares
-from index.questions.untrained.untrained import untrained
-from index.questions.within import within
 from index.tokens.vocabulary import Token
+
+with lazy_imports(__name__):  # a module is loaded when its question is asked
+    from index.checks.crosscheck import crosscheck
+    from index.checks.verify import verify
+    from index.export.export import export
+    from index.pictures.page.compare import compare
+    from index.pictures.page.report import report
+    from index.pictures.plot.plot import plot
+    from index.questions.analogy.analogy import analogy
+    from index.questions.axes import axes
+    from index.questions.concept.concept import concept
+    from index.questions.densest import densest
+    from index.questions.distance import distance
+    from index.questions.duplicates import duplicates
+    from index.questions.enrich.enrich import enrich
+    from index.questions.evaluate.evaluate import evaluate
+    from index.questions.extremes.extremes import extremes
+    from index.questions.find import find
+    from index.questions.findings.findings import findings
+    from index.questions.hubness import hubness
+    from index.questions.info import info
+    from index.questions.lattice import lattice
+    from index.questions.metric import metric
+    from index.questions.neighbors import neighbors
+    from index.questions.overlap.overlap import overlap
+    from index.questions.rank import rank
+    from index.questions.search.search import search
+    from index.questions.sets import sets
+    from index.questions.shares.shares import shares
+    from index.questions.untrained.untrained import untrained
+    from index.questions.within import within
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array

@@ -45,7 +45,7 @@ def test_there_are_examples_to_run() -> None:
     finder = doctest.DocTestFinder(exclude_empty=True)
     found = {module: [example for each in finder.find(module) for example in each.examples] for module in MODULES}
     assert sum(map(len, found.values())) >= 10
-    assert found[sys.modules[api.neighbors.__module__]]
+    assert found[sys.modules[OpenVocabulary.neighbors.__module__]]
 
 
 def test_neighbors_as_a_frame(opened: OpenVocabulary, smollm2: Built) -> None:

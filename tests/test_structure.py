@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = [
-    *("errors", "files", "process", "progress"),
+    *("errors", "files", "lazy", "process", "progress"),
     *("geometry", "measures", "search", "tokens", "answers", "sources", "bundle"),
     *("questions.asking", "questions.lists", "questions", "checks", "export", "build"),
     *("pictures.numbers", "pictures.plot", "pictures.page", "pictures.explore"),
@@ -75,6 +75,23 @@ def loaded_by(statement: str) -> set[str]:
 @pytest.mark.parametrize("module", ["query", "index", "build_index"])
 def test_starting_loads_no_model_library(module: str) -> None:
     assert loaded_by(f"import {module}") == set()
+
+
+def test_a_command_loads_no_other_question() -> None:
+    code = (
+        "import sys\nfrom index.cli.query import app\n"
+        "try:\n    app(sys.argv[1:])\nexcept SystemExit as end:\n    print(end.code)\n"
+        "from index.api import QUESTIONS\nmodules = {each._given.module for each in QUESTIONS.values()}\n"
+        "print(*sorted(modules & set(sys.modules)))"
+    )
+
+    def loaded(*arguments: str) -> list[str]:
+        started = [sys.executable, "-c", code, *arguments]
+        return subprocess.run(started, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()[-2:]
+
+    assert loaded("distance", "--help") == ["0", "index.questions.distance"]
+    assert loaded("nothing-like-it") == ["2", ""]
+    assert len(loaded("--help")[-1].split()) > 25
 
 
 def test_a_loaded_library_would_be_seen() -> None:

@@ -91,8 +91,8 @@ class _Command(OneLineCommand):
         return rest
 
 
-def add_command(app: typer.Typer, question: Question[Any, Any]) -> None:
-    """Give a program the command of a question."""
+def command_of(question: Question[Any, Any]) -> Any:
+    """Return a question as a command, as typer makes them."""
     many = next((each for each in question.parameters if each.doc.many), None)
     own = {each.name for each in question.parameters}
     others = [each.name for each in question.parameters if each.kind is Bundle and each.positional]
@@ -137,7 +137,9 @@ def add_command(app: typer.Typer, question: Question[Any, Any]) -> None:
     texts = frozenset(each.name for each in question.parameters if each.positional and each.kind in (str, TokenName))
     command = type("QuestionCommand", (_Command,), {"texts": texts, "many": many is not None})
     signs = {"ignore_unknown_options": any(each.doc.minus for each in question.parameters)}
+    app = typer.Typer(add_completion=False, rich_markup_mode="rich")
     app.command(question.name, cls=command, epilog=f"Example: {question.example}", context_settings=signs)(run)
+    return typer.main.get_command(app)
 
 
 def _help(question: Question[Any, Any]) -> str:

@@ -22,6 +22,7 @@ from typing import Annotated, Any, Concatenate, Generic, ParamSpec, TypeVar, Uni
 from index.answers.answer import Answer
 from index.bundle.bundle import Bundle
 from index.errors import ParameterError, parameter
+from index.lazy import loaded
 from index.questions.asking.reading import read
 
 P = ParamSpec("P")
@@ -116,18 +117,11 @@ class Question(Generic[P, A]):
     def __init__(
         self, ask: Callable[Concatenate[Any, P], A], name: str | None = None, *, seldom_long: bool = False
     ) -> None:
-        self._ask, self._seldom_long = ask, seldom_long
+        self._given, self._seldom_long = ask, seldom_long
         self.name = name or ask.__name__
 
-        @wraps(ask)
-        def asked(bundle: Bundle, *args: P.args, **kwargs: P.kwargs) -> A:
-            return self(bundle, *args, **kwargs)
-
-        self._method = asked
-
     def __set_name__(self, owner: type, name: str) -> None:
-        # A bound method is pickled as its name, which is not always the function's.
-        self._method.__name__, self._method.__qualname__ = name, f"{owner.__qualname__}.{name}"
+        self._names = name, f"{owner.__qualname__}.{name}"
 
     def __get__(self, bundle: Any, owner: type | None = None) -> Callable[P, A]:
         method: Callable[P, A] = self._method if bundle is None else MethodType(self._method, bundle)  # type: ignore[assignment]
@@ -142,6 +136,21 @@ class Question(Generic[P, A]):
         found = self._ask(*given.args, **given.kwargs)
         found.about(bundle.manifest.control)
         return found
+
+    @cached_property
+    def _ask(self) -> Callable[Concatenate[Any, P], A]:
+        ask: Callable[Concatenate[Any, P], A] = loaded(self._given)
+        return ask
+
+    @cached_property
+    def _method(self) -> Callable[Concatenate[Any, P], A]:
+        @wraps(self._ask)
+        def asked(bundle: Bundle, *args: P.args, **kwargs: P.kwargs) -> A:
+            return self(bundle, *args, **kwargs)
+
+        # A bound method is pickled as its name, which is not always the function's.
+        asked.__name__, asked.__qualname__ = self._names
+        return asked  # type: ignore[return-value]
 
     @cached_property
     def _signature(self) -> inspect.Signature:
