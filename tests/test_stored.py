@@ -84,7 +84,7 @@ def test_a_stored_array_indexes_like_the_array_it_holds(
 ) -> None:
     """Read before or not, held or let go of; a row of the third shape is longer than a block."""
     monkeypatch.setattr(process, "FEW_SWEEPS", sweeps)
-    monkeypatch.setattr(checksums, "PIECES_HELD", 2)
+    monkeypatch.setattr(checksums, "REGIONS_HELD", 2)
     wanted = np.random.default_rng(1).normal(size=shape).astype(np.float32)
     kept = stored(tmp_path / "kept", wanted)
     keys = [key for key in KEYS if len(shape) > 1 or not isinstance(key, tuple)]
@@ -154,7 +154,8 @@ def test_rows_that_are_read_alone_take_no_memory_of_this_process(
 ) -> None:
     """Around a row that is mapped the system maps what it read with it, 2 MiB or more; what is copied it does not."""
     monkeypatch.setattr(process, "FEW_SWEEPS", 1 << 30)
-    content = np.zeros((1 << 14, 4096), np.uint8)
+    monkeypatch.setattr(checksums, "REGIONS_HELD", 32)
+    content = np.zeros((1 << 14, 4096), np.uint8)  # 32 regions of 2 MiB
     array = stored(tmp_path / "file", content)
     array.reader()(slice(1000, 9000))
     assert mapped_bytes(tmp_path / "file") <= 2 * BLOCK

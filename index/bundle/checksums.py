@@ -28,8 +28,10 @@ from index.files import brief, why
 
 CHECKSUMS = "checksums.json"
 BLOCK_BYTES = 1 << 16
-PIECES_HELD = 64
-"""So many pieces are let go of together."""
+REGION_BYTES = 1 << 21
+"""What newer systems map around a piece that is read, at most."""
+REGIONS_HELD = 64
+"""So many are let go of together."""
 DAMAGED = "the bundle is damaged; build it again"
 
 
@@ -213,7 +215,7 @@ class StoredFile:
     def check(self, start: int, stop: int) -> None:
         """Raise BundleError unless bytes start to stop are those that were written."""
         for block in self._unchecked(start, stop):
-            self._check_block(block, self.content[block * BLOCK_BYTES :][:BLOCK_BYTES])
+            self._check_block(block, self._block(block))
 
     def check_pieces(self, starts: np.ndarray, length: int) -> None:
         """Check many pieces of one length, (n,) byte offsets, as `check` does; `let_go` once they are copied."""
@@ -221,14 +223,14 @@ class StoredFile:
         unknown = ~(self._checked[first] & self._checked[last])
         # Not np.unique, here and where a cold question passes: it loads NumPy's masked arrays.
         for block in sorted({*first[unknown].tolist(), *last[unknown].tolist()}):
-            self.check(block * BLOCK_BYTES, (block + 1) * BLOCK_BYTES)
+            self._check_block(block, self._block(block))
         if length > BLOCK_BYTES:  # whole blocks lie between the ends
             self.check(int(starts.min()), int(starts.max()) + length)
-        self._held += len(starts)
+        self._held += 1 + int(np.count_nonzero(np.diff(starts // REGION_BYTES)))
 
     def let_go(self) -> None:
-        """Take pieces, around each of which newer systems map 2 MiB, out of the memory of a process that asks once."""
-        if self._held >= PIECES_HELD and not process.goes_on() and hasattr(mmap, "MADV_DONTNEED"):
+        """Take what was mapped around pieces out of the memory of a process that asks once."""
+        if self._held >= REGIONS_HELD and not process.goes_on() and hasattr(mmap, "MADV_DONTNEED"):
             self._held = 0
             self._mapped.madvise(mmap.MADV_DONTNEED)
 
@@ -253,6 +255,9 @@ class StoredFile:
         first, last = start // BLOCK_BYTES, -(-stop // BLOCK_BYTES)
         blocks: list[int] = (first + np.flatnonzero(~self._checked[first:last])).tolist()
         return blocks
+
+    def _block(self, block: int) -> np.ndarray:
+        return self.content[block * BLOCK_BYTES : (block + 1) * BLOCK_BYTES]
 
     def _copy(self, start: int, into: np.ndarray) -> None:
         """Fill `into` with the bytes from `start` on."""

@@ -12,8 +12,8 @@ from index.geometry.metric import Metric
 
 Number = TypeVar("Number", float, np.ndarray)
 
-_CACHE_ELEMENTS = 1 << 18
-"""Elements of a float64 block: 2 MB, so that it stays in the processor's cache."""
+_CACHE_ELEMENTS = 1 << 16
+"""Elements of a float64 block: 512 KB, so that it and what is made of it stay in the processor's cache."""
 _FEW_ELEMENTS = 1 << 20
 _FEW_CACHE_ELEMENTS = 1 << 14
 """Of a block of so few in all: more memory than this the system takes back after each call, and clears for the next."""
@@ -160,11 +160,13 @@ def own_directions(gamma: np.ndarray, metric: Metric, *, centered: bool) -> np.n
 
 
 def _directions(rows: np.ndarray) -> np.ndarray:
-    largest = np.abs(rows).max(axis=1, keepdims=True)
-    rows = rows / np.where(largest > 0, largest, 1)  # so that squares neither overflow nor vanish
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    directions: np.ndarray = rows / np.where(lengths > 0, lengths, 1)
-    return directions
+    """Return the directions of rows, (n, D) float64, in their place."""
+    room = np.abs(rows)
+    largest = room.max(axis=1, keepdims=True)
+    rows /= np.where(largest > 0, largest, 1)  # so that squares neither overflow nor vanish
+    lengths = np.sqrt(np.square(rows, out=room).sum(axis=1, keepdims=True))
+    rows /= np.where(lengths > 0, lengths, 1)
+    return rows
 
 
 def zero_rows(points: np.ndarray) -> np.ndarray:

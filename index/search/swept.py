@@ -39,7 +39,7 @@ Bounds = tuple[Doubles, Doubles]
 Reader = Callable[[slice], np.ndarray]
 """Returns consecutive rows, until it is called again."""
 
-CHUNK_BYTES = 1 << 19
+CHUNK_BYTES = 1 << 20
 """Of rows that FAISS searches at once: they come from the checksum, and are still in the processor's cache."""
 PART_BYTES = 1 << 24
 """So few are read by one thread: to have another begin takes as long."""
@@ -231,12 +231,14 @@ def flat_bounds(points: Matrix, *, threads: int | None = None) -> Swept:
 
 
 class _Part:
-    """FAISS's index over some rows, which stay where they are."""
+    """FAISS's index over some rows, which stay where they are, for the thread that makes it."""
 
     def __init__(self, index: Any) -> None:
         import faiss
 
         self._faiss: Any = faiss
+        # Of this thread alone. Others would wait for each of its searches, of one query, in loops that take a core.
+        self._faiss.omp_set_num_threads(1)
         self._index, self._empty = index, _read_in_place()
 
     def measure(self, rows: np.ndarray, query: np.ndarray, squared: np.ndarray) -> None:
