@@ -154,7 +154,7 @@ def test_rows_that_are_read_alone_take_no_memory_of_this_process(
 ) -> None:
     """Around a row that is mapped the system maps what it read with it, 2 MiB or more; what is copied it does not."""
     monkeypatch.setattr(process, "FEW_SWEEPS", 1 << 30)
-    monkeypatch.setattr(checksums, "REGIONS_HELD", 32)
+    monkeypatch.setattr(checksums, "REGIONS_HELD", 16)
     content = np.zeros((1 << 14, 4096), np.uint8)  # 32 regions of 2 MiB
     array = stored(tmp_path / "file", content)
     array.reader()(slice(1000, 9000))

@@ -30,7 +30,7 @@ CHECKSUMS = "checksums.json"
 BLOCK_BYTES = 1 << 16
 REGION_BYTES = 1 << 21
 """What newer systems map around a piece that is read, at most."""
-REGIONS_HELD = 64
+REGIONS_HELD = 32
 """So many are let go of together."""
 DAMAGED = "the bundle is damaged; build it again"
 
