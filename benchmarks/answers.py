@@ -1,7 +1,11 @@
 """Seconds and memory of each command in a process of its own, and microseconds of a stored token in a running one.
 
 python benchmarks/answers.py BUNDLE
+python benchmarks/answers.py BUNDLE --only cold --beside CHECKOUT  in turns with another version
 python benchmarks/answers.py BUNDLE --only long --tree CHECKOUT    of another version, by its own code
+
+The row `loading, and reading both sketches` is no command: it loads what `analogy` has loaded at its end, and copies
+the files that a search reads from one end to the other, without a checksum and without a distance.
 """
 
 import argparse
@@ -13,10 +17,9 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parent.parent
-REPEATS = 5
 COMMANDS = (
     ("info",),
     ("neighbors", "{token}"),
@@ -35,18 +38,45 @@ COMMANDS = (
 )
 
 
-def cold(arguments: list[str]) -> tuple[float, float]:
-    """Return the median seconds and peak megabytes of a command, its output thrown away."""
-    seconds, megabytes = [], []
-    for _ in range(REPEATS):
+LOADING = """
+import os, sys
+from concurrent.futures import ThreadPoolExecutor
+import faiss, pyarrow.parquet, rich.console, rich.table
+import index.cli.query, index.questions.analogy.analogy, index.search.finder, index.search.turned
+from index.answers import terminal
+
+def read(part):
+    file, at = part
+    room = bytearray(1 << 20)
+    with open(file, "rb", buffering=0) as opened:
+        opened.seek(at * (size := os.path.getsize(file)) // 2)
+        while opened.tell() < (at + 1) * size // 2 and opened.readinto(room):
+            pass
+
+for space in ("causal", "cosine"):
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(read, [(f"{sys.argv[1]}/{space}.sketch.faiss", at) for at in (0, 1)]))
+"""
+
+
+class Cold(NamedTuple):
+    """What cold processes took."""
+
+    seconds: list[float]
+    megabytes: list[float]
+
+    def add(self, tree: Path, command: list[str]) -> None:
+        """Run a command of a checkout, its output thrown away."""
         start = time.perf_counter()
-        child = subprocess.Popen([sys.executable, "query.py", *arguments], cwd=ROOT, stdout=subprocess.DEVNULL)
+        child = subprocess.Popen([sys.executable, *command], cwd=tree, stdout=subprocess.DEVNULL)
         _, status, usage = os.wait4(child.pid, 0)
-        seconds.append(time.perf_counter() - start)
+        self.seconds.append(time.perf_counter() - start)
+        self.megabytes.append(usage.ru_maxrss / 1e3)
         if status:
-            raise SystemExit(f"{arguments} failed")
-        megabytes.append(usage.ru_maxrss / 1e3)
-    return statistics.median(seconds), max(megabytes)
+            raise SystemExit(f"{command} failed in {tree}")
+
+    def __str__(self) -> str:
+        return f"{min(self.seconds):>6.2f} {statistics.median(self.seconds):>6.2f} {max(self.megabytes):>6.0f}"
 
 
 def warm(work: Callable[[int], object], rows: list[int]) -> tuple[float, float, float]:
@@ -76,13 +106,22 @@ def timed(tree: Path, arguments: list[str], lines: bytes = b"") -> tuple[float, 
     return time.perf_counter() - start, usage.ru_utime + usage.ru_stime
 
 
-def print_cold(bundle: Path, token: str, other: str) -> None:
-    """Print seconds and memory of each command."""
-    print(f"{'command, cold':<56} {'s':>6} {'MB':>6}")
+def print_cold(bundle: Path, token: str, other: str, beside: Path | None, repeats: int) -> None:
+    """Print the least and the median seconds, and the most memory, of each command: of two checkouts in turns."""
+    trees = [ROOT] if beside is None else [ROOT, beside]
+    print(
+        f"{'command, cold':<56} {'least':>6} {'median':>6} {'MB':>6}" + ("    of the other checkout" if beside else "")
+    )
+    commands = {"loading, and reading both sketches": ["-c", LOADING, str(bundle)]}
     for command in COMMANDS:
         arguments = [part.format(token=token, other=other) for part in command]
-        seconds, megabytes = cold([*arguments, "--index", str(bundle)])
-        print(f"{' '.join(arguments):<56} {seconds:>6.2f} {megabytes:>6.0f}")
+        commands[" ".join(arguments)] = ["query.py", *arguments, "--index", str(bundle)]
+    for name, line in commands.items():
+        taken = [Cold([], []) for _ in trees]
+        for _ in range(repeats):
+            for tree, each in zip(trees, taken, strict=True):
+                each.add(tree, line)
+        print(f"{name:<56} " + "    ".join(map(str, taken)), flush=True)
 
 
 def print_warm(vocabulary: Any, ids: Any, rows: list[int]) -> None:
@@ -135,6 +174,8 @@ def main() -> None:
     parser.add_argument("--token", default="#1000")
     parser.add_argument("--other", default="#2000")
     parser.add_argument("--only", choices=("cold", "warm", "searched", "long"))
+    parser.add_argument("--beside", type=Path, help="a checkout of another version, for cold")
+    parser.add_argument("--repeats", type=int, default=7, help="of each cold command")
     parser.add_argument("--tree", type=Path, default=ROOT, help="a checkout of another version, for searched and long")
     options = parser.parse_args()
     sys.path.insert(0, str(options.tree.absolute()))
@@ -147,7 +188,7 @@ def main() -> None:
     ids = vocabulary.vocabulary.token_ids
     rows = np.random.default_rng(0).integers(len(vocabulary), size=500)
     if wanted("cold"):
-        print_cold(options.bundle, options.token, options.other)
+        print_cold(options.bundle.absolute(), options.token, options.other, options.beside, options.repeats)
     if wanted("warm"):
         print_warm(vocabulary, ids, rows.tolist())
     if wanted("searched"):

@@ -10,7 +10,9 @@
 Each contender runs alone in a process of its own, on the same threads; faiss.knn searches 8,192 of the points, and its
 time is scaled. Beside the seconds of the clock stand those of the processor, which others on the machine change less.
 `product int8` and `product bf16` are the bare products of every pair once, in tiles, and nothing else: the least that a
-graph could take in these digits. Memory is the peak of the process beyond the points.
+graph could take in these digits. `limits int8` is the graph that is given the limits it ends with before it begins,
+which no search has: the most that better limits could bring; ask for it with --contenders. Memory is the peak of the
+process beyond the points.
 """
 
 import argparse
@@ -26,6 +28,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
@@ -41,6 +44,8 @@ def contend(name: str, file: str, k: int, threads: int) -> dict[str, float]:
         work, share = faiss_search(points, k, threads), min(1.0, FAISS_QUERIES / len(points))
     elif name.startswith("product"):
         work, share = bare_product(points.shape, name.split()[1], threads), 1.0
+    elif name == "limits int8":
+        work, share = limited_graph(points, k, threads), 1.0
     else:
         work, share = exact_graph(points, k, threads, name), 1.0
     before, start = time.process_time(), time.perf_counter()
@@ -65,6 +70,44 @@ def exact_graph(points: np.ndarray, k: int, threads: int, name: str) -> Callable
     knn_graph = partial(graph.knn_graph, k=k, threads=threads, arithmetic=arithmetic(name))
     knn_graph(points[: graph.TILE_ROWS + 512].copy())
     return lambda: knn_graph(points)
+
+
+def limited_graph(points: np.ndarray, k: int, threads: int) -> Callable[[], object]:
+    """Return the graph whose limits are the last ones from the beginning; they are found by a graph without them."""
+    from index.search import pairs
+
+    last: list[np.ndarray] = []
+
+    class Watched(pairs.Sweep):
+        def run(self) -> None:
+            super().run()
+            nearest, scale = self._nearest, self._filter.scale
+            each = zip(nearest.squared, nearest.filled, strict=True)
+            squared = np.array([np.partition(found[:filled], k - 1)[k - 1] for found, filled in each])
+            limits = (squared * scale**2 / 2 * (1 + 2.0**-22)).astype(np.float32)
+            last[:] = [np.nextafter(limits, np.float32(np.inf))]
+
+    class Limited(pairs.Sweep):
+        def run(self) -> None:
+            self._nearest.limit[:] = last[0]
+            super().run()
+
+        def _limit_shortest(self, shortest: object) -> None:
+            pass
+
+        def _meet_likeliest(self, tile: object, chunk: object) -> np.ndarray:
+            return pairs.NONE_SEEN
+
+    build = exact_graph(points, k, threads, "int8")
+    with mock.patch.object(pairs, "Sweep", Watched):
+        wanted: Any = build()
+
+    def work() -> None:
+        with mock.patch.object(pairs, "Sweep", Limited):
+            found: Any = build()
+        assert np.array_equal(found.ids, wanted.ids)
+
+    return work
 
 
 def arithmetic(name: str) -> Any:
@@ -129,7 +172,7 @@ def table(file: str, contenders: list[str], k: int, threads: int) -> dict[str, d
         result = results[name] = measure(name, file, k, threads)
         base = base or result
         of_faiss, of_processor = (f"1/{base[one] / result[one]:.2f}" for one in ("seconds", "processor"))
-        memory = f"{result['peak'] / 1e9:.2f}" if name in ("int8", "bf16", "float32") else ""
+        memory = f"{result['peak'] / 1e9:.2f}" if name in ("int8", "bf16", "float32", "limits int8") else ""
         times = f"{result['seconds']:>10.2f} {result['processor']:>10.2f}"
         print(f"{name:>14} {times} {of_faiss:>10} {of_processor:>8} {memory:>18}", flush=True)
     return results

@@ -37,7 +37,7 @@ def lazy_imports(module: str) -> Iterator[None]:
     def wait(
         name: str, namespace: Any = None, local: Any = None, fromlist: Sequence[str] | None = (), level: int = 0
     ) -> Any:
-        if not fromlist or level or not namespace or namespace["__name__"] != module:  # another module, or thread
+        if not fromlist or level or not namespace or namespace.get("__name__") != module:  # another module, or thread
             return imported(name, namespace, local, fromlist, level)
         return SimpleNamespace(**{each: Later(name, each) for each in fromlist})
 

@@ -21,11 +21,12 @@ from index.search import swept
 from index.search.code_kernels import turn, weigh
 from index.search.finder import Finder, search_with_ties
 from index.search.sketch import MIDDLE, MOST_WEIGHT, MOST_WEIGHTS, Sketch, _weights, encode, new_quantizer
-from index.search.swept import CHUNK_BYTES, flat_bounds
+from index.search.swept import flat_bounds
 from index.search.turned import TurnedBounds, _turn
 
 RANDOM = np.random.default_rng(11)
 V = 700
+CHUNK_BYTES = 1 << 14
 
 
 def normal(width: int = 24, count: int = V) -> NDArray[np.float32]:
@@ -84,6 +85,7 @@ def by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Who measures: FAISS always, or compiled loops from the first question on."""
     monkeypatch.setattr(process, "FEW_SWEEPS", 10**9 if request.param == "FAISS" else 0)
     monkeypatch.setattr(swept, "PART_BYTES", 5000)
+    monkeypatch.setattr(swept, "CHUNK_BYTES", CHUNK_BYTES)
     monkeypatch.setattr(finder_module, "FEW_OPEN", 3)
     monkeypatch.setattr(finder_module, "_BLOCK", 4)
     return str(request.param)
@@ -140,6 +142,20 @@ def test_flat_bounds_hold(cloud: str, by: str) -> None:
             of_rows = exact if rows is None else exact[rows]
             assert (lower <= of_rows * (1 + 1e-15)).all()
             assert (of_rows <= upper * (1 + 1e-15)).all()
+
+
+@pytest.mark.parametrize("alone", [0, 24 * 4 * 4, 10**9])  # bytes that take as long as one row: gaps are read, or not
+@pytest.mark.parametrize("rows", [[0], [V - 1], [3, 690], [*range(V)], [*range(0, V, 2)], [*range(0, V, 9), 698, 699]])
+def test_some_rows_are_bounded_as_all_are(alone: int, rows: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "FEW_SWEEPS", 10**9)
+    monkeypatch.setattr(swept, "CHUNK_BYTES", 5 * 24 * 4)
+    monkeypatch.setattr(swept, "ALONE_BYTES", alone)
+    points = CLOUDS["normal"]
+    for bounder in (flat_bounds(points), Sketch.of(points)):
+        query = points[3].astype(np.float64)
+        of_all, of_some = bounder.bounds(query), bounder.bounds(query, np.array(rows))
+        for every, some in zip(of_all, of_some, strict=True):
+            np.testing.assert_array_equal(some, every[rows])
 
 
 @given(st.lists(st.sampled_from([0.0, 1.0, 1.5, 2.0, np.inf]), min_size=1, max_size=40), st.data())

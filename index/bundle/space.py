@@ -168,7 +168,8 @@ class Space:
         """The flat index of the causal or the cosine space, which bounds distances closer than the sketch."""
         from index.search.swept import flat_bounds
 
-        return flat_bounds(flat_index_points(self._checksums.file(f"{self.name}.faiss"), self._shape))
+        points = flat_index_points(self._checksums.file(f"{self.name}.faiss", to_copy=True), self._shape)
+        return flat_bounds(points, reader=points.reader)
 
     @cached_property
     def finder(self) -> Finder:

@@ -43,6 +43,8 @@ CHUNK_BYTES = 1 << 20
 """Of rows that FAISS searches at once: they come from the checksum, and are still in the processor's cache."""
 PART_BYTES = 1 << 24
 """So few are read by one thread: to have another begin takes as long."""
+ALONE_BYTES = 1 << 16
+"""To read one row takes as long as so many bytes one after the other."""
 KEPT_SWEEPS = 4
 
 
@@ -181,6 +183,18 @@ class Swept:
         for other in others:
             other.result()
 
+    def _next(self, rows: np.ndarray | None, start: int, stop: int, read: Reader) -> tuple[slice, np.ndarray]:
+        """Return where the next of all rows, or of some, stand among these, and what is in them."""
+        where = slice(start, min(start + self._height, stop))
+        if rows is None:
+            return where, read(where)
+        if len(rows) * ALONE_BYTES < self.shape[0] * self._row_bytes:
+            return where, self._rows[rows[where]]
+        first = int(rows[start])  # and those near it, with what lies between
+        where = slice(start, start + int(np.searchsorted(rows[where], first + self._height)))
+        some = rows[where]
+        return where, read(slice(first, int(some[-1]) + 1))[some - first]
+
     def _ask_faiss(self, queries: list[np.ndarray], rows: np.ndarray | None) -> list[NDArray[np.float32]]:
         """Return what FAISS measures from float32 queries to all or some rows, (n,) float32 each."""
         count = self.shape[0] if rows is None else len(rows)
@@ -190,11 +204,11 @@ class Swept:
 
         def sweep(start: int, stop: int) -> None:
             part, read = _Part(self._index()), self._reader()
-            for at in range(start, stop, self._height):
-                where = slice(at, min(at + self._height, stop))
-                block = read(where) if rows is None else self._rows[rows[where]]
+            while start < stop:
+                where, block = self._next(rows, start, stop, read)
                 for query, squared in asked:
                     part.measure(block, query, squared[where])
+                start = where.stop
 
         with ThreadPoolExecutor(self._threads) as pool:
             list(pool.map(sweep, edges[:-1], edges[1:]))
@@ -220,14 +234,14 @@ def between(squared: np.ndarray, D: int, unit_roundoff: float, least_root: float
     return least, most
 
 
-def flat_bounds(points: Matrix, *, threads: int | None = None) -> Swept:
+def flat_bounds(points: Matrix, *, reader: Callable[[], Reader] | None = None, threads: int | None = None) -> Swept:
     """Return bounds by FAISS's flat index over points, (V, D) float32: nothing is lost, and (1) alone is their width.
 
     It reads four times what a sketch does, for where a sketch leaves too much open.
     """
     import faiss
 
-    return Swept(lambda: faiss.IndexFlatL2(points.shape[1]), points, 0.0, threads=threads)
+    return Swept(lambda: faiss.IndexFlatL2(points.shape[1]), points, 0.0, reader=reader, threads=threads)
 
 
 class _Part:
