@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections import UserDict
 from typing import Any
 
@@ -41,3 +42,5 @@ app = typer.Typer(
 app.add_typer(explore)
 app.add_typer(timeline)
 app.callback()(settle_encoding)
+
+gc.freeze()  # what is loaded by now stays: to look for garbage in it takes a tenth of a short command
