@@ -220,9 +220,9 @@ class StoredFile:
     def check_pieces(self, starts: np.ndarray, length: int) -> None:
         """Check many pieces of one length, (n,) byte offsets, as `check` does; `let_go` once they are copied."""
         first, last = starts // BLOCK_BYTES, (starts + length - 1) // BLOCK_BYTES
-        unknown = ~(self._checked[first] & self._checked[last])
         # Not np.unique, here and where a cold question passes: it loads NumPy's masked arrays.
-        for block in sorted({*first[unknown].tolist(), *last[unknown].tolist()}):
+        ends = np.concatenate([first, last])
+        for block in sorted({*ends[~self._checked[ends]].tolist()}):
             self._check_block(block, self._block(block))
         if length > BLOCK_BYTES:  # whole blocks lie between the ends
             self.check(int(starts.min()), int(starts.max()) + length)
