@@ -56,6 +56,30 @@ def test_what_was_compiled_is_kept(tmp_path: Path) -> None:
     assert any(b"Gone" not in kept.read_bytes() for kept in indexes)
 
 
+def test_a_loop_is_compiled_again_when_one_that_it_calls_has_changed(tmp_path: Path) -> None:
+    """`filter` calls `kernels`: its own file is as it was, and what it gives is not."""
+    code = (
+        "import numpy as np\n"
+        "from index.search.filter import _measure\n"
+        "points, found = np.ones((1, 3), np.float32), np.empty(1)\n"
+        "_measure(0, 1, points, np.zeros(1, np.int64), np.zeros(1, np.int64), np.zeros((1, 3)), found)\n"
+        "print(found[0])"
+    )
+    tree = tmp_path / "tree"
+    shutil.copytree(ROOT / "index", tree / "index", ignore=shutil.ignore_patterns("__pycache__"))
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "kept")}
+
+    def measured() -> float:
+        command = [sys.executable, "-c", code]
+        return float(subprocess.run(command, cwd=tree, env=environment, capture_output=True, check=True).stdout)
+
+    assert measured() == 3.0
+    kernels = tree / "index/search/kernels.py"
+    text = kernels.read_text(encoding="utf-8")
+    kernels.write_text(text.replace("total += difference * difference", "total += 2 * difference"), encoding="utf-8")
+    assert measured() == 6.0
+
+
 @pytest.mark.slow("all kernels of a build and of its questions are compiled, in each process")
 def test_home_and_package_cannot_be_written(tmp_path: Path) -> None:
     """Files stand where numba makes its folders, which stops even root. It builds and asks without a word."""

@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
+from pathlib import Path
 from pickle import PickleError
 from typing import Any
 
 from numba import njit
-from numba.core.caching import FunctionCache
+from numba.core.caching import FunctionCache, IndexDataCacheFile
+
+
+@cache
+def _loops() -> tuple[tuple[str, int, int], ...]:
+    """Return name, time and size of each file that may hold a loop which another calls."""
+    with os.scandir(Path(__file__).parent) as files:
+        found = [(file.name, file.stat()) for file in files if file.name.endswith(".py")]
+    return tuple(sorted((name, stat.st_mtime_ns, stat.st_size) for name, stat in found))
 
 
 class _Cache(FunctionCache):
-    """What was compiled before; where it cannot be read or kept, it is compiled again and the answer is the same."""
+    """What was compiled before; where it cannot be read or kept, it is compiled again and the answer is the same.
+
+    numba keeps a loop until its own file changes, and with it, as they were, the loops of other files that it calls.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function)  # type: ignore[no-untyped-call]
+        stamp = (self._impl.locator.get_source_stamp(), _loops())
+        self._cache_file: Any = IndexDataCacheFile(self._cache_path, self._impl.filename_base, stamp)  # type: ignore[no-untyped-call]
 
     def load_overload(self, *given: Any) -> Any:
         """Return what was kept, None where there is nothing."""
@@ -35,8 +54,8 @@ def compiled(*, fastmath: bool | set[str] = False) -> Callable[[Callable[..., An
 
     def decorated(function: Callable[..., Any]) -> Any:
         dispatcher: Any = njit(nogil=True, fastmath=fastmath)(function)
-        with suppress(RuntimeError):  # neither the package's folder nor the home can be written
-            dispatcher._cache = _Cache(function)  # type: ignore[no-untyped-call]
+        with suppress(RuntimeError, OSError):  # neither the package's folder nor the home can be written
+            dispatcher._cache = _Cache(function)
         return dispatcher
 
     return decorated
