@@ -1,7 +1,8 @@
 """Time and memory of the exact k-NN graph against faiss.knn, in one run.
 
     python benchmarks/graph.py --vocabulary gemma --space causal   a real one, of `model.py`: smollm2 or gemma
-    python benchmarks/graph.py --vocabulary gemma --space all      its three spaces, and all over the causal one alone
+    python benchmarks/graph.py --vocabulary gemma --space all      its three spaces, both causal ones by one product,
+                                                                and all over the causal one alone
     python benchmarks/graph.py --shape 151936 2560              the synthetic vocabulary, cosine space
     python benchmarks/graph.py --shape 151936 2560 --space causal
     python benchmarks/graph.py --points FILE.npy                points of your own
@@ -35,10 +36,13 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent.parent))
 FAISS_QUERIES = 8192
 SPACES = ("causal", "cosine", "causal_cosine")
+BOTH = "both int8"
 
 
 def contend(name: str, file: str, k: int, threads: int) -> dict[str, float]:
     """Run one contender in this process."""
+    if name == BOTH:
+        return contend_for_both(file, k, threads)
     points = np.load(file)
     if name == "faiss":
         work, share = faiss_search(points, k, threads), min(1.0, FAISS_QUERIES / len(points))
@@ -48,10 +52,31 @@ def contend(name: str, file: str, k: int, threads: int) -> dict[str, float]:
         work, share = limited_graph(points, k, threads), 1.0
     else:
         work, share = exact_graph(points, k, threads, name), 1.0
+    return timed(work, share, points.nbytes)
+
+
+def contend_for_both(file: str, k: int, threads: int) -> dict[str, float]:
+    """Run the graphs of points and of their directions, from one product, in this process."""
+    from index.search.graph import TILE_ROWS, knn_graphs
+
+    with np.load(file) as stored:
+        given = stored["points"], stored["directions"], stored["lengths"]
+    some = slice(TILE_ROWS + 512)
+    list(knn_graphs(*(each[some].copy() for each in given), k=k, threads=threads))  # compiles the loops
+
+    def work() -> None:
+        for _ in knn_graphs(*given, k=k, threads=threads):
+            pass
+
+    return timed(work, 1.0, given[0].nbytes + given[1].nbytes)
+
+
+def timed(work: Callable[[], object], share: float, points_bytes: int) -> dict[str, float]:
+    """Return the seconds of the clock and of the processor, by the share of the whole that is done, and the peak."""
     before, start = time.process_time(), time.perf_counter()
     work()
     seconds, processor = time.perf_counter() - start, time.process_time() - before
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - points.nbytes
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - points_bytes
     return {"seconds": seconds / share, "processor": processor / share, "peak": peak}
 
 
@@ -81,7 +106,7 @@ def limited_graph(points: np.ndarray, k: int, threads: int) -> Callable[[], obje
     class Watched(pairs.Sweep):
         def run(self) -> None:
             super().run()
-            nearest, scale = self._nearest, self._filter.scale
+            nearest, scale = self._searches[0].nearest, self._filter.scale
             each = zip(nearest.squared, nearest.filled, strict=True)
             squared = np.array([np.partition(found[:filled], k - 1)[k - 1] for found, filled in each])
             limits = (squared * scale**2 / 2 * (1 + 2.0**-22)).astype(np.float32)
@@ -89,13 +114,13 @@ def limited_graph(points: np.ndarray, k: int, threads: int) -> Callable[[], obje
 
     class Limited(pairs.Sweep):
         def run(self) -> None:
-            self._nearest.limit[:] = last[0]
+            self._searches[0].nearest.limit[:] = last[0]
             super().run()
 
         def _limit_shortest(self, shortest: object) -> None:
             pass
 
-        def _meet_likeliest(self, tile: object, chunk: object) -> np.ndarray:
+        def _meet_likeliest(self, search: object, tile: object, chunk: object) -> np.ndarray:
             return pairs.NONE_SEEN
 
     build = exact_graph(points, k, threads, "int8")
@@ -178,13 +203,24 @@ def table(file: str, contenders: list[str], k: int, threads: int) -> dict[str, d
     return results
 
 
-def print_over_first(results: list[dict[str, dict[str, float]]]) -> None:
-    """Print what the graphs of several spaces take over that of the first alone."""
+def print_over_first(results: list[dict[str, dict[str, float]]], both: dict[str, float] | None) -> None:
+    """Print what the graphs of several spaces take over that of the first alone: each by itself, and as in a build."""
     for name in [name for name in results[0] if name in ("int8", "bf16", "float32")]:
-        seconds, processor = (
-            sum(each[name][one] for each in results) / results[0][name][one] for one in ("seconds", "processor")
-        )
-        print(f"{name}, all {len(results)} spaces over the first: seconds {seconds:.2f}, processor {processor:.2f}")
+        apart = [each[name] for each in results]
+        kinds = {"each of its own product": apart}
+        if both is not None and name == "int8":
+            kinds["the first and the last of one product"] = [both, *apart[1:-1]]
+        for kind, graphs in kinds.items():
+            seconds, processor = (sum(each[one] for each in graphs) / apart[0][one] for one in ("seconds", "processor"))
+            print(f"{name}, all {len(results)} spaces over the first, {kind}: {seconds:.2f}, processor {processor:.2f}")
+
+
+def measure_both(vocabulary: str, folder: str, k: int, threads: int) -> dict[str, float]:
+    """Print and return what both causal graphs of a real vocabulary take, from one product."""
+    result = measure(BOTH, in_a_process("real_pair", vocabulary, f"{folder}/both-{vocabulary}.npz"), k, threads)
+    memory = f"{result['peak'] / 1e9:.2f} GB beyond the points of both"
+    print(f"\n{BOTH}: seconds {result['seconds']:.2f}, processor {result['processor']:.2f}, {memory}", flush=True)
+    return result
 
 
 def synthetic_points(V: int, D: int, space: str, folder: str) -> str:
@@ -199,11 +235,16 @@ def synthetic_points(V: int, D: int, space: str, folder: str) -> str:
 
 
 def real_points(name: str, space: str, folder: str) -> str:
-    """Write the points of a real vocabulary to a file; in a process that then gives its memory back."""
-    file = f"{folder}/{space}-{name}.npy"
+    """Write the points of a real vocabulary to a file."""
+    return in_a_process("real_points", name, f"{folder}/{space}-{name}.npy", space)
+
+
+def in_a_process(function: str, name: str, file: str, *more: str) -> str:
+    """Write what a function of `model` makes of a real vocabulary; in a process that then gives its memory back."""
+    save = "savez(file, **made)" if file.endswith("z") else "save(file, made)"
     code = (
         f"import sys; sys.path[:0] = [{str(Path(__file__).parent)!r}, {str(Path(__file__).parent.parent)!r}]; "
-        f"import numpy, model; numpy.save({file!r}, model.real_points({name!r}, {space!r}))"
+        f"import numpy, model; made = model.{function}{(name, *more)!r}; file = {file!r}; numpy.{save}"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
     return file
@@ -240,7 +281,10 @@ def main() -> None:
                 contenders = ["int8"] if options.growth else options.contenders
                 results.append(table(file, contenders, options.k, options.threads))
             if len(spaces) > 1:
-                print_over_first(results)
+                both = None
+                if "int8" in options.contenders:
+                    both = measure_both(options.vocabulary, folder, options.k, options.threads)
+                print_over_first(results, both)
 
 
 if __name__ == "__main__":

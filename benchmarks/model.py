@@ -6,16 +6,22 @@
 Real vocabularies are SmolLM2's, which is bundled, and Gemma-3-270m's, 262,144 x 640.
 """
 
+from __future__ import annotations
+
 import argparse
 import importlib.util
 import json
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import synthetic
 from safetensors.torch import save_file
+
+if TYPE_CHECKING:
+    from index.geometry.metric import Metric
 
 ORPHANS = 267
 """Rows without text, as in Qwen3-4B."""
@@ -51,12 +57,31 @@ def gemma() -> Path:
 def real_points(name: str, space: str) -> np.ndarray:
     """Return the points, (V, D) float32, of "smollm2" or "gemma" in one space: causal, cosine or causal_cosine."""
     from index.geometry.maps import Geometry, map_rows
+
+    gamma, metric = real_vocabulary(name)
+    return map_rows(gamma, Geometry(space), metric)
+
+
+def real_pair(name: str) -> dict[str, np.ndarray]:
+    """Return the causal points, (V, D) float32, of "smollm2" or "gemma", their directions, and their lengths, (V,)."""
+    from index.geometry import maps
+
+    gamma, metric = real_vocabulary(name)
+    points, origin = maps.causal_points(gamma, metric), maps.angle_origin(metric, centered=False)
+    return {
+        "points": points,
+        "directions": maps.turned(points, origin),
+        "lengths": maps.turned_lengths(points, origin),
+    }
+
+
+def real_vocabulary(name: str) -> tuple[np.ndarray, Metric]:
+    """Return gamma, (V, D), of "smollm2" or "gemma", and its metric."""
     from index.geometry.metric import covariance, metric_from_covariance
     from index.sources.load import load
 
     gamma = load(str(gemma()) if name == "gemma" else None).gamma
-    metric = metric_from_covariance(*covariance(gamma), 1e-6)
-    return map_rows(gamma, Geometry(space), metric)
+    return gamma, metric_from_covariance(*covariance(gamma), 1e-6)
 
 
 def main() -> None:

@@ -11,7 +11,6 @@ from conftest import ROOT
 
 from index.build.build import Built, build
 from index.build.settings import Settings
-from index.geometry.maps import Geometry
 
 V, D = 600, 16
 
@@ -77,12 +76,19 @@ class StepError(Exception):
     """Raised out of a build's progress."""
 
 
-def stop_after(source: Path, target: Path, geometry: Geometry, error: type[BaseException] = KeyboardInterrupt) -> None:
-    """Build, and raise an error once the search in one space is done and the next step begins."""
-    after = f"mapping into {list(Geometry)[list(Geometry).index(geometry) + 1].label} space"
+FIRST_DONE = ("100 neighbors in causal and causal-cosine spaces", V)
+CAUSAL_DONE = ("mapping into cosine space", 0)
+ALL_DONE = ("writing", 0)
+"""The calls of a build's progress at which its first space is finished, its two causal ones, and all three."""
+
+
+def stop(
+    source: Path, target: Path, at: tuple[str, int] = CAUSAL_DONE, error: type[BaseException] = KeyboardInterrupt
+) -> None:
+    """Build, and raise an error at a call of the progress."""
 
     def progress(step: str, done: int, total: int) -> None:
-        if step == after:
+        if (step, done) == at:
             raise error
 
     build(Settings(source=str(source), out=target, overwrite=True), progress)

@@ -405,12 +405,13 @@ def test_first_limits_are_limits(
         filtered = filtering.build_filter(points, np.arange(U), arithmetic, pool, shortest=count)
         limit = np.full(U, np.inf, np.float32)
         nearest = kernels.Nearest(np.empty((0, 0), np.int32), np.empty((0, 0)), np.zeros(0, np.int32), limit)
-        sweep = pairs.Sweep(k, filtered, nearest, "cpu", pool, lambda share: None)
+        search = pairs.Search(k, points, filtered.scale, filtered.bounds, nearest)
+        sweep = pairs.Sweep([search], filtered, "cpu", pool, lambda share: None)
         shortest, everything = sweep._panel(0, sweep._heads.stop), sweep._panel(0, len(sweep._blocks))
         product = sweep._product(shortest, everything)
         for chunk in sweep._chunks(everything):
             columns = chunk.columns
-            sweep._first_limits(product(slice(0, count), columns), columns, filtered.bounds, limit)
+            sweep._first_limits(k, product(slice(0, count), columns), columns, filtered.bounds, limit)
     ordered = points[filtered.bounds.rows].astype(np.float64)
     for p in range(U):
         half = ((ordered - ordered[p]) ** 2).sum(axis=1) / 2
@@ -435,14 +436,15 @@ def test_the_likeliest_limit_a_point_by_what_was_measured(
         nearest = kernels.Nearest(
             np.empty((U, room), np.int32), np.empty((U, room)), np.zeros(U, np.int32), np.full(U, np.inf, np.float32)
         )
-        sweep = pairs.Sweep(k, filtered, nearest, "cpu", pool, lambda share: None)
+        search = pairs.Search(k, points, filtered.scale, filtered.bounds, nearest)
+        sweep = pairs.Sweep([search], filtered, "cpu", pool, lambda share: None)
         shortest = sweep._panel(0, sweep._heads.stop)
         others = sweep._panel(sweep._heads.stop, len(sweep._blocks))
         product = sweep._product(shortest, others)
         marked = np.zeros(U, np.int64)
         for chunk in sweep._chunks(others):
             columns = chunk.columns
-            seen = sweep._meet_likeliest(product(slice(0, count), others.at(columns)), chunk)
+            seen = sweep._meet_likeliest(search, product(slice(0, count), others.at(columns)), chunk)
             marked[columns] = seen.view(np.uint8)[:, : columns.stop - columns.start].sum(axis=0)
     assert (marked[count:] >= k).all()
     ordered = points[filtered.bounds.rows].astype(np.float64)

@@ -25,7 +25,7 @@ from index.build.place import Workplace, building, check_target
 from index.build.resources import BuildSize, check_disk, check_memory
 from index.build.rows import Rows, write_rows
 from index.build.settings import Settings, chosen_device
-from index.build.spaces import build_space, space_files
+from index.build.spaces import build_causal_spaces, build_space, space_files
 from index.build.table import token_table
 from index.bundle import write as writer
 from index.bundle.bundle import GAMMA, METRIC, TOKENS, Bundle
@@ -195,13 +195,24 @@ def _build_spaces(job: _Job, rows: Rows) -> tuple[dict[Geometry, SpaceFacts], tu
             facts[geometry] = found
             job.progress(f"{geometry.label} space: kept, finished before", 1, 1)
     reused = tuple(facts)
-    for geometry in Geometry:
-        if geometry not in reused:
-            find = _find(job, geometry, inputs[geometry])
-            facts[geometry] = build_space(place.bundle, geometry, rows, settings, job.device, job.progress, find)
-            keep_space(place.folder, geometry.value, inputs[geometry], files[geometry], facts[geometry])
-            clear_tiles(place.folder, geometry.value)
+    for geometry, built in _built(job, rows, [each for each in Geometry if each not in reused], inputs):
+        facts[geometry] = built
+        keep_space(place.folder, geometry.value, inputs[geometry], files[geometry], built)
+        clear_tiles(place.folder, geometry.value)
     return facts, reused
+
+
+def _built(
+    job: _Job, rows: Rows, wanted: list[Geometry], inputs: dict[Geometry, dict[str, Any]]
+) -> Iterator[tuple[Geometry, SpaceFacts]]:
+    """Build some spaces: both causal ones together, unless workers make the graphs, and each of the others alone."""
+    common = (rows, job.settings, job.device, job.progress)
+    together = {Geometry.CAUSAL, Geometry.CAUSAL_COSINE}
+    if job.cluster is None and together.issubset(wanted):
+        yield from build_causal_spaces(job.place.bundle, *common)
+        wanted = [geometry for geometry in wanted if geometry not in together]
+    for geometry in wanted:
+        yield geometry, build_space(job.place.bundle, geometry, *common, _find(job, geometry, inputs[geometry]))
 
 
 def _find(job: _Job, geometry: Geometry, inputs: dict[str, Any]) -> Find | None:

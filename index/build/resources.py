@@ -59,8 +59,9 @@ class BuildSize:
         """
         K = settings.neighbors
         points, graph, gamma, square = 4 * V * D, 4 * 4 * V * K, itemsize * V * D, 8 * D * D
-        search = V * (NEAREST_BYTES * (K + SPARE) + _POINT_BYTES) + graph + 2 * PANEL_BYTES
-        search += 2 * 4 * TILE_ROWS**2 * (settings.threads or core_count())
+        nearest, spaces = V * NEAREST_BYTES * (K + SPARE), 1 if tiled else 2  # that are searched at once
+        tiles = 2 * 4 * TILE_ROWS**2 * (settings.threads or core_count())
+        search = spaces * (nearest + V * _POINT_BYTES) + max(graph, 2 * PANEL_BYTES + tiles)
         approximate = points if settings.index_factories else 0
         private = _BASE_BYTES + 2 * square + max(search, 6 * square, _TEXT_BYTES * V, approximate)
         private += (workers or 0) * (_WORKER_BYTES + tile_bytes(V, D, K))

@@ -1,7 +1,7 @@
-"""One space of a bundle: points, FAISS indexes, the exact graph.
+"""The spaces of a bundle: points, FAISS indexes, exact graphs.
 
 Points are written block by block and mapped from the file they are in, and a graph is let go of once it is written:
-what a build holds in memory is what the exact search needs for one space.
+what a build holds in memory is what the exact search needs.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from index.errors import MetricError, parameter
 from index.geometry import maps
 from index.geometry.blocks import row_slices
 from index.geometry.maps import Geometry
-from index.progress import Progress
-from index.search.graph import KnnGraph, knn_graph
+from index.progress import Progress, Share
+from index.search.graph import KnnGraph, knn_graph, knn_graphs
 
 if TYPE_CHECKING:
     from index.search.tile import Find
@@ -36,7 +36,7 @@ SHORTEST = 2.0**-50
 
 
 def space_files(geometry: Geometry, settings: Settings) -> list[str]:
-    """Return the names of the files that `build_space` writes."""
+    """Return the names of the files of a space that is built."""
     name = geometry.value
     arrays = list(writer.STORED_ARRAYS)
     if geometry is Geometry.CAUSAL_COSINE:
@@ -53,6 +53,28 @@ def map_points(folder: Path, geometry: Geometry, shape: tuple[int, int]) -> np.n
     return map_flat(folder / f"{geometry.value}.faiss", shape)
 
 
+@dataclass(frozen=True)
+class _Approximate:
+    """An approximate index that is written and still lacks its recall."""
+
+    factory: str
+    file: str
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class _Mapped:
+    """A space whose points are written and whose graph is not."""
+
+    geometry: Geometry
+    centered: bool
+    points: np.ndarray  # (V, D), mapped
+    excluded: np.ndarray  # rows without a direction
+    own: int  # rows whose directions causal points do not give
+    largest: float  # norm of a point
+    approximate: list[_Approximate]
+
+
 def build_space(
     folder: Path,
     geometry: Geometry,
@@ -66,43 +88,94 @@ def build_space(
 
     `find` finds the nearest points in place of this process alone.
     """
-    name, k, V = geometry.value, settings.neighbors, len(rows.gamma)
+    space = _map(folder, geometry, rows, settings, progress)
+    return _finish(folder, space, _graph(folder, space, settings, device, progress, find))
+
+
+def build_causal_spaces(
+    folder: Path, rows: Rows, settings: Settings, device: str, progress: Progress
+) -> Iterator[tuple[Geometry, SpaceFacts]]:
+    """Build the causal and the causal-cosine space as `build_space` does, with one product for both graphs.
+
+    Where some directions are not those of causal points, or there is none, each graph has its own.
+    """
+    spaces = [_map(folder, each, rows, settings, progress) for each in (Geometry.CAUSAL, Geometry.CAUSAL_COSINE)]
+    causal, turned = spaces
+    if turned.own or len(turned.excluded):
+        graphs: Iterator[KnnGraph] = (_graph(folder, space, settings, device, progress) for space in spaces)
+    else:
+        graphs = knn_graphs(
+            causal.points,
+            turned.points,
+            np.load(folder / f"{turned.geometry.value}.{writer.LENGTHS}.npy"),
+            k=settings.neighbors,
+            threads=settings.threads,
+            device=device,
+            progress=_told(progress, settings.neighbors, len(causal.points), "causal and causal-cosine spaces"),
+        )
+    for space in spaces:
+        yield space.geometry, _finish(folder, space, next(graphs))
+
+
+def _map(folder: Path, geometry: Geometry, rows: Rows, settings: Settings, progress: Progress) -> _Mapped:
+    """Map gamma into one space; write the points and what is made of them but for the graph."""
     centered = geometry is Geometry.CAUSAL or (geometry is Geometry.CAUSAL_COSINE and settings.centered)
     progress(f"mapping into {geometry.label} space", 0, 1)
-    points = _write_points(folder, geometry, rows, centered=centered)
+    points, own = _write_points(folder, geometry, rows, centered=centered)
     progress(f"mapping into {geometry.label} space", 1, 1)
     excluded = maps.zero_rows(points) if geometry.angular else np.empty(0, dtype=np.int64)
     largest = float(maps.norms(points).max())
     if geometry is Geometry.CAUSAL:
         _check_length(largest, rows)
-    resolution = maps.resolution(largest)
     approximate = [_approximate(folder, geometry, points, factory) for factory in settings.index_factories]
-    step = f"{k} neighbors in {geometry.label} space"
-    search = partial(
-        knn_graph,
-        device=device,
-        threads=settings.threads,
-        progress=lambda share: progress(step, round(share * V), V),
-        find=find,
-    )
-    graph = search(points, k=k) if len(excluded) == 0 else _graph_without(folder, points, excluded, k, search)
-    writer.save_graph(folder, name, graph)
+    return _Mapped(geometry, centered, points, excluded, own, largest, approximate)
+
+
+def _graph(
+    folder: Path,
+    space: _Mapped,
+    settings: Settings,
+    device: str,
+    progress: Progress,
+    find: Find | None = None,
+) -> KnnGraph:
+    """Return the graph of one space."""
+    k, V = settings.neighbors, len(space.points)
+    told = _told(progress, k, V, f"{space.geometry.label} space")
+    search = partial(knn_graph, device=device, threads=settings.threads, progress=told, find=find)
+    if len(space.excluded):
+        return _graph_without(folder, space.points, space.excluded, k, search)
+    return search(space.points, k=k)
+
+
+def _told(progress: Progress, k: int, V: int, spaces: str) -> Share:
+    """Return what is told how far the search in some spaces is, by tokens."""
+    return lambda share: progress(f"{k} neighbors in {spaces}", round(share * V), V)
+
+
+def _finish(folder: Path, space: _Mapped, graph: KnnGraph) -> SpaceFacts:
+    """Write the graph of a space, and describe the space."""
+    geometry, resolution = space.geometry, maps.resolution(space.largest)
+    writer.save_graph(folder, geometry.value, graph)
     if geometry is Geometry.CAUSAL_COSINE:
-        (folder / f"{name}.faiss").unlink()  # a copy for the search: readers make these points of causal ones
+        (folder / f"{geometry.value}.faiss").unlink()  # a copy for the search: readers make these points of causal ones
     return SpaceFacts(
         unit="of the chord" if geometry.angular else "logometers",
         search="inner product" if geometry.angular else "squared L2",
-        centered=centered,
-        largest_norm=largest,
+        centered=space.centered,
+        largest_norm=space.largest,
         resolution=resolution,
         median_nearest=_median_nearest(graph),
-        excluded_rows=excluded.tolist(),
-        approximate=[_with_recall(folder, each, points, graph, resolution) for each in approximate],
+        excluded_rows=space.excluded.tolist(),
+        approximate=[_with_recall(folder, each, space.points, graph, resolution) for each in space.approximate],
     )
 
 
-def _write_points(folder: Path, geometry: Geometry, rows: Rows, *, centered: bool) -> np.ndarray:
-    """Map gamma, and write the points, (V, D), with what readers need beside them; return them, mapped."""
+def _write_points(folder: Path, geometry: Geometry, rows: Rows, *, centered: bool) -> tuple[np.ndarray, int]:
+    """Map gamma, and write the points, (V, D), with what readers need beside them.
+
+    Returns the points, mapped, and how many of them are directions that the causal points do not give.
+    """
     name = geometry.value
     turned = _Turned(folder, rows, centered=centered) if geometry is Geometry.CAUSAL_COSINE else None
     blocks = turned.blocks() if turned else _point_blocks(rows, geometry)
@@ -113,9 +186,9 @@ def _write_points(folder: Path, geometry: Geometry, rows: Rows, *, centered: boo
         writer.save_array(folder / f"{name}.{writer.OWN_ROWS}.npy", own)
         writer.save_array(folder / f"{name}.{writer.OWN_POINTS}.npy", points[own])
         writer.save_array(folder / f"{name}.{writer.LENGTHS}.npy", np.concatenate(turned.lengths))
-    else:
-        writer.save_sketch(folder, name, points)
-    return points
+        return points, len(own)
+    writer.save_sketch(folder, name, points)
+    return points, 0
 
 
 def _check_length(largest: float, rows: Rows) -> None:
@@ -210,15 +283,6 @@ def _points_of(folder: Path, points: np.ndarray, rows: np.ndarray) -> np.ndarray
             file.write(points[rows[where]].data)
         file.flush()
         return np.asarray(np.memmap(file, np.float32, mode="r", shape=shape))
-
-
-@dataclass(frozen=True)
-class _Approximate:
-    """An approximate index that is written and still lacks its recall."""
-
-    factory: str
-    file: str
-    seconds: float
 
 
 def _approximate(folder: Path, geometry: Geometry, points: np.ndarray, factory: str) -> _Approximate:

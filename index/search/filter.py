@@ -149,6 +149,7 @@ def build_filter(
         norm=np.empty(U, np.float32),
         error=np.empty(U, np.float32),
         step=np.ones(U, np.float32),
+        length=np.empty(0, np.float32),
     )
     scale = 2.0 ** -np.ceil(np.log2(2 * largest * np.sqrt(points.shape[1])))
     filtered = Filter(points, arithmetic, bounds, centers, scale, shortest)

@@ -4,7 +4,7 @@ The graph of all points takes four steps::
 
     twins        equal rows become one point                                        twin groups -> U positions
     filter       points are grouped, recentered and rounded to few digits           filter, rotation, scores
-    sweep        every pair's score, in tiles; the few pairs whose lower bound      kernels.offer_tile
+    sweep        every pair's score, in tiles; the few pairs whose lower bound      pairs, kernels.offer_tile
                  is within the k-th smallest distance so far are measured
     rank         by float64 distances; twins expanded again                         ranking.rank_block
 
@@ -15,10 +15,11 @@ answer does not depend on the arithmetic, the device or the number of threads: t
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,8 @@ from index.progress import Share
 
 if TYPE_CHECKING:
     from index.search.filter import Filter
-    from index.search.kernels import Floats, Ints, Nearest
+    from index.search.kernels import Bounds, Doubles, Floats, Ints, Nearest
+    from index.search.pairs import Search
     from index.search.ranking import Twins
     from index.search.scores import Arithmetic
     from index.search.tile import Find
@@ -80,58 +82,121 @@ def knn_graph(
     check_k(k, len(points))
     report = progress or (lambda share: None)
     with one_torch_thread_each(), ThreadPoolExecutor(threads or core_count()) as pool:
-        twins, rows = _twins(points)
+        first = _first_rows(points)
+        rows = np.flatnonzero(first == np.arange(len(points)))
         nearest = min(k, len(rows) - 1)
         if find is not None and nearest:
-            found = find(points, rows, nearest, pool, lambda share: report(SWEEP_SHARE * share))
+            found = find(points, rows, nearest, pool, partial(_report, report, 0.0, SWEEP_SHARE))
         else:
-            filtered, found = _find_nearest(points, rows, nearest, arithmetic, device, pool, report)
-            twins, rows = _in_order(twins, rows, filtered.bounds.rows), filtered.bounds.rows
-        return _rank((len(points), k), nearest, rows, found, twins, pool, report)
+            filtered = _filter(points, rows, arithmetic, device, pool)
+            search = _search(k, points, filtered.scale, filtered.bounds, first)
+            _sweep([search], filtered, device, pool, partial(_report, report, 0.0, SWEEP_SHARE))
+            rows, found = filtered.bounds.rows, search.nearest
+        return _rank(k, nearest, rows, found, first, pool, partial(_report, report, SWEEP_SHARE, 1.0))
 
 
-def _find_nearest(
+def knn_graphs(
     points: Floats,
-    rows: Ints,
+    directions: Floats,
+    lengths: Doubles,
+    *,
     k: int,
-    arithmetic: Arithmetic | None,
-    device: str,
-    pool: ThreadPoolExecutor,
-    report: Share,
-) -> tuple[Filter, Nearest]:
-    """Return the points by position, and the k nearest of each and a few more."""
+    threads: int | None = None,
+    device: str = "cpu",
+    progress: Share | None = None,
+    arithmetic: Arithmetic | None = None,
+) -> Iterator[KnnGraph]:
+    """Yield the graph of points, and then that of their directions from some origin, from one product of all pairs.
+
+    They are what `knn_graph` returns of either, (V, D) both. `lengths`, (V,) float64, are how far points are from the
+    origin, and a direction is within 2^-24 of the way there over its length. Beside what a graph needs, 12 bytes per
+    point for each of k + 24. Where lengths differ too much for one product (`directions.telling`), there are two.
+    Errors are those of `knn_graph`.
+    """
+    from index.search.directions import telling, turned_bounds
+
+    points, directions = check_points(points), check_points(directions)
+    check_k(k, len(points))
+    report = progress or (lambda share: None)
+    middle = (SWEEP_SHARE + 1.0) / 2.0
+    with one_torch_thread_each(), ThreadPoolExecutor(threads or core_count()) as pool:
+        firsts = [_first_rows(points), _first_rows(directions)]
+        _, rows = np.unique(firsts[0] * len(points) + firsts[1], return_index=True)  # of pairs: they differ in either
+        filtered = _filter(points, np.sort(rows), arithmetic, device, pool)
+        rows, scale = filtered.bounds.rows, filtered.scale
+        if telling(lengths * scale):
+            bounds = turned_bounds(filtered, lengths[rows])
+            searches = [
+                _search(k, points, scale, filtered.bounds, firsts[0]),
+                _search(k, directions, 1.0, bounds, firsts[1]),
+            ]
+            _sweep(searches, filtered, device, pool, partial(_report, report, 0.0, SWEEP_SHARE))
+            del filtered, bounds
+            for first, start, end in zip(firsts, (SWEEP_SHARE, middle), (middle, 1.0), strict=True):
+                search = searches.pop(0)  # its memory goes with the graph that takes its place
+                yield _rank(k, search.k, rows, search.nearest, first, pool, partial(_report, report, start, end))
+            return
+    for each, start in ((points, 0.0), (directions, 0.5)):
+        share = partial(_report, report, start, start + 0.5)
+        yield knn_graph(each, k=k, threads=threads, device=device, progress=share, arithmetic=arithmetic)
+
+
+def _report(report: Share, start: float, end: float, share: float) -> None:
+    """Report a share of what lies between two shares of the whole."""
+    report(start + (end - start) * share)
+
+
+def _filter(points: Floats, rows: Ints, arithmetic: Arithmetic | None, device: str, pool: ThreadPoolExecutor) -> Filter:
     from index.search.filter import build_filter
-    from index.search.kernels import Nearest
-    from index.search.pairs import Sweep, count_shortest
+    from index.search.pairs import count_shortest
     from index.search.scores import choose_arithmetic
 
-    U, room = len(rows), min(k + SPARE, len(rows))
     arithmetic = arithmetic or choose_arithmetic(device, points.shape[1])
-    filtered = build_filter(points, rows, arithmetic, pool, shortest=count_shortest(points.shape[1], U, arithmetic))
+    shortest = count_shortest(points.shape[1], len(rows), arithmetic)
+    return build_filter(points, rows, arithmetic, pool, shortest=shortest)
+
+
+def _search(k: int, points: Floats, scale: float, bounds: Bounds, first: Ints) -> Search:
+    """Return a search for the neighbors of points, (V, D), of which `first`, (V,), is the first row of equal ones.
+
+    Positions of other rows than these are of no point: nothing is near them.
+    """
+    from index.search.kernels import Nearest
+    from index.search.pairs import Search
+
+    U, own = len(bounds.rows), first[bounds.rows] == bounds.rows
+    if not own.all():
+        low, high = bounds.low.copy(), bounds.high.copy()
+        low[:, ~own] = high[:, ~own] = np.nan
+        bounds = bounds._replace(low=low, high=high)
+    k = min(k, int(own.sum()) - 1)
+    room = min(k + SPARE, U)
     nearest = Nearest(
         ids=np.empty((U, room), np.int32),
         squared=np.empty((U, room)),
         filled=np.zeros(U, np.int32),
-        limit=np.full(U, np.inf, np.float32),
+        limit=np.where(own, np.inf, -np.inf).astype(np.float32),
     )
-    if k:
-        Sweep(k, filtered, nearest, device, pool, lambda share: report(SWEEP_SHARE * share)).run()
-    return filtered, nearest
+    return Search(k, points, scale, bounds, nearest)
+
+
+def _sweep(searches: Sequence[Search], filtered: Filter, device: str, pool: ThreadPoolExecutor, report: Share) -> None:
+    from index.search.pairs import Sweep
+
+    wanted = [search for search in searches if search.k]
+    if wanted:
+        Sweep(wanted, filtered, device, pool, report).run()
 
 
 def _rank(
-    shape: tuple[int, int],
-    k: int,
-    rows: Ints,
-    nearest: Nearest,
-    twins: Twins,
-    pool: ThreadPoolExecutor,
-    report: Share,
+    k: int, found: int, rows: Ints, nearest: Nearest, first: Ints, pool: ThreadPoolExecutor, report: Share
 ) -> KnnGraph:
-    """Return the lists of all rows, of this shape (V, k)."""
+    """Return the lists of k of all rows from the nearest of the positions, `found` of each and few more."""
     from index.search.ranking import Lists, rank_block
 
+    shape = len(first), k
     U, room = nearest.ids.shape
+    twins = _twins(first, rows)
     lists = Lists(
         ids=np.empty(shape, np.int32),
         distances=np.empty(shape, np.float32),
@@ -140,46 +205,39 @@ def _rank(
     )
 
     def work(start: int, stop: int) -> int:
-        rank_block(start, stop, k, rows, nearest, twins, lists)
+        rank_block(start, stop, found, rows, nearest, twins, lists)
         return stop - start
 
     done = 0
     edges = np.linspace(0, U, RANK_STEPS + 1).astype(int).tolist()
-    for first, last in reversed(list(pairwise(edges))):  # from the end, which is what an array can give back
-        starts = range(first, last, RANK_ROWS)
-        for ranked in pool.map(work, starts, [*starts[1:], last]):
+    for start, stop in reversed(list(pairwise(edges))):  # from the end, which is what an array can give back
+        starts = range(start, stop, RANK_ROWS)
+        for ranked in pool.map(work, starts, [*starts[1:], stop]):
             done += ranked
-            report(SWEEP_SHARE + (1.0 - SWEEP_SHARE) * done / U)
-        nearest.ids.resize((first, room), refcheck=False)  # no thread is at work, so nothing else looks at them
-        nearest.squared.resize((first, room), refcheck=False)
-    return KnnGraph(*lists, groups=_first_rows(twins))
+            report(done / U)
+        nearest.ids.resize((start, room), refcheck=False)  # no thread is at work, so nothing else looks at them
+        nearest.squared.resize((start, room), refcheck=False)
+    return KnnGraph(*lists, groups=first.astype(np.int32))
 
 
-def _twins(points: Floats) -> tuple[Twins, Ints]:
-    """Return the groups of equal rows, and the first row of each, ascending."""
-    from index.search.ranking import Twins, first_twins, hash_rows
+def _first_rows(points: Floats) -> Ints:
+    """Return the first row that is equal to each, (V,)."""
+    from index.search.ranking import first_twins, hash_rows
 
     hashes = hash_rows(points)
-    first = first_twins(points, hashes, np.argsort(hashes, kind="stable"))
-    members = np.argsort(first, kind="stable")
-    rows, starts = np.unique(first[members], return_index=True)
-    return Twins(members, np.append(starts, len(points))), rows
-
-
-def _in_order(twins: Twins, rows: Ints, wanted: Ints) -> Twins:
-    """Rearrange the groups from the order of `rows` to that of `wanted`."""
-    order = np.searchsorted(rows, wanted)
-    sizes = np.diff(twins.offsets)[order]
-    offsets = np.concatenate([[0], np.cumsum(sizes)])
-    into = np.repeat(twins.offsets[order] - offsets[:-1], sizes) + np.arange(offsets[-1])
-    return type(twins)(twins.members[into], offsets)
-
-
-def _first_rows(twins: Twins) -> NDArray[np.int32]:
-    """Return the first row of the group of each row, (V,)."""
-    first = np.empty(len(twins.members), np.int32)
-    first[twins.members] = np.repeat(twins.members[twins.offsets[:-1]], np.diff(twins.offsets))
+    first: Ints = first_twins(points, hashes, np.argsort(hashes, kind="stable"))
     return first
+
+
+def _twins(first: Ints, rows: Ints) -> Twins:
+    """Return which rows, of (V,), positions stand for: that of a first row for all that are equal to it."""
+    from index.search.ranking import Twins
+
+    places = np.empty(len(first), np.int64)
+    places[rows] = np.arange(len(rows))
+    own = places[first]
+    sizes = np.bincount(own, minlength=len(rows))
+    return Twins(np.argsort(own, kind="stable"), np.concatenate([[0], np.cumsum(sizes)]))
 
 
 @contextmanager

@@ -41,6 +41,7 @@ class Bounds(NamedTuple):
     norm: Floats  # (U,) n: length of the residual
     error: Floats  # (U,) e: how far rounding moved it, and what sums lose
     step: Floats  # (U,) c: what one unit of the rounded residual stands for
+    length: Floats  # (U,) l: of what each direction is that of; (0,) where distances are of the points themselves
 
 
 class Nearest(NamedTuple):
@@ -179,6 +180,7 @@ class Side(NamedTuple):
     norm: Floats  # (N,)
     error: Floats  # (N,)
     step: Floats  # (N,)
+    length: Floats  # (N,)
     limit: Floats  # (N,)
 
 
@@ -190,30 +192,68 @@ class One(NamedTuple):
     norm: np.float32
     error: np.float32
     step: np.float32
+    length: np.float32
     limit: np.float32
 
 
 @compiled()
 def _side(bounds, group, columns, limit):
-    _rows, _groups, low, high, norm, error, step = bounds
-    return Side(low[group, columns], high[group, columns], norm[columns], error[columns], step[columns], limit[columns])
+    _rows, _groups, low, high, norm, error, step, length = bounds
+    return Side(
+        low[group, columns],
+        high[group, columns],
+        norm[columns],
+        error[columns],
+        step[columns],
+        length[columns],
+        limit[columns],
+    )
 
 
 @compiled()
 def _one(bounds, group, p, limit):
-    _rows, _groups, low, high, norm, error, step = bounds
-    return One(low[group, p], high[group, p], norm[p], error[p], step[p], limit[p])
+    _rows, _groups, low, high, norm, error, step, length = bounds
+    return One(
+        low[group, p],
+        high[group, p],
+        norm[p],
+        error[p],
+        step[p],
+        length[p] if length.size else np.float32(1.0),
+        limit[p],
+    )
 
 
 @compiled(fastmath=REORDER)
-def _flag(scores, side, one, flags):
+def _flag_points(scores, side, one, flags):
     """Flag the lower bounds of a row that are within the limit of the row or of their column."""
     # Taken apart once: every access to an array inside a tuple counts a reference.
-    low, _high, norm, error, step, limit = side
+    low, _high, norm, error, step, _length, limit = side
     for j in range(scores.size):
         lost = one.norm * error[j] + one.error * norm[j]
         lower = (one.low + low[j]) - lost - as_float(scores[j]) * (one.step * step[j])
         flags[j] = lower <= (limit[j] if limit[j] > one.limit else one.limit)
+
+
+@compiled(fastmath=REORDER)
+def _flag_directions(scores, side, one, flags):
+    """Flag the lower bounds of a row as `_flag_points` does, by (7) of `directions`."""
+    low, _high, norm, error, step, length, limit = side
+    for j in range(scores.size):
+        lost = one.norm * error[j] + one.error * norm[j]
+        lower = (one.low + low[j]) - lost - as_float(scores[j]) * (one.step * step[j])
+        longer = one.length - length[j]
+        within = limit[j] if limit[j] > one.limit else one.limit
+        flags[j] = lower - longer * longer * np.float32(0.5) <= within * (one.length * length[j])
+
+
+@compiled()
+def _flag(scores, side, one, flags):
+    """Flag the lower bounds of a row that are within the limit of the row or of their column."""
+    if side.length.size:
+        _flag_directions(scores, side, one, flags)
+    else:
+        _flag_points(scores, side, one, flags)
 
 
 @compiled()

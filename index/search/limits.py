@@ -18,12 +18,32 @@ about the 1.2 k-th smallest of all (of n balls in 3 k boxes, 3 k (1 - exp(-n / 3
 
 
 @compiled(fastmath=REORDER)
-def _least_upper(scores, side, one, least):
+def _least_upper_points(scores, side, one, least):
     """Lower `least` to the upper bounds of a row of scores."""
     for j in range(scores.size):
         error = one.norm * side.error[j] + one.error * side.norm[j]
         upper = (one.high + side.high[j]) + error - as_float(scores[j]) * (one.step * side.step[j])
         least[j] = upper if upper < least[j] else least[j]
+
+
+@compiled(fastmath=REORDER)
+def _least_upper_directions(scores, side, one, least):
+    """Lower `least` to the upper bounds of a row of scores, by (7) of `directions`."""
+    for j in range(scores.size):
+        error = one.norm * side.error[j] + one.error * side.norm[j]
+        upper = (one.high + side.high[j]) + error - as_float(scores[j]) * (one.step * side.step[j])
+        longer = one.length - side.length[j]
+        upper = (upper - longer * longer * np.float32(0.5)) / (one.length * side.length[j])
+        least[j] = upper if upper < least[j] else least[j]
+
+
+@compiled()
+def _least_upper(scores, side, one, least):
+    """Lower `least` to the upper bounds of a row of scores."""
+    if side.length.size:
+        _least_upper_directions(scores, side, one, least)
+    else:
+        _least_upper_points(scores, side, one, least)
 
 
 @compiled()

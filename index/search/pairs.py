@@ -6,9 +6,9 @@ changes it; blocks are locked in ascending order, so none waits in a ring.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
 from threading import Lock
@@ -65,26 +65,36 @@ class _Chunk(NamedTuple):
         return [*heads[first:], *heads[:first]]
 
 
+class Search:
+    """What a sweep is to find: the k nearest of each position, by the distances of some points."""
+
+    def __init__(self, k: int, points: Floats, scale: float, bounds: Bounds, nearest: Nearest) -> None:
+        self.k, self.points, self.scale, self.bounds, self.nearest = k, points, scale, bounds, nearest
+        nothing = np.zeros(len(bounds.rows), np.float32)
+        self.estimates = bounds._replace(norm=nothing, error=nothing)  # as if rounding had lost nothing
+        self.likely = np.full(len(nothing), -np.inf, np.float32)  # by position; of the shortest it stays so
+
+    def offer(self, tile: Tile, row: int, column: int, seen: Seen, *, likely: bool = False) -> None:
+        """Offer the positions from `row` on to those from `column` on, whose scores the tile has."""
+        bounds, within = (self.estimates, self.likely) if likely else (self.bounds, self.nearest.limit)
+        offer_tile(tile, row, column, self.k, self.scale, self.points, bounds, within, self.nearest, seen)
+
+    def tighten(self, columns: slice) -> None:
+        """Lower the limits of positions to the k-th smallest distance that was measured."""
+        tighten(columns.start, columns.stop, self.k, self.scale, self.bounds.rows, self.nearest)
+
+
 class Sweep:
     """Offers every pair of points to each other, and reports the share of the pairs that is done."""
 
     def __init__(
-        self,
-        k: int,
-        filtered: Filter,
-        nearest: Nearest,
-        device: str,
-        pool: ThreadPoolExecutor,
-        report: Share,
+        self, searches: Sequence[Search], filtered: Filter, device: str, pool: ThreadPoolExecutor, report: Share
     ) -> None:
-        self._k, self._filter, self._nearest, self._device, self._pool = k, filtered, nearest, device, pool
+        self._searches, self._filter, self._device, self._pool = searches, filtered, device, pool
         self._blocks = filtered.blocks(TILE_ROWS)
         self._locks = [Lock() for _ in self._blocks]  # of what is known of a block
         self._heads = range(sum(block.stop <= filtered.shortest for block in self._blocks))
         self._report, self._done = report, 0
-        nothing = np.zeros(len(filtered.bounds.rows), np.float32)
-        self._estimates = filtered.bounds._replace(norm=nothing, error=nothing)  # as if rounding had lost nothing
-        self._likely = np.full(len(nothing), -np.inf, np.float32)  # by position; of the shortest it stays so
 
     def run(self) -> None:
         """Sweep. Rounding points again is cheaper than keeping them all rounded in memory."""
@@ -134,61 +144,63 @@ class Sweep:
         for turn, (_, number, columns) in enumerate(sorted(parts, key=lambda part: part[:2])):
             yield _Chunk(number, columns, turn)
 
-    def _first_limits(self, tile: Tile, columns: slice, bounds: Bounds, limit: Floats) -> None:
+    def _first_limits(self, k: int, tile: Tile, columns: slice, bounds: Bounds, limit: Floats) -> None:
         """Lower `limit` of columns to what bounds say of k of the shortest points; the tile has all of these."""
         heads = self._filter.shortest
-        least = np.full((min(LINES * self._k + 8, heads), columns.stop - columns.start), np.inf, np.float32)
-        if self._k >= len(least):
+        least = np.full((min(LINES * k + 8, heads), columns.stop - columns.start), np.inf, np.float32)
+        if k >= len(least):
             return
         for number in self._heads:
             rows = self._blocks[number]
             lower_to_upper(tile[rows], rows.start, columns.start, bounds, limit, least)
-        limit_columns(least, self._k, limit[columns])
+        limit_columns(least, k, limit[columns])
 
     def _limit_shortest(self, shortest: _Panel) -> None:
         """Limit the shortest points by each other, before a pair of them is offered."""
         product, rows = self._product(shortest, shortest), slice(0, self._filter.shortest)
 
         def limit(chunk: _Chunk) -> None:
-            self._first_limits(product(rows, chunk.columns), chunk.columns, self._filter.bounds, self._nearest.limit)
+            tile = product(rows, chunk.columns)
+            for search in self._searches:
+                self._first_limits(search.k, tile, chunk.columns, search.bounds, search.nearest.limit)
 
         list(self._pool.map(limit, self._chunks(shortest)))
 
     def _meet_shortest(self, shortest: _Panel, panel: _Panel) -> None:
         """Offer the shortest points to a panel: to themselves, or to one of others, which are limited first."""
         product, rows = self._product(shortest, panel), slice(0, self._filter.shortest)
-        filtered, nearest, among = self._filter, self._nearest, panel is shortest
+        among = panel is shortest
 
         def offer(chunk: _Chunk) -> int:
             number, columns = chunk.block, chunk.columns
             tile = product(rows, panel.at(columns))
-            seen = NONE_SEEN
-            if not among:
-                seen = self._meet_likeliest(tile, chunk)
-            for head in chunk.in_turn(range(number + 1) if among else self._heads):
-                block = self._blocks[head]
-                self._offer(tile[block], head, number, columns, seen[block])
-            with self._locks[number]:
-                tighten(columns.start, columns.stop, self._k, filtered.scale, filtered.bounds.rows, nearest)
+            for search in self._searches:
+                seen = NONE_SEEN if among else self._meet_likeliest(search, tile, chunk)
+                for head in chunk.in_turn(range(number + 1) if among else self._heads):
+                    block = self._blocks[head]
+                    with self._locked(head, number):
+                        search.offer(tile[block], block.start, columns.start, seen[block])
+                with self._locks[number]:
+                    search.tighten(columns)
             width = columns.stop - columns.start
             return width * columns.start + width * (width + 1) // 2 if among else tile.size
 
         self._count(self._pool.map(offer, self._chunks(panel)))
 
-    def _meet_likeliest(self, tile: Tile, chunk: _Chunk) -> Seen:
+    def _meet_likeliest(self, search: Search, tile: Tile, chunk: _Chunk) -> Seen:
         """Measure the k and few more shortest points that seem nearest to columns, and limit these by them."""
-        filtered, limit = self._filter, self._nearest.limit
         number, columns = chunk.block, chunk.columns
-        self._likely[columns] = limit[columns]
-        self._first_limits(tile, columns, self._estimates, self._likely)
+        search.likely[columns] = search.nearest.limit[columns]
+        self._first_limits(search.k, tile, columns, search.estimates, search.likely)
         seen = np.zeros((len(tile), -(-tile.shape[1] // WORD)), np.uint64)
-        if np.isinf(self._likely[columns]).any():
+        if np.isposinf(search.likely[columns]).any():
             return seen
         for head in chunk.in_turn(self._heads):
             block = self._blocks[head]
-            self._offer(tile[block], head, number, columns, seen[block], likely=True)
+            with self._locked(head, number):
+                search.offer(tile[block], block.start, columns.start, seen[block], likely=True)
         with self._locks[number]:
-            tighten(columns.start, columns.stop, self._k, filtered.scale, filtered.bounds.rows, self._nearest)
+            search.tighten(columns)
         return seen
 
     def _meet(self, left: _Panel, right: _Panel) -> None:
@@ -198,30 +210,19 @@ class Sweep:
         def offer(pair: tuple[int, int]) -> int:
             rows, columns = self._blocks[pair[0]], self._blocks[pair[1]]
             tile = product(left.at(rows), right.at(columns))
-            self._offer(tile, *pair, columns)
+            with self._locked(*pair):
+                for search in self._searches:
+                    search.offer(tile, rows.start, columns.start, NONE_SEEN)
             return (tile.size + len(tile)) // 2 if rows is columns else tile.size
 
         both = [(a, b) for a in left.blocks for b in right.blocks if a <= b]
         self._count(self._pool.map(offer, sorted(both, key=lambda pair: (pair[1] - pair[0], pair[0]))))
 
-    def _offer(
-        self, tile: Tile, a: int, b: int, columns: slice, seen: Seen = NONE_SEEN, *, likely: bool = False
-    ) -> None:
-        """Offer block a to columns of block b, a <= b: the tile holds their scores."""
-        filtered = self._filter
+    @contextmanager
+    def _locked(self, a: int, b: int) -> Iterator[None]:
+        """Lock what is known of blocks a and b, a <= b."""
         with self._locks[a], nullcontext() if a == b else self._locks[b]:
-            offer_tile(
-                tile,
-                self._blocks[a].start,
-                columns.start,
-                self._k,
-                filtered.scale,
-                filtered.points,
-                self._estimates if likely else filtered.bounds,
-                self._likely if likely else self._nearest.limit,
-                self._nearest,
-                seen,
-            )
+            yield
 
     def _count(self, pairs: Iterator[int]) -> None:
         U = len(self._filter.bounds.rows)

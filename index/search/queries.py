@@ -97,6 +97,7 @@ def _as_points(queries: Floats, filtered: Filter) -> Filter:
         norm=np.empty(Q, np.float32),
         error=np.empty(Q, np.float32),
         step=np.ones(Q, np.float32),
+        length=np.empty(0, np.float32),
     )
     return Filter(queries, filtered.arithmetic, bounds, centers, scale, shortest=0)
 

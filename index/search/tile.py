@@ -28,7 +28,7 @@ from index.progress import Share
 from index.search.filter import Filter, one_group_blocks
 from index.search.graph import RANK_ROWS, SPARE, TILE_ROWS, as_plain
 from index.search.kernels import Bounds, Doubles, Floats, Ints, Nearest, Places, offer_tile
-from index.search.pairs import NONE_SEEN, Sweep, count_shortest
+from index.search.pairs import NONE_SEEN, Search, Sweep, count_shortest
 from index.search.scores import Arithmetic, make_product
 from index.search.tile_kernels import merge_nearest, take_nearest
 
@@ -107,7 +107,8 @@ def near(
     if len(chunks) == 2:
         _sweep_across(k, sizes[0], filtered, nearest, device, pool)
     elif k:
-        Sweep(k, filtered, nearest, device, pool, lambda share: None).run()
+        search = Search(k, filtered.points, filtered.scale, filtered.bounds, nearest)
+        Sweep([search], filtered, device, pool, lambda share: None).run()
     firsts = [chunk.first for chunk in chunks]
     numbers = np.concatenate([first + np.arange(size) for first, size in zip(firsts, sizes, strict=True)])
     edges = np.cumsum([0, *sizes]).tolist()
@@ -133,6 +134,7 @@ def _filter(chunks: Sequence[Chunk], arithmetic: Arithmetic) -> Filter:
         norm=np.empty(len(order), np.float32),
         error=np.empty(len(order), np.float32),
         step=np.ones(len(order), np.float32),
+        length=np.empty(0, np.float32),
     )
     points = as_plain(np.concatenate([chunk.points for chunk in chunks]))
     shortest = count_shortest(points.shape[1], len(order), arithmetic)  # of use where there is one chunk
