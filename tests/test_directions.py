@@ -100,8 +100,9 @@ def test_small_tiles_and_small_buffers(origin: str, monkeypatch: pytest.MonkeyPa
         check_graphs(points, *directions_of(points, ORIGINS[origin](points)), 12, arithmetic=INT8)
 
 
-@pytest.mark.parametrize("arithmetic", [INT8, BFLOAT16, FLOAT32])
-@pytest.mark.parametrize("origin", ORIGINS)
+@pytest.mark.parametrize(
+    ("origin", "arithmetic"), [("zero", INT8), ("near", INT8), ("near", BFLOAT16), ("near", FLOAT32), ("far", INT8)]
+)
 @pytest.mark.parametrize("make", [*HARD_TO_ROUND, few_are_short, on_rays])
 def test_bounds_hold_for_every_pair(make: Callable[[], np.ndarray], origin: str, arithmetic: Arithmetic) -> None:
     """No lower bound is above half the squared distance of directions, no upper bound below, also where lengths are
