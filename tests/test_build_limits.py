@@ -16,11 +16,12 @@ import numpy as np
 import pytest
 import safetensors.numpy
 from conftest import ROOT, Outcome, invoke
+from interrupted import contents
 
 from index.build import place as workplace
 from index.build import resources
 from index.build.build import build
-from index.build.resources import BuildSize, Room, check_memory
+from index.build.resources import BuildSize, Room, check_memory, holds_two
 from index.build.settings import Settings
 from index.bundle import write as writer
 
@@ -126,6 +127,37 @@ def test_too_little_memory(room: Room, needed: int, monkeypatch: pytest.MonkeyPa
         f"a build of 151,936 tokens x 2,560 with 100 neighbors needs about {needed / 1e9:.2f} GB more memory, "
         f"but {room.name} leaves {(needed - 1) / 1e9:.2f} GB; "
     )
+
+
+@pytest.mark.parametrize(
+    ("room", "points"),
+    [
+        (Room("this machine", 0), 2),
+        (Room("ulimit -v", 0, address_space=True), 2),
+        (Room("ulimit -d", 0, private=True), 0),
+    ],
+    ids=lambda value: value.name if isinstance(value, Room) else "",
+)
+def test_two_spaces_at_once(room: Room, points: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """124 near points of each token, 12 bytes each, and what else there is of a token, twice; and both their points."""
+    needed = SIZE.private + 151_936 * (124 * 12 + 160) + points * 151_936 * 2_560 * 4
+    needed += SIZE.gamma if room.address_space else 0
+    monkeypatch.setattr(resources, "memory_left", lambda: [replace(room, left=needed)])
+    assert holds_two(SIZE)
+    monkeypatch.setattr(resources, "memory_left", lambda: [replace(room, left=1 << 62), replace(room, left=needed - 1)])
+    assert not holds_two(SIZE)
+
+
+@pytest.mark.parametrize("two", [True, False])
+def test_a_build_that_has_memory_for_one_space_is_the_same(
+    two: bool, source: Path, tmp_path: Path, whole: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("index.build.build.holds_two", lambda size: two)
+    steps: list[str] = []
+    build(Settings(source=str(source), out=tmp_path / "bundle"), lambda step, done, total: steps.append(step))
+    assert contents(tmp_path / "bundle") == whole
+    assert ("100 neighbors in causal and causal-cosine spaces" in steps) == two
+    assert ("100 neighbors in causal-cosine space" in steps) != two
 
 
 def test_the_reach_of_a_large_vocabulary() -> None:

@@ -22,7 +22,7 @@ from index.build.cluster import Cluster, perhaps_connected
 from index.build.control import bundle_name, controlled, require_no_model
 from index.build.finished import clear_tiles, find_space, keep_space
 from index.build.place import Workplace, building, check_target
-from index.build.resources import BuildSize, check_disk, check_memory
+from index.build.resources import BuildSize, check_disk, check_memory, holds_two
 from index.build.rows import Rows, write_rows
 from index.build.settings import Settings, chosen_device
 from index.build.spaces import build_causal_spaces, build_space, space_files
@@ -83,6 +83,7 @@ class _Job:
     progress: Progress
     started: float  # by time.perf_counter
     cluster: Cluster | None  # whose workers make the graphs; None for this process
+    together: bool  # whether both causal spaces are searched at once
 
 
 def build(
@@ -126,7 +127,8 @@ def build(
         progress("reading the model", 1, 1)
         with building(target, overwrite=settings.overwrite) as place:
             check_disk(size, place.folder)
-            job = _Job(settings, device, place, place.target.name, progress, started, cluster)
+            together = cluster is None and holds_two(size)
+            job = _Job(settings, device, place, place.target.name, progress, started, cluster, together)
             fetched, control = source.notes, None
             if kind is not None:
                 source, control = controlled(source, kind, settings.seed, place.folder, progress)
@@ -205,12 +207,12 @@ def _build_spaces(job: _Job, rows: Rows) -> tuple[dict[Geometry, SpaceFacts], tu
 def _built(
     job: _Job, rows: Rows, wanted: list[Geometry], inputs: dict[Geometry, dict[str, Any]]
 ) -> Iterator[tuple[Geometry, SpaceFacts]]:
-    """Build some spaces: both causal ones together, unless workers make the graphs, and each of the others alone."""
+    """Build some spaces: both causal ones at once, where that may be, and each of the others alone."""
     common = (rows, job.settings, job.device, job.progress)
-    together = {Geometry.CAUSAL, Geometry.CAUSAL_COSINE}
-    if job.cluster is None and together.issubset(wanted):
+    causal = {Geometry.CAUSAL, Geometry.CAUSAL_COSINE}
+    if job.together and causal.issubset(wanted):
         yield from build_causal_spaces(job.place.bundle, *common)
-        wanted = [geometry for geometry in wanted if geometry not in together]
+        wanted = [geometry for geometry in wanted if geometry not in causal]
     for geometry in wanted:
         yield geometry, build_space(job.place.bundle, geometry, *common, _find(job, geometry, inputs[geometry]))
 

@@ -41,6 +41,7 @@ class BuildSize:
     points: int  # of one space, mapped: every pair of them is looked at, so they should fit, too
     gamma: int  # mapped from a file, and read from one end to the other
     disk: int  # of the whole bundle but for tables and approximate indexes
+    nearest: int  # of its own for what is near the points of one space: a second one searched at once needs it again
 
     @classmethod
     def of(
@@ -59,15 +60,15 @@ class BuildSize:
         """
         K = settings.neighbors
         points, graph, gamma, square = 4 * V * D, 4 * 4 * V * K, itemsize * V * D, 8 * D * D
-        nearest, spaces = V * NEAREST_BYTES * (K + SPARE), 1 if tiled else 2  # that are searched at once
-        tiles = 2 * 4 * TILE_ROWS**2 * (settings.threads or core_count())
-        search = spaces * (nearest + V * _POINT_BYTES) + max(graph, 2 * PANEL_BYTES + tiles)
+        nearest = V * (NEAREST_BYTES * (K + SPARE) + _POINT_BYTES)
+        search = nearest + graph + 2 * PANEL_BYTES
+        search += 2 * 4 * TILE_ROWS**2 * (settings.threads or core_count())
         approximate = points if settings.index_factories else 0
         private = _BASE_BYTES + 2 * square + max(search, 6 * square, _TEXT_BYTES * V, approximate)
         private += (workers or 0) * (_WORKER_BYTES + tile_bytes(V, D, K))
         disk = gamma + 3 * square + len(Geometry) * (points + graph) + 2 * V * D  # the last of its steps needs most
         disk += points + _LISTS * NEAREST_BYTES * V * K if tiled else 0
-        return cls(V, D, K, private, points, gamma, disk)
+        return cls(V, D, K, private, points, gamma, disk, nearest)
 
     def __str__(self) -> str:
         return f"a build of {self.V:,} tokens x {self.D:,} with {self.K} neighbors"
@@ -88,11 +89,12 @@ class Room:
     address_space: bool = False  # whether files that are mapped count in whole, used or not
     private: bool = False  # whether they do not count at all
 
-    def needed(self, size: BuildSize) -> int:
-        """Return what a build needs of it, in bytes."""
+    def needed(self, size: BuildSize, *, spaces: int = 1) -> int:
+        """Return what a build that searches so many spaces at once needs of it, in bytes."""
+        private = size.private + (spaces - 1) * size.nearest
         if self.private:
-            return size.private
-        return size.private + size.points + (size.gamma if self.address_space else 0)
+            return private
+        return private + spaces * size.points + (size.gamma if self.address_space else 0)
 
 
 def check_memory(size: BuildSize) -> None:
@@ -107,6 +109,11 @@ def check_memory(size: BuildSize) -> None:
                 f"{max(0, room.left) / 1e9:.2f} GB; free some, or pass {parameter('sample')}, or fewer "
                 f"{parameter('neighbors')} or {parameter('threads')}"
             )
+
+
+def holds_two(size: BuildSize) -> bool:
+    """Return whether there is memory for two spaces that are searched at once."""
+    return all(room.left >= room.needed(size, spaces=2) for room in memory_left())
 
 
 def check_disk(size: BuildSize, folder: Path) -> None:
