@@ -100,6 +100,7 @@ def test_small_tiles_and_small_buffers(origin: str, monkeypatch: pytest.MonkeyPa
         check_graphs(points, *directions_of(points, ORIGINS[origin](points)), 12, arithmetic=INT8)
 
 
+@pytest.mark.slow("the first use compiles the kernels")
 @pytest.mark.parametrize(
     ("origin", "arithmetic"), [("zero", INT8), ("near", INT8), ("near", BFLOAT16), ("near", FLOAT32), ("far", INT8)]
 )
