@@ -9,6 +9,7 @@ from test_neighbors import (
     CLOUDS,
     HARD_TO_ROUND,
     PATHS,
+    check_bounds,
     check_lists,
     clusters_in_clusters,
     expected_graph,
@@ -18,7 +19,7 @@ from test_neighbors import (
 
 from index.errors import ParameterError
 from index.geometry import maps
-from index.search import directions, graph, kernels, limits, pairs
+from index.search import directions, graph, kernels, pairs
 from index.search import filter as filtering
 from index.search.graph import KnnGraph, knn_graph, knn_graphs
 from index.search.scores import BFLOAT16, FLOAT32, INT8, Arithmetic, make_product
@@ -118,24 +119,7 @@ def test_bounds_hold_for_every_pair(make: Callable[[], np.ndarray], origin: str,
         assert not directions.telling(lengths * filtered.scale)
         return
     bounds = directions.turned_bounds(filtered, lengths[filtered.bounds.rows])
-    residuals = filtered.residuals(0, U, pool)
-    product = make_product(residuals, residuals, arithmetic, "cpu")
-    ordered = turned[bounds.rows].astype(np.float64)
-    for rows in (blocks := filtered.blocks(100)):
-        for columns in blocks:
-            tile = product(rows, columns)
-            a, b = bounds.group[rows.start], bounds.group[columns.start]
-            for i, p in enumerate(range(rows.start, rows.stop)):
-                half = ((ordered[columns] - ordered[p]) ** 2).sum(axis=1) / 2
-                limit = np.nextafter(half.astype(np.float32), np.float32(np.inf))
-                side = kernels._side(bounds, a, columns, np.empty(U, np.float32))._replace(limit=limit)
-                one = kernels._one(bounds, b, p, np.full(U, -np.inf, np.float32))
-                flags = np.zeros(len(limit), np.uint8)
-                kernels._flag(tile[i], side, one, flags)
-                assert flags.all()
-                least = np.full(len(limit), np.inf, np.float32)
-                limits._least_upper(tile[i], side, one, least)
-                assert (least >= half).all()
+    check_bounds(filtered, bounds, turned[bounds.rows].astype(np.float64))
 
 
 def test_bounds_exclude_most_pairs() -> None:

@@ -293,9 +293,14 @@ def test_bounds_hold_for_every_pair(make: Callable[[], np.ndarray], arithmetic: 
     pool = ThreadPoolExecutor(1)
     filtered = filtering.build_filter(points, np.arange(U), arithmetic, pool)
     bounds = filtered.bounds
-    residuals = filtered.residuals(0, U, pool)
-    product = make_product(residuals, residuals, arithmetic, "cpu")
-    ordered = points[bounds.rows].astype(np.float64) * filtered.scale
+    check_bounds(filtered, bounds, points[bounds.rows].astype(np.float64) * filtered.scale)
+
+
+def check_bounds(filtered: filtering.Filter, bounds: kernels.Bounds, ordered: np.ndarray) -> None:
+    """Compare the bounds of all pairs of positions with half their squared distances, between (U, D) float64."""
+    U = len(ordered)
+    residuals = filtered.residuals(0, U, ThreadPoolExecutor(1))
+    product = make_product(residuals, residuals, filtered.arithmetic, "cpu")
     for rows in (blocks := filtered.blocks(100)):
         for columns in blocks:
             tile = product(rows, columns)
