@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import pickle
 import shutil
@@ -14,8 +15,9 @@ import numpy as np
 import pytest
 from conftest import ROOT
 from numba.core import caching
+from numba.core.dispatcher import Dispatcher
 
-from index.search.compiled import compiled
+from index.compiled import compiled
 
 
 def add(x: int, y: int) -> int:
@@ -78,6 +80,19 @@ def test_a_loop_is_compiled_again_when_one_that_it_calls_has_changed(tmp_path: P
     text = kernels.read_text(encoding="utf-8")
     kernels.write_text(text.replace("total += difference * difference", "total += 2 * difference"), encoding="utf-8")
     assert measured() == 6.0
+
+
+def test_loops_call_those_of_their_own_folder_alone() -> None:
+    """A change in another would not compile them again."""
+    called = {}
+    for path in sorted((ROOT / "index").rglob("*.py")):
+        if "@compiled(" in path.read_text(encoding="utf-8"):
+            name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+            found = [value for value in vars(importlib.import_module(name)).values() if isinstance(value, Dispatcher)]
+            called[name] = {loop.py_func.__module__ for loop in found}
+    assert "index.search.kernels" in called["index.search.filter"]
+    for name, modules in called.items():
+        assert {module.rpartition(".")[0] for module in modules} == {name.rpartition(".")[0]}, name
 
 
 @pytest.mark.slow("all kernels of a build and of its questions are compiled, in each process")

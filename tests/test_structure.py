@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = [
-    *("errors", "files", "lazy", "process", "progress"),
+    *("compiled", "errors", "files", "lazy", "process", "progress"),
     *("geometry", "measures", "search", "tokens", "answers", "sources", "bundle"),
     *("questions.asking", "questions.lists", "questions", "checks", "export", "build"),
     *("pictures.numbers", "pictures.plot", "pictures.page", "pictures.explore"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from index.search.compiled import compiled
+from index.compiled import compiled
 
 DECADES = 13
 """Distances are told apart by powers of ten: below 10^-5, from there to 10^-4, and so on; from 10^6 in the last."""

@@ -5,7 +5,7 @@
 
 import numpy as np
 
-from index.search.compiled import compiled
+from index.compiled import compiled
 from index.search.kernels import REORDER
 
 

@@ -44,7 +44,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from index.search.compiled import compiled
+from index.compiled import compiled
 from index.search.kernels import REORDER, Bounds, Floats, Ints, squared_distance
 from index.search.rotation import ABREAST, ROTATION_ERROR, draw_signs, rotate, rotated_width
 from index.search.scores import Arithmetic, Tile

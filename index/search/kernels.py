@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from index.search.compiled import compiled
+from index.compiled import compiled
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]

@@ -9,7 +9,7 @@ distances is the limit. Whatever is taken for near, it is one: to err there cost
 
 import numpy as np
 
-from index.search.compiled import compiled
+from index.compiled import compiled
 from index.search.kernels import REORDER, _cut, _one, _side, _tidy, as_float
 
 LINES = 3

@@ -5,7 +5,7 @@ Only a query has a limit and a list. Read `filter` first: it derives the bounds 
 
 import numpy as np
 
-from index.search.compiled import compiled
+from index.compiled import compiled
 from index.search.kernels import REORDER, as_float, keep_within, nearest_first
 
 WORD = 8  # flags that are looked at together

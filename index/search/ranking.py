@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from index.search.compiled import compiled
+from index.compiled import compiled
 from index.search.kernels import Floats, Ints, Places, nearest_first
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from index.compiled import compiled
 from index.progress import Share
-from index.search.compiled import compiled
 from index.search.graph import core_count, one_torch_thread_each
 
 _BLOCK = 128

@@ -9,7 +9,7 @@ first round has mixed is dealt out to different ones of the second, so any width
 
 import numpy as np
 
-from index.search.compiled import compiled
+from index.compiled import compiled
 from index.search.kernels import Floats
 
 MIXED = 64  # coordinates that one transform mixes

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from index.compiled import compiled
 from index.measures.lists import NeighborLists
 from index.measures.scaling import CSLS_NEIGHBORS, as_far, farness, moments
 from index.progress import Share
-from index.search.compiled import compiled
 from index.search.graph import core_count
 from index.search.kernels import measure_pairs
 from index.search.scores import FLOAT32, make_product

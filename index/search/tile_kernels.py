@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from index.search.compiled import compiled
+from index.compiled import compiled
 from index.search.kernels import nearest_first
 
 

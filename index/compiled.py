@@ -15,9 +15,9 @@ from numba.core.caching import FunctionCache, IndexDataCacheFile
 
 
 @cache
-def _loops() -> tuple[tuple[str, int, int], ...]:
-    """Return name, time and size of each file that may hold a loop which another calls."""
-    with os.scandir(Path(__file__).parent) as files:
+def _files_in(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    """Return name, time and size of each module of a folder: a loop calls others of its own folder alone."""
+    with os.scandir(folder) as files:
         found = [(file.name, file.stat()) for file in files if file.name.endswith(".py")]
     return tuple(sorted((name, stat.st_mtime_ns, stat.st_size) for name, stat in found))
 
@@ -30,7 +30,7 @@ class _Cache(FunctionCache):
 
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(function)  # type: ignore[no-untyped-call]
-        stamp = (self._impl.locator.get_source_stamp(), _loops())
+        stamp = (self._impl.locator.get_source_stamp(), _files_in(Path(function.__code__.co_filename).parent))
         self._cache_file: Any = IndexDataCacheFile(self._cache_path, self._impl.filename_base, stamp)  # type: ignore[no-untyped-call]
 
     def load_overload(self, *given: Any) -> Any:
