@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from index.compiled import compiled
+
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-_TOKENS_PER_BLOCK = 512
-_SUMS_PER_BLOCK = 256
-"""So that their scores stay in the processor's cache."""
+_TOKENS_PER_BLOCK = 256
+"""So that the words' products with them stay in the processor's cache."""
 _ROUNDING = 2.0**-40
 """What float64 products of some thousand terms may be off by, relative to both lengths: what is closer is tied."""
 
@@ -56,19 +57,12 @@ def places(points: Iterable[np.ndarray], named: np.ndarray, words: np.ndarray, s
     slack = _ROUNDING * (lengths + longest) * longest
     above, below = best + slack, best - slack
     nearer, reached = np.zeros(len(best), np.int64), np.zeros(len(best), np.int64)
-    parts = [slice(first, first + _SUMS_PER_BLOCK) for first in range(0, len(best), _SUMS_PER_BLOCK)]
-    weighted = [(at, sums.weights[at], above[at, np.newaxis], below[at, np.newaxis]) for at in parts]
+    terms = sums.weights.indptr, sums.weights.indices, sums.weights.data
     for block in points:
         kept = block[block.any(axis=1)] if angular else block
         for start in range(0, len(kept), _TOKENS_PER_BLOCK):
             here = kept[start : start + _TOKENS_PER_BLOCK]
-            of_words, halves = _scores(words, here), _halves(here, angular)
-            for at, weights, highest, lowest in weighted:
-                scores = weights @ of_words
-                if not angular:
-                    scores -= halves
-                nearer[at] += np.count_nonzero(scores > highest, axis=1)
-                reached[at] += np.count_nonzero(scores >= lowest, axis=1)
+            _count(*terms, _scores(words, here), _halves(here, angular), above, below, nearer, reached)
     reached -= (answered >= below[:, np.newaxis]).sum(axis=1)  # the answer itself, and its other spellings
     nothing = lengths == 0  # nothing is nearest to no direction
     if angular and nothing.any():
@@ -82,6 +76,28 @@ def places(points: Iterable[np.ndarray], named: np.ndarray, words: np.ndarray, s
         nearer,
         reached - nearer,
     )
+
+
+@compiled()
+def _count(starts, words, weights, of_words, halves, above, below, nearer, reached):
+    """Add, for each sum of words, how many points score more than `above`, and how many `below` or more.
+
+    Sums are as in a CSR array; `of_words`, (W, n), are the words' products with n points.
+    """
+    scores = np.empty(halves.size)
+    for q in range(above.size):
+        for n in range(scores.size):
+            scores[n] = -halves[n]
+        for term in range(starts[q], starts[q + 1]):
+            weight, products = weights[term], of_words[words[term]]
+            for n in range(scores.size):
+                scores[n] += weight * products[n]
+        highest, lowest, more, enough = above[q], below[q], 0, 0
+        for n in range(scores.size):
+            more += scores[n] > highest
+            enough += scores[n] >= lowest
+        nearer[q] += more
+        reached[q] += enough
 
 
 def within(nearer: np.ndarray, tied: np.ndarray, top: int) -> np.ndarray:
