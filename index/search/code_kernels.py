@@ -48,12 +48,12 @@ def bound_sums(sums, squared, own, step, lost, relative, vanished, least, most):
 
 
 @compiled()
-def widen(least, most, errors, apart):
-    """Take what the rows lost, and how far the query is from the one that was asked, off the least and add it."""
+def widen(least, most, errors, apart, lower, upper):
+    """Write the bounds less and more what the rows lost and how far the query is from the one that was asked."""
     for n in range(least.size):
         off = apart + errors[n]
-        least[n] = max(least[n] - off, 0.0)
-        most[n] += off
+        lower[n] = max(least[n] - off, 0.0)
+        upper[n] = most[n] + off
 
 
 @compiled()
@@ -75,10 +75,21 @@ def turn(t, squared_length, lengths, lower, upper):
 
 @compiled(fastmath=REORDER)
 def squared_distances(points, rows, query, squared):
-    """Write the squared distances of some rows of points, (V, D) float32, from a query (D,) float64, by differences."""
-    for n in range(rows.size):
-        point, total = points[rows[n]], 0.0
-        for d in range(query.size):
-            difference = np.float64(point[d]) - query[d]
-            total += difference * difference
-        squared[n] = total
+    """Write the squared distances of some rows of points, (V, D) float32, from a query (D,) float64, by differences.
+
+    Four rows at once: where they lie apart, the processor waits for the memory of one while it has that of others.
+    """
+    for first in range(0, rows.size, 4):
+        last = rows.size - 1
+        a, b = points[rows[first]], points[rows[min(first + 1, last)]]
+        c, d = points[rows[min(first + 2, last)]], points[rows[min(first + 3, last)]]
+        of_a, of_b, of_c, of_d = 0.0, 0.0, 0.0, 0.0
+        for n in range(query.size):
+            to_a, to_b = np.float64(a[n]) - query[n], np.float64(b[n]) - query[n]
+            to_c, to_d = np.float64(c[n]) - query[n], np.float64(d[n]) - query[n]
+            of_a += to_a * to_a
+            of_b += to_b * to_b
+            of_c += to_c * to_c
+            of_d += to_d * to_d
+        for n, total in enumerate((of_a, of_b, of_c, of_d)):
+            squared[min(first + n, last)] = total

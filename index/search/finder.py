@@ -28,7 +28,7 @@ ROUNDING = 1e-6
 """More than rounding distances, and sums of them, to float32 moves them, as a share of them: a few times 6e-8."""
 MOST_OPEN = 1 / 16
 """The share of the points that is measured itself; of more a flat index bounds the distances first, which is faster."""
-FEW_OPEN = 256
+FEW_OPEN = 32
 """So few of them are measured themselves where a flat index is quick, too."""
 _BLOCK = 64
 _SPARE = 8  # points beyond those asked for that are measured at once: seldom do more tie
@@ -98,9 +98,8 @@ class Finder:
     ) -> None:
         self._points = points if bounder is not None else check_points(points[:])
         self._directions = directions
-        self._placed = np.ones(len(points), bool)
-        self._placed[_those_of(len(points), excluded)] = False
-        self._count = int(np.count_nonzero(self._placed))
+        self._excluded = np.array(sorted({*_those_of(len(points), excluded).tolist()}), np.int64)
+        self._count = len(points) - len(self._excluded)
         if self._count == 0:
             raise ParameterError(f"none of {len(points)} rows has a point: there is nothing to find")
         self._bounder = bounder or Sketch.of(points, threads=threads)
@@ -149,7 +148,7 @@ class Finder:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return what the function `search_with_ties` does of one query, bit for bit."""
         if rows is not None and len(rows) < FEW_ROWS:
-            kept = rows[self._placed[rows]]
+            kept = rows[~np.isin(rows, self._excluded)]
             return search_with_ties(self._points, query, top, resolution, exclude=exclude, rows=kept)
         ranking = _Ranking(self, query, exclude, rows)
         k = min(top + _SPARE, ranking.count)
@@ -177,8 +176,9 @@ class Finder:
         asked = query[np.newaxis] if then is None else np.concatenate([query[np.newaxis], then])
         self._bounder.ask(asked)
         lower, upper = self._bounder.bounds(query.astype(np.float64))
-        nearer = self._placed & (upper < nearest)
-        doubtful = np.flatnonzero(self._placed & ~nearer & (lower <= farthest))
+        nearer, there = upper < nearest, lower <= farthest
+        nearer[self._excluded] = there[self._excluded] = False
+        doubtful = np.flatnonzero(there & ~nearer)
         if len(doubtful) > self._most_open():
             lower, upper = self._finer.bounds(query.astype(np.float64), doubtful)
             nearer[doubtful[upper < nearest]] = True
@@ -187,7 +187,7 @@ class Finder:
 
     def _most_open(self) -> float:
         """Return how many points are measured themselves, at most."""
-        return FEW_OPEN if self._bounder.quick else MOST_OPEN * len(self._placed)
+        return FEW_OPEN if self._bounder.quick else MOST_OPEN * len(self._points)
 
     @property
     def _finer(self) -> Bounder:
@@ -200,58 +200,73 @@ class _Ranking:
     """The points nearest to one query, as many as are asked for: all that a bound does not exclude are measured."""
 
     def __init__(self, finder: Finder, query: np.ndarray, exclude: Collection[int], rows: np.ndarray | None) -> None:
-        self._points, self._query, self._finder = finder._points, query, finder
-        allowed = finder._placed.copy()
-        allowed[_those_of(len(allowed), exclude)] = False
+        self._points, self._query, self._finder = finder._points, query.astype(np.float64), finder
+        V, out = len(finder._points), np.concatenate([finder._excluded, _those_of(len(finder._points), exclude)])
         if rows is not None:
-            allowed &= np.isin(np.arange(len(allowed)), rows)
-        self._rows = np.flatnonzero(allowed)
-        self.count = len(self._rows)  # of the points there are
-        some = self._rows if rows is not None else None
-        lower, upper = finder._bounder.bounds(query.astype(np.float64), some)
-        if some is None and self.count < len(lower):
-            lower, upper = lower[self._rows], upper[self._rows]
-        self._lower, self._upper = lower, upper
-        self._exact = np.full(self.count, np.nan)  # distances of those that were measured
+            among = np.zeros(V, bool)
+            among[rows] = True
+            among[out] = False
+            rows, out = np.flatnonzero(among), out[:0]
+        self._rows = rows  # those that the bounds are of, ascending; None: all
+        self._lower, self._upper = finder._bounder.bounds(self._query, rows)
+        self._lower[out], self._upper[out] = np.nan, np.inf  # no border reaches what is left out
+        self.count = len(self._lower) - len({*out.tolist()})
+        self._done = np.zeros(len(self._lower), bool)
+        self._measured, self._exact = np.empty(0, np.int64), np.empty(0)  # those done, and their distances
 
-    def within(self, k: int) -> tuple[Rows, Doubles]:
+    def within(self, k: int) -> tuple[NDArray[np.int32], Doubles]:
         """Return all points that are no farther than the k-th nearest, of `count` at most: rows and distances."""
         if k == 0:
-            return np.empty(0, np.int64), np.empty(0)
+            return np.empty(0, np.int32), np.empty(0)
         likely = _least(self._upper, k)
-        self._measure(np.sort(likely))
-        return self.up_to(float(self._exact[likely].max()), k)
+        if np.isnan(self._lower[likely]).any():  # as little is known of others
+            there = np.flatnonzero(~np.isnan(self._lower))
+            likely = there[_least(self._upper[there], k)]
+        if self._finder._bounder.quick:
+            likely = np.sort(likely)
+            self._lower[likely], upper = self._finder._finer.bounds(self._query, self._rows_at(likely))
+            return self.up_to(float(upper.max()), k)
+        self._measure(likely)
+        return self.up_to(float(np.partition(self._exact, k - 1)[k - 1]), k)
 
     def up_to(self, border: float, k: int | None = None) -> tuple[NDArray[np.int32], Doubles]:
         """Return all points no farther than a border: rows and distances, nearest first.
 
         With `k` that many are known to be: then only those no farther than the k-th nearest.
         """
-        left = np.flatnonzero((self._lower <= border) & np.isnan(self._exact))
+        left = np.flatnonzero((self._lower <= border) & ~self._done)
         if len(left) > self._finder._most_open():
-            closer = self._finder._finer.bounds(self._query.astype(np.float64), self._rows[left])
-            self._lower[left] = np.maximum(self._lower[left], closer[0])
+            self._lower[left], upper = self._finder._finer.bounds(self._query, self._rows_at(left))
+            if k is not None and k <= len(left):
+                border = min(border, float(np.partition(upper, k - 1)[k - 1]))
             left = left[self._lower[left] <= border]
         self._measure(left)
-        found = np.flatnonzero(self._exact <= border)
         if k is not None:
-            found = found[self._exact[found] <= np.partition(self._exact[found], k - 1)[k - 1]]
-        order = np.lexsort((self._rows[found], self._exact[found]))
-        return self._rows[found[order]].astype(np.int32), self._exact[found[order]]
+            border = min(border, float(np.partition(self._exact, k - 1)[k - 1]))
+        found = self._exact <= border
+        rows, distances = self._rows_at(self._measured[found]), self._exact[found]
+        order = np.lexsort((rows, distances))
+        return rows[order].astype(np.int32), distances[order]
 
-    def nearest(self, k: int) -> tuple[Rows, Doubles]:
+    def nearest(self, k: int) -> tuple[NDArray[np.int32], Doubles]:
         """Return the k nearest, equal distances by row."""
         rows, distances = self.within(k)
         return rows[:k], distances[:k]
 
-    def _measure(self, positions: Rows) -> None:
-        wanted = positions[np.isnan(self._exact[positions])]
+    def _rows_at(self, places: Rows) -> Rows:
+        return places if self._rows is None else self._rows[places]
+
+    def _measure(self, places: Rows) -> None:
+        wanted = np.sort(places[~self._done[places]])
         if len(wanted) == 0:
             return
-        measured = distances_to(self._points, self._query[np.newaxis], rows=self._rows[wanted])[0]
+        rows = self._rows_at(wanted)
+        measured = distances_to(self._points, self._query[np.newaxis], rows=rows)[0]
         if not (finite := np.isfinite(measured)).all():
-            raise ParameterError(f"points must be finite, but row {self._rows[wanted[~finite][0]]} is not")
-        self._exact[wanted] = measured
+            raise ParameterError(f"points must be finite, but row {rows[~finite][0]} is not")
+        self._done[wanted] = True
+        self._measured = np.concatenate([self._measured, wanted])
+        self._exact = np.concatenate([self._exact, measured])
 
 
 def _least(values: Doubles, k: int) -> Rows:

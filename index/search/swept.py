@@ -43,6 +43,8 @@ CHUNK_BYTES = 1 << 20
 """Of rows that FAISS searches at once: they come from the checksum, and are still in the processor's cache."""
 PART_BYTES = 1 << 24
 """So few are read by one thread: to have another begin takes as long."""
+SCATTERED_BYTES = 1 << 20
+"""Of rows that lie apart, whose memory is waited for."""
 ALONE_BYTES = 1 << 16
 """To read one row takes as long as so many bytes one after the other."""
 KEPT_SWEEPS = 4
@@ -94,6 +96,7 @@ class Swept:
         self._index, self._rows = index, rows
         self._reader = reader or (lambda: rows.__getitem__)
         self._errors = np.full(rows.shape[:1], errors, np.float64)  # rows of one error, or each of its own
+        self._lossy = bool(self._errors.any())
         self._threads = threads or core_count()
         self._height = max(1, CHUNK_BYTES // rows[:1].nbytes)
         self._row_bytes = rows[:1].nbytes
@@ -111,16 +114,18 @@ class Swept:
             if rows is None:
                 self.recent.append(found)
         with np.errstate(over="ignore"):
-            apart = float(np.linalg.norm(query - found.query.astype(np.float64)))
+            apart = 0.0 if found.query is query else float(np.linalg.norm(query - found.query.astype(np.float64)))
         if not np.isfinite(apart):
             return unknown(len(found.least))
+        if rows is not None and apart == 0 and not self._lossy:
+            return np.maximum(found.least, 0, out=found.least), found.most
         errors = self._errors if rows is None else self._errors[rows]
         if self.quick:
             from index.search.code_kernels import widen
 
-            least, most = found.least.copy(), found.most.copy()
-            widen(least, most, errors, apart)
-            return least, most
+            lower, upper = np.empty_like(found.least), np.empty_like(found.most)
+            widen(found.least, found.most, errors, apart, lower, upper)
+            return lower, upper
         off = apart + errors
         least = found.least - off
         return np.maximum(least, 0, out=least), found.most + off
@@ -138,7 +143,11 @@ class Swept:
 
     def _swept_before(self, query: np.ndarray, near: float) -> Sweep | None:
         for sweep in tuple(self.recent):
-            if np.linalg.norm(query - sweep.query.astype(np.float64)) <= near:
+            if near == 0:
+                same = np.array_equal(query, sweep.query)
+            else:
+                same = bool(np.linalg.norm(query - sweep.query.astype(np.float64)) <= near)
+            if same:
                 return sweep
         return None
 
@@ -151,7 +160,7 @@ class Swept:
             squared = self._ask_faiss(rounded, rows)
             return [Sweep(query, *self._by_faiss(each)) for query, each in zip(rounded, squared, strict=True)]
         wanted = self._all if rows is None else np.ascontiguousarray(rows, np.int64)
-        return [Sweep(query, *self._by_loops(np.ascontiguousarray(query), wanted)) for query in queries]
+        return [Sweep(query, *self._by_loops(query, wanted)) for query in queries]
 
     @cached_property
     def _all(self) -> np.ndarray:
@@ -170,14 +179,14 @@ class Swept:
         squared = np.empty(len(rows))
 
         points = mapped(self._rows, rows)
-        self._in_parts(len(rows), lambda part: squared_distances(points, rows[part], query, squared[part]))
+        part_bytes = PART_BYTES if rows is self._all else SCATTERED_BYTES
+        self._in_parts(len(rows), lambda part: squared_distances(points, rows[part], query, squared[part]), part_bytes)
         return between(squared, self.shape[1], 2.0**-53, 2.0**-511)
 
-    def _in_parts(self, count: int, work: Callable[[slice], None]) -> None:
+    def _in_parts(self, count: int, work: Callable[[slice], None], part_bytes: int = PART_BYTES) -> None:
         """Do some work on `count` rows, on as many threads as pay."""
-        parts = min(self._threads, 1 + count * self._row_bytes // PART_BYTES)
-        edges = np.linspace(0, count, parts + 1).astype(int).tolist()
-        slices = [slice(*edge) for edge in pairwise(edges)]
+        parts = min(self._threads, 1 + count * self._row_bytes // part_bytes)
+        slices = [slice(*edge) for edge in pairwise(count * part // parts for part in range(parts + 1))]
         others = [_threads_of(os.getpid(), self._threads).submit(work, part) for part in slices[1:]]
         work(slices[0])
         for other in others:
