@@ -281,8 +281,7 @@ def test_two_maps_are_one_selection(visitor: Visitor, pages: Served, places: np.
     page.wait_for_load_state("networkidle")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1440])
+@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1440, "light")])
 def test_all_that_opens_reads_well(
     visitor: Visitor, pages: Served, width: int, scheme: Literal["light", "dark"]
 ) -> None:

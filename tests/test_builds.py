@@ -95,6 +95,7 @@ def test_a_second_build_of_the_same_bundle_is_refused(source: Path, target: Path
     assert os.listdir(target.parent) == ["bundle"]
 
 
+@pytest.mark.slow("two builds at once, each a process")
 def test_of_two_builds_at_once_one_wins(source: Path, tmp_path: Path, whole: dict[str, bytes]) -> None:
     command = [sys.executable, str(ROOT / "build_index.py"), str(source), "--out", str(tmp_path / "bundle")]
     both = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) for _ in range(2)]

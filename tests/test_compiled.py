@@ -43,6 +43,7 @@ def test_a_cache_that_fails(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert called
 
 
+@pytest.mark.slow("a process of its own compiles, twice")
 def test_what_was_compiled_is_kept(tmp_path: Path) -> None:
     code = (
         "import numpy as np\n"

@@ -444,8 +444,7 @@ def test_no_script_is_needed(browser: Browser, pages: Served) -> None:
     context.close()
 
 
-@pytest.mark.parametrize("width", [360, 1280])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (1280, "dark")])
 def test_forms_and_answers_read_well(scheme: Any, width: int, browser: Browser, pages: Served) -> None:
     """No rule of axe-core is broken, and no page is wider than its window."""
     context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)

@@ -3,6 +3,7 @@
 Numbers that stand here as literals were computed once, outside this project; they are given to the digits they are
 known to, so their tolerance is half a unit of the last digit (`known`). Longer literals, compared with the rounding of
 float32 points as their tolerance, are float64 brute force over all rows, which takes minutes and so is not repeated.
+What is compared with brute force here, or is of a bundle of its own, is not `shown`: it is not run once more.
 """
 
 from collections import Counter
@@ -17,8 +18,6 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 import index
-
-pytestmark = pytest.mark.shown
 
 RIDGE = 1e-6
 K = 30
@@ -64,12 +63,14 @@ def tokens(smollm2: Built) -> dict[str, list]:
 # --- the metric --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.shown
 def test_the_bundle_holds_gamma_as_the_model_has_it(smollm2: Built, smollm2_gamma: NDArray) -> None:
     (gamma,) = load_file(smollm2.path / "gamma.safetensors").values()
     assert gamma.dtype == np.float32
     assert np.array_equal(gamma, smollm2_gamma)
 
 
+@pytest.mark.shown
 def test_eigenvalues_and_metric(smollm2: Built) -> None:
     stored = load_file(smollm2.path / "metric.safetensors")
     assert stored["eigenvalues"][0] == known("2.5359e-4")
@@ -82,6 +83,7 @@ def test_eigenvalues_and_metric(smollm2: Built) -> None:
     assert of_m.sum() ** 2 / (of_m**2).sum() == known("224.865")
 
 
+@pytest.mark.shown
 def test_causal_norms(tokens: dict[str, list], points: dict[str, NDArray]) -> None:
     norms = np.array(tokens["causal_norm"], dtype=np.float64)
     assert norms.mean() == known("36.3414")
@@ -92,6 +94,7 @@ def test_causal_norms(tokens: dict[str, list], points: dict[str, NDArray]) -> No
     oracles.assert_close(norms, expected, absolute=oracles.rounding_tolerance(points["causal"]))
 
 
+@pytest.mark.shown
 def test_euclidean_norms(tokens: dict[str, list], smollm2_gamma: NDArray) -> None:
     # Stored in float32 at the least: one rounding, and a little for float32 summation.
     expected = np.linalg.norm(smollm2_gamma.astype(np.float64), axis=1)
@@ -101,6 +104,7 @@ def test_euclidean_norms(tokens: dict[str, list], smollm2_gamma: NDArray) -> Non
 # --- twins -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.shown
 def test_twin_groups(tokens: dict[str, list], smollm2_gamma: NDArray) -> None:
     expected = oracles.twin_groups(smollm2_gamma)
     assert [len(group) for group in expected] == [7, 4, 2, 2]
@@ -133,6 +137,7 @@ def rounded(density: float) -> object:
     return pytest.approx(density, rel=density * ROUNDING, abs=0)
 
 
+@pytest.mark.shown
 def test_density_statistics(smollm2: Built) -> None:
     density = smollm2.report["density"]
     assert (density["k"], density["rule"]) == (20, "notebook")
@@ -148,6 +153,7 @@ def test_density_statistics(smollm2: Built) -> None:
     assert density["median"] == rounded(0.03879680695)
 
 
+@pytest.mark.shown
 def test_the_densest_token_is_a_tie_of_two_twins(smollm2: Built) -> None:
     densest, winner = smollm2.report["densest"], smollm2.report["density"]["by_rule"]["notebook"]
     assert (densest["row"], densest["id"], densest["text"]) == (7, 7, "<gh_stars>")
@@ -159,6 +165,7 @@ def test_the_densest_token_is_a_tie_of_two_twins(smollm2: Built) -> None:
     assert (first["id"], first["text"], first["distance"]) == (45175, " transistorsum", 0)
 
 
+@pytest.mark.shown
 def test_winners_under_the_other_rules(smollm2: Built, smollm2_gamma: NDArray, points: dict[str, NDArray]) -> None:
     by_rule = smollm2.report["density"]["by_rule"]
     assert by_rule["multiset"]["id"] == 8
@@ -203,6 +210,7 @@ def test_every_checked_density(
 # --- neighbor lists ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.shown
 def test_causal_list_of_the_densest(smollm2: Built, points: dict[str, NDArray]) -> None:
     shown = smollm2.report["causal"]
     distances = oracles.distances_from(points["causal"], [7])[0]
@@ -224,6 +232,7 @@ def test_causal_list_of_the_densest(smollm2: Built, points: dict[str, NDArray]) 
     assert [entry["tied"] for entry in shown] == [False, *([True] * 13), *([False] * 16)]
 
 
+@pytest.mark.shown
 def test_cosine_list_of_the_densest(smollm2: Built, smollm2_gamma: NDArray, points: dict[str, NDArray]) -> None:
     shown = smollm2.report["cosine"]
     chords = oracles.distances_from(points["cosine"], [7])[0]
@@ -236,6 +245,7 @@ def test_cosine_list_of_the_densest(smollm2: Built, smollm2_gamma: NDArray, poin
     assert max(similarities) <= 1
 
 
+@pytest.mark.shown
 def test_overlap_of_the_densest_is_complete(smollm2: Built) -> None:
     overlap = smollm2.report["overlap"]
     assert (overlap["k"], overlap["count"], overlap["percent"], overlap["jaccard"]) == (30, 30, 100, 1)
@@ -247,6 +257,7 @@ def test_overlap_of_the_densest_is_complete(smollm2: Built) -> None:
     assert shared == {i: (causal[i], cosine[i]) for i in causal}
 
 
+@pytest.mark.shown
 def test_query_repeats_what_the_build_reported(smollm2: Built) -> None:
     assert query("densest", "--index", smollm2.path) == smollm2.report
     (answer,) = query("neighbors", "#7", "--index", smollm2.path)
@@ -272,6 +283,7 @@ def test_graph_of_the_whole_vocabulary(
         oracles.assert_nearest_up_to_ties(ids[row], distances[row], true_distances[space][i], int(row), tolerance)
 
 
+@pytest.mark.shown
 @pytest.mark.parametrize("space", ["causal", "cosine"])
 def test_every_row_of_the_graph_is_in_order(space: str, smollm2: Built, smollm2_gamma: NDArray) -> None:
     ids = np.load(smollm2.path / f"{space}.ids.npy")
@@ -314,6 +326,7 @@ def overlaps(path: object) -> NDArray:
     return np.array([oracles.overlap(a, b) for a, b in zip(causal.tolist(), cosine.tolist(), strict=True)])
 
 
+@pytest.mark.shown
 def test_mean_overlap_of_the_whole_vocabulary(smollm2: Built) -> None:
     counts = overlaps(smollm2.path)
     assert 100 * counts.mean() / K == known("32.1")
@@ -365,6 +378,7 @@ def test_neighbors_of_a_word_in_the_sample(
     assert answer["overlap"]["jaccard"] == pytest.approx(shared / (60 - shared), rel=1e-12)
 
 
+@pytest.mark.shown
 def test_quadratic_form_agrees(smollm2: Built) -> None:
     outcome = run("query.py", "crosscheck", "--index", smollm2.path, "--pairs", 20_000)
     assert outcome.code == 0, outcome.said
