@@ -19,7 +19,7 @@ from index.geometry import maps
 from index.search import finder as finder_module
 from index.search import swept
 from index.search.code_kernels import turn, weigh
-from index.search.finder import Finder, search_with_ties
+from index.search.finder import Finder, search, search_with_ties
 from index.search.sketch import MIDDLE, MOST_WEIGHT, MOST_WEIGHTS, Sketch, _weights, encode, new_quantizer
 from index.search.swept import flat_bounds
 from index.search.turned import TurnedBounds, _turn
@@ -85,6 +85,7 @@ def by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Who measures: FAISS always, or compiled loops from the first question on."""
     monkeypatch.setattr(process, "FEW_SWEEPS", 10**9 if request.param == "FAISS" else 0)
     monkeypatch.setattr(swept, "PART_BYTES", 5000)
+    monkeypatch.setattr(swept, "SCATTERED_BYTES", 500)
     monkeypatch.setattr(swept, "CHUNK_BYTES", CHUNK_BYTES)
     monkeypatch.setattr(finder_module, "FEW_OPEN", 3)
     monkeypatch.setattr(finder_module, "_BLOCK", 4)
@@ -142,6 +143,31 @@ def test_flat_bounds_hold(cloud: str, by: str) -> None:
             of_rows = exact if rows is None else exact[rows]
             assert (lower <= of_rows * (1 + 1e-15)).all()
             assert (of_rows <= upper * (1 + 1e-15)).all()
+
+
+@pytest.mark.parametrize("D", [5, 96, 2049])
+def test_what_rounding_alone_tells_apart_stands_as_it_was_measured(D: int, by: str) -> None:
+    """All are as far away, but for the order in which the same squares are summed up."""
+    point = RANDOM.normal(size=D)
+    points = np.stack([RANDOM.permutation(point) for _ in range(300)]).astype(np.float32)
+    finder, query = Finder(points), np.full(D, 0.7, np.float32)
+    for k in (1, 7, 150, 299):
+        wanted = search(points, query, k=k, exclude=(3,))
+        ids, distances = finder.search(query[None], k=k, exclude=[(3,)])
+        np.testing.assert_array_equal(ids[0], wanted[0])
+        np.testing.assert_array_equal(distances[0], wanted[1])
+
+
+@pytest.mark.parametrize("k", [1, 40, V - 90])
+def test_what_is_left_out_stays_out_where_no_bound_is_known(k: int, by: str) -> None:
+    points, out = CLOUDS["near the largest float32"], range(90)
+    assert np.isinf(Sketch.of(points).bounds(np.full(24, 1e200))[1]).all()
+    finder = Finder(points, excluded=out[:40])
+    for query in (points[2], points[300], -points[5]):
+        wanted = search(points, query, k=k, exclude=out)
+        ids, distances = finder.search(query[None], k=k, exclude=[out])
+        np.testing.assert_array_equal(ids[0], wanted[0])
+        np.testing.assert_array_equal(distances[0], wanted[1])
 
 
 @pytest.mark.parametrize("alone", [0, 24 * 4 * 4, 10**9])  # bytes that take as long as one row: gaps are read, or not

@@ -3,16 +3,19 @@
 FAISS measures in float32, so its number s is not quite |q - x|^2. With u = 2^-24: differences, squares and their sum,
 of D terms in any order, give
 
-    s = |q - x|^2 (1 + t), |t| <= g, g = (D + 4) u / (1 - (D + 4) u)                                            (1)
+    s = |q - x|^2 (1 + t), |t| <= g, g = (D + 8) u / (1 - (D + 8) u)                                            (1)
 
-by Higham, Accuracy and Stability of Numerical Algorithms, section 3.1, and squares below 2^-126 may vanish: D 2^-126
-of s. As sqrt(1 + t) and its inverse are within 1 -+ g of 1 while g <= 1/2, for r = sqrt(s) and h = sqrt(D) 2^-63
+by Higham, Accuracy and Stability of Numerical Algorithms, section 3.1, where D + 2 would do, and squares below 2^-126
+may vanish: D 2^-126 of s. As sqrt(1 + t) and its inverse are within 1 -+ g of 1 while g <= 1/2, for r = sqrt(s) and
+h = sqrt(D) 2^-63
 
     r (1 - g) - h  <=  |q - x|  <=  r (1 + g) + h.                                                              (2)
 
 Where s overflows, or g is more than 1/2, the bounds are 0 and infinity. FAISS is asked for all of a part in their
 order, which is most of its work, and decodes what is in codes anew: a process that goes on asking has its own loops
-compiled, in float64, where (1) holds with u = 2^-53 and (2) with h = sqrt(D) 2^-511.
+compiled, in float64, where (1) holds with u = 2^-53 and (2) with h = sqrt(D) 2^-511. There the bounds are compared with
+distances that `maps.distances_to` sums up as precisely, and (2) holds of those, too: a root has half the error of its
+square, so (2) has room for (D + 2) u / 2 of either, and for five roundings more.
 """
 
 from __future__ import annotations
@@ -232,7 +235,7 @@ def _threads_of(_process: int, count: int) -> ThreadPoolExecutor:
 
 def between(squared: np.ndarray, D: int, unit_roundoff: float, least_root: float) -> Bounds:
     """Return the bounds (2) of distances whose squares were summed up in D terms of some precision."""
-    g = (D + 4) * unit_roundoff / (1 - (D + 4) * unit_roundoff)
+    g = (D + 8) * unit_roundoff / (1 - (D + 8) * unit_roundoff)
     if not 0 <= g <= 0.5:
         return unknown(len(squared))
     lengths = np.sqrt(squared, dtype=np.float64)
