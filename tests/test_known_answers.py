@@ -3,7 +3,7 @@
 Numbers that stand here as literals were computed once, outside this project; they are given to the digits they are
 known to, so their tolerance is half a unit of the last digit (`known`). Longer literals, compared with the rounding of
 float32 points as their tolerance, are float64 brute force over all rows, which takes minutes and so is not repeated.
-What is compared with brute force here, or is of a bundle of its own, is not `shown`: it is not run once more.
+What is compared with brute force of hundreds of rows, or is of a bundle of its own, is not `shown`: it runs once.
 """
 
 from collections import Counter

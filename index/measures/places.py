@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from index.compiled import compiled
-
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
@@ -49,6 +47,8 @@ def places(points: Iterable[np.ndarray], named: np.ndarray, words: np.ndarray, s
     `points` are blocks (n, D) of all V of them, `named`, (N, D), those that are in a sum or answer it, `words`, (W, D),
     what is summed; all float64.
     """
+    from index.measures.place_kernels import count
+
     lengths = np.linalg.norm(sums.weights @ words, axis=1)
     reference = sums.weights @ _scores(words, named) - _halves(named, angular)  # (Q, N)
     answered = _taken(reference, sums.answers)
@@ -62,7 +62,7 @@ def places(points: Iterable[np.ndarray], named: np.ndarray, words: np.ndarray, s
         kept = block[block.any(axis=1)] if angular else block
         for start in range(0, len(kept), _TOKENS_PER_BLOCK):
             here = kept[start : start + _TOKENS_PER_BLOCK]
-            _count(*terms, _scores(words, here), _halves(here, angular), above, below, nearer, reached)
+            count(*terms, _scores(words, here), _halves(here, angular), above, below, nearer, reached)
     reached -= (answered >= below[:, np.newaxis]).sum(axis=1)  # the answer itself, and its other spellings
     nothing = lengths == 0  # nothing is nearest to no direction
     if angular and nothing.any():
@@ -76,28 +76,6 @@ def places(points: Iterable[np.ndarray], named: np.ndarray, words: np.ndarray, s
         nearer,
         reached - nearer,
     )
-
-
-@compiled()
-def _count(starts, words, weights, of_words, halves, above, below, nearer, reached):
-    """Add, for each sum of words, how many points score more than `above`, and how many `below` or more.
-
-    Sums are as in a CSR array; `of_words`, (W, n), are the words' products with n points.
-    """
-    scores = np.empty(halves.size)
-    for q in range(above.size):
-        for n in range(scores.size):
-            scores[n] = -halves[n]
-        for term in range(starts[q], starts[q + 1]):
-            weight, products = weights[term], of_words[words[term]]
-            for n in range(scores.size):
-                scores[n] += weight * products[n]
-        highest, lowest, more, enough = above[q], below[q], 0, 0
-        for n in range(scores.size):
-            more += scores[n] > highest
-            enough += scores[n] >= lowest
-        nearer[q] += more
-        reached[q] += enough
 
 
 def within(nearer: np.ndarray, tied: np.ndarray, top: int) -> np.ndarray:
