@@ -17,7 +17,7 @@ ROOMS = [
 ]
 """The rooms of `index`, each using only those before it: folders, their wings, and the few modules that stand alone."""
 
-HEAVY = ("torch", "transformers", "pandas", "pyarrow")
+HEAVY = ("torch", "transformers", "pandas", "pyarrow", "numba")
 
 
 def room_of(parts: tuple[str, ...]) -> str:
@@ -75,6 +75,14 @@ def loaded_by(statement: str) -> set[str]:
 @pytest.mark.parametrize("module", ["query", "index", "build_index"])
 def test_starting_loads_no_model_library(module: str) -> None:
     assert loaded_by(f"import {module}") == set()
+
+
+def test_help_which_loads_every_question_loads_none_either() -> None:
+    shown = (
+        "import contextlib, io\nfrom index.cli.query import app\n"
+        "with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):\n    app(['--help'])"
+    )
+    assert loaded_by(shown) == set()
 
 
 def test_a_command_loads_no_other_question() -> None:
